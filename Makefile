@@ -1,0 +1,63 @@
+# Every command of this project.  `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PYTHON ?= python3
+BIN := .venv/bin
+DATA ?= mnist
+
+export RAY_USAGE_STATS_ENABLED := 0
+export MLFLOW_DISABLE_TELEMETRY := true
+
+help:  ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: .venv/serve.lock  ## Serve serve_config.yaml on 127.0.0.1:8000
+	$(BIN)/serve run serve_config.yaml
+
+train: .venv/train.lock  ## Train, evaluate, register and promote (DATA=mnist, FILE.npz or sklearn-digits)
+	$(BIN)/python train_ray.py --data $(DATA)
+
+mlflow: .venv/train.lock  ## The MLflow server and UI on 127.0.0.1:5000, over mlflow.db
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 \
+		--backend-store-uri sqlite:///mlflow.db
+
+test: .venv/dev.lock  ## Every test
+	$(BIN)/pytest
+
+unit: .venv/dev.lock  ## The tests that need neither Ray nor TensorFlow, in seconds
+	$(BIN)/pytest tests/unit
+
+check: lint type unit  ## What a commit must pass
+
+lint: .venv/dev.lock  ## Ruff, changing nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+fmt: .venv/dev.lock  ## Ruff, mending what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+type: .venv/dev.lock  ## mypy --strict
+	$(BIN)/mypy
+
+accuracy: .venv/dev.lock  ## 10,000 MNIST test images over HTTP against a running `make serve`
+	$(BIN)/python benchmarks/accuracy.py --data $(DATA)
+
+lock: .venv/dev.lock  ## Write requirements/*.txt anew from pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) -o requirements/serve.txt
+	$(BIN)/uv pip compile $(LOCK) --extra train -c requirements/serve.txt -o requirements/train.txt
+	$(BIN)/uv pip compile $(LOCK) --extra train --group dev -c requirements/train.txt -o requirements/dev.txt
+
+LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
+# The stamp is written last: an installation that was cut off is done again.
+.venv/%.lock: requirements/%.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
+		f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+.PHONY: help serve train mlflow test unit check lint fmt type accuracy lock
+.PRECIOUS: .venv/%.lock

@@ -1,0 +1,137 @@
+"""Which batcher, and where does the model run?  One service five ways, side by side, with wrk.
+
+    RAY_SERVE_ENABLE_HA_PROXY=1 RAY_SERVE_THROUGHPUT_OPTIMIZED=1 python benchmarks/batchers.py
+
+Ours or `@serve.batch(batch_wait_timeout_s=0)`, with the model call on the event loop, in a thread, or
+wherever its expected cost says; with the model as it is, and made 20 ms slow.  Rounds interleave, so that a drift of the
+machine's speed hits all alike; each figure is the median of the rounds.
+"""
+
+import asyncio
+import re
+import statistics
+import subprocess
+import tempfile
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from ray import serve
+from starlette.applications import Starlette
+
+from digits.api import create_api
+from digits.batching import Batcher, Images, Probabilities
+from digits.classifier import ON_LOOP_S, PROJECT, Classifier
+from digits.golden import golden_digits
+from digits.model import DigitModel
+from digits.settings import ServeSettings
+from tests.encodings import image_file
+
+ROUNDS, SECONDS = 5, 4
+CONNECTIONS = (1, 16, 64)
+SETTINGS = ServeSettings(model_uri="models/starter")
+REPORT = """
+done = function(summary, latency)
+  local errors = summary.errors
+  io.write(string.format("%.1f %.2f %.2f %d\n", summary.requests / summary.duration * 1e6,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, errors.status + errors.read + errors.timeout))
+end
+"""
+
+
+@serve.deployment(max_ongoing_requests=256, ray_actor_options={"num_cpus": 0})
+@serve.ingress()
+class Variant(Classifier):
+    """A Classifier with another batcher under it."""
+
+    def __init__(self, batcher: str, place: str, delay_s: float) -> None:
+        folder = PROJECT / SETTINGS.model_uri
+        self._model = DigitModel.load(folder, threads=1, max_batch_size=SETTINGS.max_batch_size)
+        self.settings, self.name, self.version = SETTINGS, batcher, place
+        self._delay_s = delay_s
+        self._thread = ThreadPoolExecutor(1)
+        self._on_loop_s = {"loop": 3600.0, "thread": 0.0, "by cost": ON_LOOP_S}[place]
+        self._ours = batcher == "ours"
+        self._batcher = Batcher(
+            self._predict, max_batch_size=SETTINGS.max_batch_size, max_queued_images=10_000, timeout_s=60
+        )
+
+    def __serve_build_asgi_app__(self) -> Starlette:
+        return create_api(lambda: self)
+
+    async def classify(self, images: Images) -> Probabilities:
+        if self._ours:
+            return await self._batcher.submit(images)
+        row: Probabilities = await self._serve_batch(images[0])
+        return row[np.newaxis]
+
+    @serve.batch(max_batch_size=64, batch_wait_timeout_s=0)
+    async def _serve_batch(self, images: list[Images]) -> list[Probabilities]:
+        return list(await self._predict(np.stack(images)))
+
+    async def _predict(self, batch: Images) -> Probabilities:
+        if self._model.expected_seconds(len(batch)) + self._delay_s <= self._on_loop_s:
+            return self._blocking(batch)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._blocking, batch)
+
+    def _blocking(self, batch: Images) -> Probabilities:
+        if self._delay_s:
+            time.sleep(self._delay_s)
+        return self._model.predict(batch)
+
+
+def wrk(url: str, connections: int, script: Path) -> tuple[float, float, float]:
+    """Requests per second, p50 and p99 in ms; fails if any request did."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "-s", str(script), url]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rate, p50, p99, errors = re.findall(r"^([\d.]+) ([\d.]+) ([\d.]+) (\d+)$", output, re.MULTILINE)[0]
+    assert errors == "0", output
+    return float(rate), float(p50), float(p99)
+
+
+def main() -> None:
+    variants = {
+        (batcher, place, delay_ms): f"/{batcher}-{place.replace(' ', '-')}-{delay_ms}"
+        for batcher, place in (
+            ("ours", "by cost"),
+            ("ours", "loop"),
+            ("ours", "thread"),
+            ("serve.batch", "loop"),
+            ("serve.batch", "thread"),
+        )
+        for delay_ms in (0, 20)
+    }
+    for (batcher, place, delay_ms), prefix in variants.items():
+        application = Variant.bind(batcher, place, delay_ms / 1000)  # type: ignore[attr-defined]
+        serve.run(application, name=prefix[1:], route_prefix=prefix)
+    figures = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "digit.png"
+        picture.write_bytes(image_file(golden_digits()[0][7]))
+        script = Path(folder) / "post.lua"
+        script.write_text(
+            f"wrk.method = 'POST'; wrk.body = io.open('{picture}', 'rb'):read('*a'); "
+            f"wrk.headers['Content-Type'] = 'image/png'\n{REPORT}\n"
+        )
+        for _ in range(ROUNDS):
+            for connections in CONNECTIONS:
+                for variant, prefix in variants.items():
+                    url = f"http://127.0.0.1:8000{prefix}/predict"
+                    figures[variant, connections].append(wrk(url, connections, script))
+    print("| model | batcher | model call | connections | requests/s | p50 ms | p99 ms |")
+    print("|---|---|---|---|---|---|---|")
+    for delay_ms in (0, 20):
+        for connections in CONNECTIONS:
+            for variant in variants:
+                if variant[2] == delay_ms:
+                    columns = zip(*figures[variant, connections], strict=True)
+                    rate, p50, p99 = (statistics.median(column) for column in columns)
+                    place = f"+{delay_ms} ms | {variant[0]} | {variant[1]} | {connections}"
+                    print(f"| {place} | {rate:.0f} | {p50:.2f} | {p99:.1f} |")
+    serve.shutdown()  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""Handwritten digits: one image model, trained, tracked, and served in batches.
+
+Read top to bottom; each module may import only what docs/architecture.md allows it.
+
+    errors, settings          what can go wrong; what can be set
+    images                    bytes -> pixels, the one preprocessing for training and serving
+    manifest                  what a model folder says of itself
+    model                     ONNX Runtime: pixels -> probabilities
+    batching                  one queue in front of one model
+    problems, schemas, bodies, api    the HTTP surface, without Ray
+    serving                   the Ray Serve deployment around it all
+
+    datasets, augmentation, network, evaluation, export, plots    the parts of a training run
+    tracking, registry        MLflow runs, versions, aliases and the gate between them
+    training                  the Ray Train run around it all
+"""

@@ -1,0 +1,122 @@
+"""One queue in front of one model: dynamic batching that never waits while the model is free.
+
+An idle model starts on whatever is queued, be it one image; while it runs, the next batch grows.
+There is no timer to tune.  Pure asyncio: neither Ray nor HTTP is known here.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.errors import DeadlineExceeded, Overloaded
+
+Images = NDArray[np.uint8]  # (n, 28, 28)
+Probabilities = NDArray[np.float32]  # (n, 10)
+Predict = Callable[[Images], Awaitable[Probabilities]]
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    images: Images
+    answer: asyncio.Future[Probabilities]
+    deadline: float  # the event loop's clock, which is monotonic: a clock step must not stall a batch
+
+    def fail(self, error: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class Batcher:
+    """Use from one event loop only."""
+
+    def __init__(
+        self, predict: Predict, *, max_batch_size: int, max_queued_images: int, timeout_s: float
+    ) -> None:
+        self._predict = predict
+        self._max_batch_size = max_batch_size
+        self._max_queued_images = max_queued_images
+        self._timeout_s = timeout_s
+        self._waiting: deque[_Item] = deque()
+        self._queued_images = 0
+        self._worker: asyncio.Task[None] | None = None
+
+    async def submit(self, images: Images) -> Probabilities:
+        """Probabilities of `images`, row by row.
+
+        More images than fit one batch are spread over several.  A caller that is cancelled takes its
+        images out of the queue.  Raises Overloaded at once when the queue is full, DeadlineExceeded
+        when the images waited longer than `timeout_s`, and what the model raised.
+        """
+        if self._queued_images + len(images) > self._max_queued_images:
+            raise Overloaded(
+                f"{self._queued_images} images are waiting and at most {self._max_queued_images} may"
+            )
+        if len(images) <= self._max_batch_size:
+            return await self._enqueue(images)
+        parts = range(0, len(images), self._max_batch_size)
+        answers = [self._enqueue(images[start : start + self._max_batch_size]) for start in parts]
+        return np.concatenate(await asyncio.gather(*answers))
+
+    def _enqueue(self, images: Images) -> asyncio.Future[Probabilities]:
+        loop = asyncio.get_running_loop()
+        item = _Item(images, loop.create_future(), loop.time() + self._timeout_s)
+        self._waiting.append(item)
+        self._queued_images += len(images)
+        if self._worker is None:
+            # A task starts after the callbacks that are ready now: requests that arrived together
+            # are all queued before the first batch is taken.
+            self._worker = loop.create_task(self._drain())
+        return item.answer
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                if batch := self._take():
+                    await self._run(batch)
+        finally:
+            self._worker = None
+
+    def _take(self) -> list[_Item]:
+        """The longest run of waiting items that fits a batch, less those nobody waits for any more."""
+        now = asyncio.get_running_loop().time()
+        batch: list[_Item] = []
+        room = self._max_batch_size
+        while self._waiting and len(self._waiting[0].images) <= room:
+            item = self._waiting.popleft()
+            self._queued_images -= len(item.images)
+            if item.answer.done():
+                continue
+            if item.deadline < now:
+                item.fail(DeadlineExceeded(f"not answered within {self._timeout_s:g} s"))
+                continue
+            batch.append(item)
+            room -= len(item.images)
+        return batch
+
+    async def _run(self, batch: list[_Item]) -> None:
+        """Answer every item.  If the model fails on a batch, each item gets its own try alone."""
+        try:
+            probabilities = await self._predict(_joined(batch))
+            if len(probabilities) != sum(len(item.images) for item in batch):
+                raise RuntimeError("the model answered another number of images than it was given")
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].fail(error)
+                return
+            for item in batch:
+                await self._run([item])
+            return
+        start = 0
+        for item in batch:
+            end = start + len(item.images)
+            if not item.answer.done():
+                item.answer.set_result(probabilities[start:end])
+            start = end
+
+
+def _joined(batch: list[_Item]) -> Images:
+    return batch[0].images if len(batch) == 1 else np.concatenate([item.images for item in batch])

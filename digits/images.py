@@ -1,0 +1,320 @@
+"""What a picture is to this system: bytes -> pixels.  The one preprocessing, for training and serving.
+
+MNIST's makers cropped each digit to its ink, fitted it into 20x20 with its aspect kept, and put its
+centre of mass into the middle of 28x28, white on black (LeCun, Cortes, Burges: The MNIST database).
+This module does the same to whatever people send; what is such an image already passes untouched.
+"""
+
+import hashlib
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+
+from digits.errors import BadInput
+
+SIDE = 28
+BOX = 20  # MNIST's digits fill this square in at least one direction
+MAX_PIXELS = 16_000_000  # a 12-megapixel phone photo fits; decoding this many takes some 0.15 s
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # every other parser of Pillow stays unreachable
+WORK_SIDE = 320  # pictures are reduced to about this before the ink is looked for
+
+THUMBNAIL = 64  # up to this many pixels a side a picture is a crop of a digit, without light and shadow
+FAINTEST = 12  # grey levels between ink and paper; paper's own texture reaches some 8
+NOISE = 3 * 1.4826  # three standard deviations, of which the median deviation is 1/1.4826
+THINNEST = 2.0  # of 20 pixels; a tenth of MNIST's strokes are thinner than 1.8, half than 2.5
+MAX_JPEG_SEGMENTS, MAX_JPEG_GAP, START_OF_SCAN = 512, 1024, 0xDA
+
+Pixels = NDArray[np.uint8]  # (28, 28), light digit on black, as MNIST stores it
+Ink = NDArray[np.float32]  # (h, w), 0 paper to 1 full stroke
+
+_SIGNATURES = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP|BM|GIF8[79]a", re.DOTALL)
+_JPEG_GAP = re.compile(rb"[^\xff]*\xff+")
+
+
+def decode_image(data: bytes) -> Pixels:
+    """Read a PNG, JPEG, WebP, BMP or GIF (its first frame) as the pixels the model was trained on.
+
+    Raises BadInput: image_empty, image_unsupported, image_unreadable, image_too_large, image_blank.
+    """
+    if not data:
+        raise BadInput("image_empty", "the image is empty; send the bytes of an image file")
+    if not _SIGNATURES.match(data):
+        raise BadInput("image_unsupported", f"this is not an image of the formats {', '.join(FORMATS)}")
+    if data.startswith(b"\xff\xd8") and _is_hostile_jpeg(data):
+        raise BadInput("image_unreadable", "the image's JPEG header is mostly padding")
+    try:
+        return normalise(_read_grey(data))
+    except BadInput:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large() from error
+    except UnidentifiedImageError as error:
+        raise BadInput("image_unreadable", "the image's header is damaged or of an unknown kind") from error
+    except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error...
+        raise BadInput("image_unreadable", "the image is damaged or incomplete") from error
+
+
+def normalise(grey: NDArray[np.uint8]) -> Pixels:
+    """Grey levels of any size, (h, w), either polarity -> pixels.  Raises BadInput("image_blank")."""
+    if grey.shape == (SIDE, SIDE):
+        if _is_mnist_like(grey):
+            return grey
+        if _is_mnist_like(inverted := 255 - grey):
+            return inverted
+    return _centred(_fitted(_only_the_digit(_ink(grey))))
+
+
+def preprocessing_sha256() -> str:
+    """Of this file: models carry it, to tell which preprocessing they were made for."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+def _read_grey(data: bytes) -> NDArray[np.uint8]:
+    """Decode no more than is needed: size first, then pixels, reduced before anything else is done."""
+    image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large()
+    if image.mode == "L" and image.size == (SIDE, SIDE) and "transparency" not in image.info:
+        return np.asarray(_upright(image))
+    image.draft("L", (WORK_SIDE, WORK_SIDE))  # a JPEG decodes straight to 1/2, 1/4 or 1/8
+    image = _reduced(_upright(image))
+    if image.mode.startswith(("I", "F")):
+        return _levels_of_deep(np.asarray(image, np.float64))
+    if image.has_transparency_data:
+        return _composited(image)
+    return np.asarray(image.convert("L"))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its orientation tag says; a tag that cannot be read says nothing."""
+    try:
+        if image.getexif().get(0x0112, 1) == 1:
+            return image
+    except Exception:  # the EXIF block is a small TIFF file, and as breakable as one
+        return image
+    return ImageOps.exif_transpose(image)
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """At most twice WORK_SIDE long, by averaging whole blocks."""
+    factor = max(image.size) // WORK_SIDE
+    if factor < 2:
+        return image
+    if image.mode in ("1", "P", "PA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "L")
+    elif image.mode.startswith("I;16"):
+        image = image.convert("I")
+    return image.reduce(factor)
+
+
+def _levels_of_deep(levels: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """16 and 32 bits a pixel -> 8.  Pillow's own convert("L") would clip: a grey page becomes white."""
+    return np.clip(np.rint(levels / 257), 0, 255).astype(np.uint8)
+
+
+def _composited(image: Image.Image) -> NDArray[np.uint8]:
+    """Transparent paper gets the colour that its ink is not: white below dark strokes, else black."""
+    grey, alpha = np.asarray(image.convert("RGBA").convert("LA"), np.float64).transpose(2, 0, 1)
+    cover = alpha / 255
+    ink = (grey * cover).sum() / max(cover.sum(), 1)
+    levels: NDArray[np.float64] = grey * cover + (255 if ink < 128 else 0) * (1 - cover)
+    return np.rint(levels).astype(np.uint8)
+
+
+def _is_mnist_like(grey: NDArray[np.uint8]) -> bool:
+    """Black border, ink within 20x20, centre of mass in the middle: so are all 70,000 of MNIST."""
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    if np.count_nonzero(border) > border.size // 10 or grey.max() < 200:
+        return False
+    rows, columns = np.flatnonzero(grey.any(axis=1)), np.flatnonzero(grey.any(axis=0))
+    if max(np.ptp(rows), np.ptp(columns)) >= BOX:
+        return False
+    return all(abs(centre - SIDE / 2) < 0.51 for centre in _centre_of_mass(grey))
+
+
+def _centre_of_mass(levels: NDArray[np.uint8] | Ink) -> tuple[float, float]:
+    total = levels.sum(dtype=np.float64)
+    rows = (levels.sum(axis=1, dtype=np.float64) * np.arange(levels.shape[0])).sum() / total
+    columns = (levels.sum(axis=0, dtype=np.float64) * np.arange(levels.shape[1])).sum() / total
+    return rows, columns
+
+
+def _ink(grey: NDArray[np.uint8]) -> Ink:
+    """How much darker (or lighter, whichever is written) than the paper around it each pixel is."""
+    levels = grey.astype(np.float32)
+    if max(levels.shape) <= THUMBNAIL:
+        paper = np.float32(np.median(_border(levels)))
+        levels = _enlarged(np.pad(levels, 2, constant_values=paper))
+        signed = levels - paper
+    else:
+        signed = levels - _paper(levels)
+    dark, light = np.maximum(-signed, 0), np.maximum(signed, 0)
+    return _thresholded(dark if _strength(dark) >= _strength(light) else light)
+
+
+def _border(levels: Ink) -> Ink:
+    return np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
+
+
+def _enlarged(levels: Ink) -> Ink:
+    """Room for the steps that follow, which think in strokes several pixels wide."""
+    scale = 100 / max(levels.shape)
+    size = (max(1, round(levels.shape[1] * scale)), max(1, round(levels.shape[0] * scale)))
+    return np.asarray(Image.fromarray(levels).resize(size, Image.Resampling.BICUBIC))
+
+
+def _paper(levels: Ink) -> Ink:
+    """Lighting of the page: a quadratic surface through its pixels, refitted without what sticks out.
+
+    Ink is what sticks out, so each round drops the pixels more than twice the median deviation away.
+    """
+    step = max(1, max(levels.shape) // 64)
+    rows, columns = np.mgrid[-1 : 1 : levels.shape[0] * 1j, -1 : 1 : levels.shape[1] * 1j].astype(np.float32)
+    terms = np.stack([np.ones_like(rows), rows, columns, rows * columns, rows**2, columns**2], axis=-1)
+    sample = terms[::step, ::step].reshape(-1, 6)
+    values = levels[::step, ::step].ravel()
+    border = _border(levels)
+    kept = np.abs(values - np.median(border)) <= max(
+        40.0, 2 * float(np.abs(border - np.median(border)).mean())
+    )
+    surface = np.full(6, 0, np.float32)
+    surface[0] = np.median(border)
+    for _ in range(6):
+        if kept.sum() < 30:
+            break
+        surface = np.linalg.lstsq(sample[kept], values[kept], rcond=None)[0]
+        off = np.abs(values - sample @ surface)
+        kept = off <= max(4.0, 2.5 * float(np.median(off[kept])))
+    return (terms @ surface).astype(np.float32)
+
+
+def _strength(ink: Ink) -> float:
+    """The level that the strongest hundredth reaches, away from the picture's edge."""
+    margin = max(1, min(ink.shape) // 20)
+    inner = ink[margin:-margin, margin:-margin]
+    return float(np.percentile(inner, 98.5)) if inner.size else 0.0
+
+
+def _thresholded(written: Ink) -> Ink:
+    """Noise to 0, strokes to 1; between, a ramp around half the strokes' own strength."""
+    peak = float(np.percentile(written, 99.5))
+    paper = written[written < peak / 2]
+    noise = NOISE * float(np.median(np.abs(paper - np.median(paper)))) if paper.size else 0.0
+    if peak < FAINTEST or peak < 1.5 * noise:
+        raise BadInput("image_blank", "the image holds no ink that stands out from its paper")
+    stroke = float(np.median(written[written >= peak / 2]))
+    floor = max(0.25 * stroke, noise)
+    return _clipped((written - floor) / max(0.7 * stroke - floor, 1))
+
+
+def _only_the_digit(ink: Ink) -> Ink:
+    """The largest connected shape and what belongs to it; specks, shadows' edges and paper's rims go."""
+    labels = _connected(ink > 0.5)
+    sizes = np.bincount(labels.ravel(), weights=ink.ravel())
+    sizes[0] = 0
+    if not sizes.any():
+        raise BadInput("image_blank", "the image holds no ink that stands out from its paper")
+    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    at_edge = np.zeros_like(sizes, dtype=bool)
+    at_edge[edge] = True
+    inner = np.where(at_edge, 0, sizes)
+    largest = inner.max() if inner.max() > 0.05 * sizes.max() else sizes.max()
+    chosen = (inner if inner.max() == largest else sizes) >= 0.08 * largest
+    chosen[0] = False
+    grown = _grown(chosen[labels])
+    return np.where(grown, ink, 0).astype(np.float32)
+
+
+def _connected(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Labels of the 8-connected shapes, (h, w), 0 where there is none: union-find over runs of each row."""
+    padded = np.pad(mask, ((0, 0), (1, 1))).astype(np.int8)
+    rows, starts = np.nonzero(np.diff(padded, axis=1) == 1)
+    ends = np.nonzero(np.diff(padded, axis=1) == -1)[1]
+    parent = list(range(len(rows) + 1))
+
+    def root(run: int) -> int:
+        while parent[run] != run:
+            parent[run] = run = parent[parent[run]]
+        return run
+
+    first_of_row = np.searchsorted(rows, np.arange(mask.shape[0] + 1))
+    for row in range(1, mask.shape[0]):
+        above = int(first_of_row[row - 1])
+        for run in range(int(first_of_row[row]), int(first_of_row[row + 1])):
+            while above < first_of_row[row] and ends[above] < starts[run]:
+                above += 1
+            touching = above
+            while touching < first_of_row[row] and starts[touching] <= ends[run]:
+                parent[root(touching + 1)] = root(run + 1)
+                touching += 1
+    labels = np.zeros(mask.shape, np.intp)
+    for number, (row, start, end) in enumerate(zip(rows, starts, ends, strict=True), 1):
+        labels[row, start:end] = root(number)
+    return labels
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Three pixels wider: the soft rim of the strokes stays with them."""
+    image = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(7))
+    return np.asarray(image) > 0
+
+
+def _fitted(ink: Ink) -> Ink:
+    """Cropped to the ink and scaled into 20x20, its strokes as wide as MNIST's are."""
+    rows, columns = np.flatnonzero((ink > 0.5).any(axis=1)), np.flatnonzero((ink > 0.5).any(axis=0))
+    cropped = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = BOX / max(cropped.shape)
+    widening = (THINNEST - _stroke_width(cropped) * scale) / scale
+    image = Image.fromarray((cropped * 255).astype(np.uint8))
+    if widening >= 2:
+        margin = int(widening / 2)
+        image = ImageOps.expand(image, margin).filter(ImageFilter.MaxFilter(2 * margin + 1))
+        scale = BOX / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    resampling = Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BICUBIC
+    small = np.asarray(image.resize(size, resampling), np.float32)
+    full = float(np.percentile(small[small > 25], 90)) if (small > 25).any() else 255.0
+    return _clipped(small / full)
+
+
+def _clipped(ink: Ink) -> Ink:
+    return np.minimum(np.maximum(ink, 0), 1).astype(np.float32)
+
+
+def _stroke_width(ink: Ink) -> float:
+    """Twice the area over the perimeter; 0.8 corrects the perimeter of slanted lines on a grid."""
+    mask = np.pad(ink > 0.5, 1)
+    perimeter = np.count_nonzero(mask[1:] != mask[:-1]) + np.count_nonzero(mask[:, 1:] != mask[:, :-1])
+    return 2 * np.count_nonzero(mask) / (0.8 * perimeter)
+
+
+def _centred(ink: Ink) -> Pixels:
+    """Into 28x28 with the centre of mass at pixel (14, 14), where MNIST has it."""
+    pixels = np.zeros((SIDE, SIDE), np.uint8)
+    (height, width), centre = ink.shape, _centre_of_mass(ink)
+    top = min(max(round(SIDE / 2 - centre[0]), 0), SIDE - height)
+    left = min(max(round(SIDE / 2 - centre[1]), 0), SIDE - width)
+    pixels[top : top + height, left : left + width] = np.rint(ink * 255)
+    return pixels
+
+
+def _is_hostile_jpeg(data: bytes) -> bool:
+    """Pillow looks for markers byte by byte, 0.5 s for each MB of padding: allow what real files have."""
+    position = 2
+    for _ in range(MAX_JPEG_SEGMENTS):
+        gap = _JPEG_GAP.match(data, position)
+        if gap is None or gap.end() >= len(data) or data[gap.end()] == START_OF_SCAN:
+            return gap is not None and len(gap[0]) > MAX_JPEG_GAP
+        if len(gap[0]) > MAX_JPEG_GAP:
+            return True
+        length = int.from_bytes(data[gap.end() + 1 : gap.end() + 3], "big")
+        position = gap.end() + 1 + max(length, 2)
+    return True
+
+
+def _too_large() -> BadInput:
+    return BadInput("image_too_large", f"the image has more than {MAX_PIXELS:,} pixels; send a smaller one")

@@ -1,0 +1,110 @@
+"""The OpenAPI 3.1 document of digits.api, made from the models that check and describe its bodies."""
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from digits.problems import MEDIA_TYPE, PROBLEMS
+from digits.schemas import (
+    Health,
+    PredictBody,
+    PredictManyResponse,
+    PredictResponse,
+    ProblemDocument,
+    Ready,
+)
+
+IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif")
+MODELS: tuple[type[BaseModel], ...] = (
+    PredictBody, PredictResponse, PredictManyResponse, ProblemDocument, Health, Ready,
+)  # fmt: skip
+
+
+def openapi_document() -> dict[str, Any]:
+    _, schemas = models_json_schema(
+        [(model, "validation") for model in MODELS], ref_template="#/components/schemas/{model}"
+    )
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "digits",
+            "version": "1",
+            "description": "Reads handwritten digits: one image, or many, in one request.",
+        },
+        "paths": {
+            "/predict": {"post": _predict()},
+            "/healthz": {"get": _get("The replica's process answers", Health)},
+            "/readyz": {"get": _get("A model is loaded, warmed and reads the golden digits", Ready, 503)},
+            "/openapi.json": {"get": _get("This document")},
+            "/docs": {"get": _page()},
+        },
+        "components": {"schemas": schemas["$defs"]},
+    }
+
+
+def _ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _problems(*statuses: int) -> dict[str, Any]:
+    """One response for each status, naming the codes that come with it."""
+    return {
+        str(status): {
+            "description": "; ".join(
+                f"`{code}`: {problem.title}" for code, problem in PROBLEMS.items() if problem.status == status
+            ),
+            "content": {MEDIA_TYPE: {"schema": _ref(ProblemDocument)}},
+        }
+        for status in statuses
+    }
+
+
+def _predict() -> dict[str, Any]:
+    form = {
+        "type": "object",
+        "description": "Every file is an image, whatever its field is called.",
+        "additionalProperties": {
+            "anyOf": [
+                {"type": "string", "contentMediaType": "image/*"},
+                {"type": "array", "items": {"type": "string", "contentMediaType": "image/*"}},
+            ]
+        },
+    }
+    zeros = [0] * 784
+    examples = {
+        "one file as base64": {"value": {"image": "iVBORw0KGgo..."}},
+        "many files": {"value": {"images": ["data:image/png;base64,iVBORw0KGgo...", "/9j/4AAQSkZJ..."]}},
+        "784 grey levels": {"value": {"pixels": zeros}},
+    }
+    answer = {"oneOf": [_ref(PredictResponse), _ref(PredictManyResponse)]}
+    return {
+        "summary": "Read the digit on an image, or on each of many",
+        "operationId": "predict",
+        "requestBody": {
+            "required": True,
+            "content": {
+                **{media_type: {} for media_type in IMAGE_TYPES},
+                "multipart/form-data": {"schema": form},
+                "application/json": {"schema": _ref(PredictBody), "examples": examples},
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "One image in, one answer out; a list in, a list out, in the same order.",
+                "content": {"application/json": {"schema": answer}},
+            },
+            **_problems(400, 413, 415, 422, 429, 500, 503, 504),
+        },
+    }
+
+
+def _get(description: str, model: type[BaseModel] | None = None, *problems: int) -> dict[str, Any]:
+    schema = _ref(model) if model else {"type": "object"}
+    ok = {"description": description, "content": {"application/json": {"schema": schema}}}
+    return {"summary": description, "responses": {"200": ok, **_problems(*problems)}}
+
+
+def _page() -> dict[str, Any]:
+    page = {"description": "A page that loads nothing from outside", "content": {"text/html": {}}}
+    return {"summary": "Draw a digit, read the manual", "responses": {"200": page}}

@@ -1,0 +1,46 @@
+"""The one table of what a client can be told, and its RFC 9457 form (application/problem+json)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    status: int
+    title: str
+
+
+PROBLEMS = {
+    "image_empty": Problem(400, "The body or file is empty"),
+    "body_malformed": Problem(400, "The body cannot be parsed as its content type"),
+    "not_found": Problem(404, "There is nothing at this path"),
+    "method_not_allowed": Problem(405, "This path does not take this method"),
+    "body_too_large": Problem(413, "The body is larger than this service takes"),
+    "image_too_large": Problem(413, "The image has more pixels than this service takes"),
+    "too_many_images": Problem(413, "The request holds more images than this service takes"),
+    "content_type_unsupported": Problem(415, "The content type is not one this service reads"),
+    "content_encoding_unsupported": Problem(415, "The body must not be compressed"),
+    "image_unsupported": Problem(415, "The image format is not one this service reads"),
+    "image_unreadable": Problem(422, "The image cannot be decoded"),
+    "image_blank": Problem(422, "The image holds no ink"),
+    "body_invalid": Problem(422, "The body does not match the schema"),
+    "overloaded": Problem(429, "The service is at its limit"),
+    "internal": Problem(500, "The service failed"),
+    "not_ready": Problem(503, "No model is loaded"),
+    "timed_out": Problem(504, "The request waited too long for the model"),
+}
+
+
+def problem_document(code: str, detail: str, request_id: str) -> dict[str, Any]:
+    """`type` is a relative reference that the service itself answers: its page lists the codes."""
+    problem = PROBLEMS[code]
+    return {
+        "type": f"/docs#{code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail,
+        "instance": f"urn:request:{request_id}",
+        "code": code,
+    }

@@ -1,0 +1,175 @@
+"""Registered models: versions and their aliases `candidate`, `champion` and `previous`.
+
+    python -m digits.registry list
+    python -m digits.registry promote [--version N]     the candidate, or version N, through the gate
+    python -m digits.registry rollback                  the champion before this one
+
+MLflow moves an alias in one step but offers no compare-and-set: of two promotions at once the later
+one stands.  Both have passed the gate.
+"""
+
+import argparse
+import contextlib
+import re
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from digits.errors import AlreadyRegistered, DigitsError, ModelRejected, NotRegistered, PromotionRefused
+from digits.gate import GateSettings, objections
+from digits.manifest import ONNX_FILE, Manifest, read_manifest, read_verified
+from digits.model import DigitModel
+from digits.settings import add_flags
+from digits.tracking import download, mlflow_client, tracking_uri
+
+CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
+SHA256_TAG = "onnx_sha256"
+URI = re.compile(r"models:/([\w.-]+)(?:@([\w.-]+)|/(\d+))")
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredVersion:
+    name: str
+    version: str
+    sha256: str  # of the ONNX file, as the registry says it: a second place, beside the manifest
+
+
+def resolve(model_uri: str) -> RegisteredVersion:
+    """models:/NAME@ALIAS or models:/NAME/VERSION -> the version that it means now."""
+    match = URI.fullmatch(model_uri)
+    if match is None:
+        raise NotRegistered(f"{model_uri} is neither models:/NAME@ALIAS nor models:/NAME/VERSION")
+    name, alias, number = match.groups()
+    with mlflow_client(tracking_uri()) as client:
+        if alias:
+            found = client.get_model_version_by_alias(name, alias)
+        else:
+            found = client.get_model_version(name, number)
+    if SHA256_TAG not in found.tags:
+        raise ModelRejected(
+            f"version {found.version} of {name} has no tag {SHA256_TAG}; train_ray.py sets it"
+        )
+    return RegisteredVersion(name, str(found.version), found.tags[SHA256_TAG])
+
+
+def fetch(registered: RegisteredVersion, cache: Path) -> Path:
+    """The version's serving folder, from the cache or from MLflow; there whole, verified, or not at all."""
+    folder = cache / registered.name / f"{registered.version}-{registered.sha256[:16]}"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+            artifact = f"models:/{registered.name}/{registered.version}/serving"
+            got = download(tracking_uri(), artifact, Path(partial))
+            _verify(got, registered)
+            try:
+                got.rename(folder)
+            except OSError:  # another replica of this node was first
+                if not folder.exists():
+                    raise
+    _verify(folder, registered)
+    return folder
+
+
+def _verify(folder: Path, registered: RegisteredVersion) -> None:
+    manifest = read_manifest(folder)
+    read_verified(folder, manifest, ONNX_FILE)
+    said = manifest.files[ONNX_FILE].sha256
+    if said != registered.sha256:
+        raise ModelRejected(f"{folder} has sha256 {said}, the registry says {registered.sha256}")
+
+
+def register(name: str, source: str, run_id: str, manifest: Manifest) -> str:
+    """A new version, tagged and aliased `candidate`; gives its number."""
+    with contextlib.suppress(AlreadyRegistered), mlflow_client(tracking_uri()) as client:
+        client.create_registered_model(name)
+    with mlflow_client(tracking_uri()) as client:
+        tags = {SHA256_TAG: manifest.files[ONNX_FILE].sha256, "data_sha256": manifest.data_sha256}
+        version = client.create_model_version(name, source, run_id, tags=tags)
+        client.set_registered_model_alias(name, CANDIDATE, version.version)
+        return str(version.version)
+
+
+def promote(name: str, version: str | None, gate: GateSettings) -> RegisteredVersion:
+    """Move `champion` to the version, or to the candidate; raises PromotionRefused with the reasons."""
+    chosen = resolve(f"models:/{name}/{version}" if version else f"models:/{name}@{CANDIDATE}")
+    champion = _champion(name)
+    if champion == chosen:
+        return chosen
+    with tempfile.TemporaryDirectory() as cache:
+        folder = fetch(chosen, Path(cache))
+        reasons = objections(
+            read_manifest(folder), read_manifest(fetch(champion, Path(cache))) if champion else None, gate
+        )
+        try:
+            DigitModel.load(folder, threads=1, max_batch_size=1).check_golden_digits()
+        except ModelRejected as error:
+            reasons.append(str(error))
+    if reasons:
+        raise PromotionRefused(reasons)
+    _move_champion(name, chosen.version, champion.version if champion else None)
+    return chosen
+
+
+def rollback(name: str) -> RegisteredVersion:
+    """Back to the champion before; a second rollback undoes the first."""
+    champion, previous = resolve(f"models:/{name}@{CHAMPION}"), resolve(f"models:/{name}@{PREVIOUS}")
+    _move_champion(name, previous.version, champion.version)
+    return previous
+
+
+def _champion(name: str) -> RegisteredVersion | None:
+    try:
+        return resolve(f"models:/{name}@{CHAMPION}")
+    except NotRegistered:
+        return None
+
+
+def _move_champion(name: str, version: str, previous: str | None) -> None:
+    with mlflow_client(tracking_uri()) as client:
+        if previous:
+            client.set_registered_model_alias(name, PREVIOUS, previous)
+        client.set_registered_model_alias(name, CHAMPION, version)
+
+
+def table(name: str) -> list[str]:
+    """A line for each version, the newest first."""
+    lines = [f"{'version':8} {'aliases':28} {'accuracy':>8} {'ece':>7}  run"]
+    with mlflow_client(tracking_uri()) as client:
+        aliases = client.get_registered_model(name).aliases
+        versions = client.search_model_versions(f"name = '{name}'")
+        for found in sorted(versions, key=lambda found: -int(found.version)):
+            its = ", ".join(
+                sorted(alias for alias, version in aliases.items() if str(version) == str(found.version))
+            )
+            metrics = client.get_run(str(found.run_id)).data.metrics
+            accuracy, ece = metrics.get("test_accuracy", float("nan")), metrics.get("test_ece", float("nan"))
+            lines.append(f"{found.version:<8} {its:28} {accuracy:8.4f} {ece:7.4f}  {found.run_id}")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=["list", "promote", "rollback"])
+    parser.add_argument("--name", default="digits", help="registered model")
+    parser.add_argument("--version", help="promote this version instead of the candidate")
+    add_flags(parser, GateSettings)
+    asked = vars(parser.parse_args())
+    command, name, version = asked.pop("command"), asked.pop("name"), asked.pop("version")
+    try:
+        if command == "list":
+            print("\n".join(table(name)))
+        elif command == "promote":
+            print(f"champion of {name} is version {promote(name, version, GateSettings(**asked)).version}")
+        else:
+            print(f"champion of {name} is again version {rollback(name).version}")
+    except PromotionRefused as error:
+        sys.exit("not promoted:\n" + "\n".join(f"  - {reason}" for reason in error.reasons))
+    except DigitsError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""The Ray Train run around it all: workers, checkpoints, restarts, one MLflow run, and what comes after.
+
+The only module that imports ray.train.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shlex
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import ray.train
+from ray.experimental.tqdm_ray import tqdm
+from ray.train.tensorflow import TensorflowTrainer
+
+from digits import tracking
+from digits.datasets import Dataset, load
+from digits.errors import DataUnavailable, DigitsError, PromotionRefused, TrackingUnavailable
+from digits.evaluation import evaluate
+from digits.export import export, git_commit, package_versions
+from digits.fitting import Fitting, State
+from digits.gate import GateSettings
+from digits.images import preprocessing_sha256
+from digits.manifest import KERAS_FILE, Manifest
+from digits.network import build_network, load_network, use_keras_3
+from digits.plots import History, save_plots
+from digits.registry import promote, register
+from digits.settings import TrainSettings
+
+log = logging.getLogger(__name__)
+
+STATE, BEST, PROGRESS = (
+    "state.npz",
+    "best.npz",
+    "progress.json",
+)  # of a checkpoint; arrays and JSON, no pickle
+KEPT_CHECKPOINTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    folder: Path  # the model, its manifest and its plots
+    manifest: Manifest
+    version: str | None  # registered; None if MLflow was gone at the end
+    outcome: str  # what became of it, for whoever started the training
+
+
+def train(settings: TrainSettings) -> TrainResult:
+    """Train, evaluate, export, register, and promote if the gate lets it.  Nothing is left half-written."""
+    dataset = load(settings.data)
+    uri = tracking.tracking_uri()
+    run_id = tracking.start_run(uri, settings.name, settings.model_dump(), _tags(dataset))
+    _start_ray()
+    try:
+        checkpoint = _fit(settings, uri, run_id)
+    except BaseException:
+        _tell(lambda: tracking.end_run(uri, run_id, "FAILED"))
+        raise
+    folder = Path(settings.output) / settings.name
+    manifest, history = _finish(settings, dataset, checkpoint, folder)
+    try:
+        return _register(settings, dataset, folder, manifest, history, uri, run_id)
+    except TrackingUnavailable as error:
+        left = f"{error}; nothing is lost: the model and history.json are in {folder}, and the same command"
+        return TrainResult(folder, manifest, None, f"{left} registers them once MLflow answers")
+
+
+def _tags(dataset: Dataset) -> dict[str, str]:
+    versions = {f"version.{package}": version for package, version in package_versions().items()}
+    return versions | {
+        "git_commit": git_commit(),
+        "data": dataset.name,
+        "data_sha256": dataset.sha256,
+        "preprocessing_sha256": preprocessing_sha256(),
+    }
+
+
+def _start_ray() -> None:
+    """Join the cluster of RAY_ADDRESS, or start one on this machine."""
+    if not ray.is_initialized():
+        environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+        ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": environment})
+
+
+def _fit(settings: TrainSettings, uri: str, run_id: str) -> ray.train.Checkpoint:
+    storage = settings.storage_path
+    result = TensorflowTrainer(
+        _work,
+        train_loop_config=settings.model_dump(),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=settings.num_workers,
+            use_gpu=settings.use_gpu,
+            resources_per_worker={
+                "CPU": settings.cpus_per_worker,
+                **({"GPU": 1} if settings.use_gpu else {}),
+            },
+        ),
+        run_config=ray.train.RunConfig(
+            name=settings.name,
+            storage_path=storage if "://" in storage else str(Path(storage).resolve()),
+            failure_config=ray.train.FailureConfig(max_failures=settings.max_failures),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
+            callbacks=[TellMlflow(uri, run_id)],  # type: ignore[list-item]
+        ),
+    ).fit()
+    if result.checkpoint is None:
+        raise DataUnavailable(f"no epoch of {settings.name} has left a checkpoint")
+    checkpoint: ray.train.Checkpoint = result.checkpoint
+    return checkpoint
+
+
+class TellMlflow(ray.train.UserCallback):
+    """Runs in Ray Train's controller, so that there is one teller however many workers come and go.
+
+    It never fails the training: what cannot be told now stands in the checkpoint's history and is told
+    at the end.
+    """
+
+    def __init__(self, uri: str, run_id: str) -> None:
+        self._uri = uri
+        self._run_id = run_id
+
+    def after_report(
+        self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: ray.train.Checkpoint | None
+    ) -> None:
+        epoch = {key: value for key, value in metrics[0].items() if isinstance(value, float)}
+        _tell(lambda: tracking.log_epoch(self._uri, self._run_id, metrics[0]["epoch"], epoch))
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        for rank, error in worker_exceptions.items():
+            log.warning("worker lost rank=%d error=%s", rank, str(error).strip().splitlines()[-1])
+
+
+def _tell(call: Any) -> None:
+    try:
+        call()
+    except DigitsError as error:
+        log.warning("training goes on without MLflow: %s", error)
+
+
+def _work(config: dict[str, Any]) -> None:
+    """What each worker runs; every epoch ends in a checkpoint, and it begins after the last one."""
+    use_keras_3()
+    logging.getLogger("ray.train").setLevel(logging.WARNING)  # or it prints each report
+    settings = TrainSettings(**config)
+    context = ray.train.get_context()
+    rank, workers = context.get_world_rank(), context.get_world_size()
+    fitting = Fitting(settings, load(settings.data), rank, workers)
+    history: History = []
+    best: State = {}
+    if checkpoint := ray.train.get_checkpoint():
+        with checkpoint.as_directory() as folder:
+            history = json.loads((Path(folder) / PROGRESS).read_text())
+            best = _read(Path(folder) / BEST)
+            fitting.restore(_read(Path(folder) / STATE))
+    remaining = (settings.epochs - len(history)) * fitting.steps * settings.batch_size
+    bar: Any = tqdm(total=remaining, unit="images") if rank == 0 else None  # drawn by the driver
+    while not _is_done(history, settings):
+        number = len(history)
+
+        def show(images: int, loss: float, accuracy: float, number: int = number) -> None:
+            if bar:
+                bar.set_description(
+                    f"epoch {number + 1}/{settings.epochs} loss {loss:.3f} accuracy {accuracy:.2%}"
+                )
+                bar.update(images)
+
+        entry = fitting.epoch(number, show)
+        history.append(entry)
+        if _best_epoch(history) == number:
+            best = fitting.weights()
+        _report(history, best, fitting.state(), rank)
+    if bar:
+        bar.close()
+
+
+def _is_done(history: History, settings: TrainSettings) -> bool:
+    return len(history) >= settings.epochs or (
+        bool(history) and len(history) - 1 - _best_epoch(history) >= settings.patience
+    )
+
+
+def _best_epoch(history: History) -> int:
+    """By validation accuracy; of equals, the one with the lower loss."""
+    return max(
+        range(len(history)), key=lambda epoch: (history[epoch]["val_accuracy"], -history[epoch]["val_loss"])
+    )
+
+
+def _read(file: Path) -> State:
+    with np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _report(history: History, best: State, state: State, rank: int) -> None:
+    metrics = history[-1] | {"epoch": len(history), "state_sha256": digest(state)}
+    if rank:
+        ray.train.report(metrics)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / PROGRESS).write_text(json.dumps(history))
+        np.savez(Path(folder) / STATE, allow_pickle=False, **state)
+        np.savez(Path(folder) / BEST, allow_pickle=False, **best)
+        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+
+def digest(state: State) -> str:
+    """Workers that train in step have the same one after each epoch."""
+    together = hashlib.sha256()
+    for key in sorted(state):
+        together.update(np.ascontiguousarray(state[key]).tobytes())
+    return together.hexdigest()
+
+
+def _finish(
+    settings: TrainSettings, dataset: Dataset, checkpoint: ray.train.Checkpoint, folder: Path
+) -> tuple[Manifest, History]:
+    """From the best epoch's weights to a model folder with its plots."""
+    network = build_network(settings.dropout)
+    with checkpoint.as_directory() as files:
+        history: History = json.loads((Path(files) / PROGRESS).read_text())
+        network.set_weights(list(_read(Path(files) / BEST).values()))
+    evaluation = evaluate(
+        lambda images: network.predict(images, batch_size=1000, verbose=0),
+        dataset.test_images, dataset.test_labels,
+    )  # fmt: skip
+    best = history[_best_epoch(history)]
+    manifest = export(
+        network, folder, name=settings.model_name, data=dataset.name, data_sha256=dataset.sha256,
+        metrics=evaluation.metrics() | {"val_accuracy": best["val_accuracy"], "epochs": float(len(history))},
+        command=" ".join(["python", *map(shlex.quote, sys.argv)]), sample=dataset.test_images,
+    )  # fmt: skip
+    (folder / "history.json").write_text(json.dumps(history, indent=1))
+    save_plots(folder, history, evaluation, dataset.test_images, dataset.test_labels)
+    return manifest, history
+
+
+def _register(
+    settings: TrainSettings,
+    dataset: Dataset,
+    folder: Path,
+    manifest: Manifest,
+    history: History,
+    uri: str,
+    run_id: str,
+) -> TrainResult:
+    tracking.log_missing_epochs(uri, run_id, history)
+    tracking.log_results(uri, run_id, manifest.metrics, folder)
+    packages = [f"{package}=={manifest.packages[package]}" for package in ("keras", "tensorflow", "numpy")]
+    source = tracking.log_model(
+        uri, run_id, folder, load_network(folder / KERAS_FILE), dataset.test_images[:2], packages
+    )
+    version = register(settings.model_name, source, run_id, manifest)
+    tracking.end_run(uri, run_id, "FINISHED")
+    try:
+        promote(settings.model_name, version, GateSettings())
+        outcome = f"models:/{settings.model_name}/{version} is the champion"
+    except PromotionRefused as error:
+        outcome = f"models:/{settings.model_name}/{version} is registered, not promoted: {error}"
+    return TrainResult(folder, manifest, version, outcome)

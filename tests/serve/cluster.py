@@ -1,0 +1,110 @@
+"""A Ray cluster of one node on loopback, started and steered by the commands a user has."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import httpx2
+import yaml
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+Seen = TypeVar("Seen")
+
+
+def wait_until(
+    look: Callable[[], Seen | None], timeout_s: float, on_timeout: Callable[[], str] = str
+) -> Seen:
+    """What `look` returns once it is true; fails with `on_timeout`'s explanation."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if seen := look():
+            return seen
+        time.sleep(0.1)
+    raise TimeoutError(f"not true within {timeout_s} s: {on_timeout()}")
+
+
+class LocalCluster:
+    def __init__(self, **environment: str) -> None:
+        self._folder = tempfile.mkdtemp(prefix="digits-")  # short: Ray makes sockets below it
+        self._dashboard = free_port()
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._gcs = free_port()
+        self._environment = os.environ | {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_ADDRESS": f"127.0.0.1:{self._gcs}",
+            "RAY_DASHBOARD_ADDRESS": f"http://127.0.0.1:{self._dashboard}",
+            "PYTHONPATH": str(ROOT),
+            **environment,
+        }
+
+    def __enter__(self) -> Self:
+        self.run(
+            "ray", "start", "--head", "--node-ip-address=127.0.0.1", f"--port={self._gcs}",
+            f"--dashboard-port={self._dashboard}", f"--temp-dir={self._folder}", "--num-cpus=4",
+            f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={free_port()}",
+            "--ray-client-server-port=0", "--disable-usage-stats",
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # `ray stop` would end every cluster of the machine, so end the processes of this one's folder.
+        subprocess.run(["pkill", "-KILL", "-f", self._folder], check=False)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def run(self, *command: str) -> str:
+        """Output of one of the environment's programs; an error shows it."""
+        result = subprocess.run(
+            [str(BIN / command[0]), *command[1:]],
+            cwd=ROOT, env=self._environment, capture_output=True, text=True, timeout=90, check=False,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    def config(self, **user_config: Any) -> dict[str, Any]:
+        """serve_config.yaml on this cluster's port, with changes to user_config."""
+        config: dict[str, Any] = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+        config["http_options"]["port"] = self.port
+        config["applications"][0]["deployments"][0]["user_config"] |= user_config
+        return config
+
+    def deploy(self, config: dict[str, Any]) -> None:
+        file = Path(self._folder) / "config.yaml"
+        file.write_text(yaml.safe_dump(config))
+        self.run("serve", "deploy", str(file))
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = yaml.safe_load(self.run("serve", "status"))["applications"]["digits"]
+        return status
+
+    def wait_until_running(self, timeout_s: float = 60) -> None:
+        wait_until(lambda: self.status()["status"] == "RUNNING", timeout_s, self.logs)
+
+    def logs(self) -> str:
+        files = sorted(Path(self._folder).glob("session_latest/logs/serve/replica_*.log"))
+        return "\n".join(file.read_text()[-3000:] for file in files)
+
+    def ready(self) -> dict[str, Any] | None:
+        try:
+            response = httpx2.get(f"{self.url}/readyz", timeout=5)
+        except httpx2.TransportError:
+            return None
+        return response.json() if response.status_code == 200 else None

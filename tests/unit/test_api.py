@@ -1,0 +1,283 @@
+"""The HTTP surface over a stand-in model: forms in, answers and problems out."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from digits.api import create_api
+from digits.batching import Images, Probabilities
+from digits.classifier import Classifier
+from digits.errors import DeadlineExceeded
+from digits.golden import golden_digits
+from digits.images import Pixels
+from digits.problems import MEDIA_TYPE, PROBLEMS
+from digits.schemas import PredictManyResponse, PredictResponse, ProblemDocument
+from tests.encodings import MANY, ONE, Body, base64_png, form, image_file, json_body
+from tests.fakes import checksum_classifier
+
+IMAGES = list(golden_digits()[0])
+LIMITS = {"max_body_bytes": 100_000, "max_images_per_request": 12}
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    classifier = checksum_classifier(**LIMITS)
+    with TestClient(create_api(lambda: classifier), raise_server_exceptions=False) as client:
+        yield client
+
+
+def post(client: TestClient, body: Body, **headers: str) -> Response:
+    typed = {} if body.content_type is None else {"Content-Type": body.content_type}
+    return client.post("/predict", content=body.content, headers=typed | headers)
+
+
+def checksum(pixels: Pixels) -> int:
+    return int(pixels.sum(dtype=int)) % 10
+
+
+@pytest.mark.parametrize("name", ONE)
+def test_every_form_of_one_image_gets_the_same_answer(client: TestClient, name: str) -> None:
+    for pixels in IMAGES:
+        response = post(client, ONE[name](pixels))
+        assert response.status_code == 200, response.text
+        answer = PredictResponse.model_validate_json(response.content, strict=True)
+        assert answer.digit == checksum(pixels)
+        assert answer.confidence == answer.probabilities[answer.digit] == 0.91
+        assert (answer.model.name, answer.model.version) == ("checksum", "1")
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_a_list_is_answered_in_its_order(client: TestClient, name: str) -> None:
+    response = post(client, MANY[name](IMAGES))
+    assert response.status_code == 200, response.text
+    answer = PredictManyResponse.model_validate_json(response.content)
+    assert [item.digit for item in answer.predictions] == [checksum(pixels) for pixels in IMAGES]  # type: ignore[union-attr]
+
+
+def test_a_list_of_one_is_answered_by_a_list(client: TestClient) -> None:
+    for body in (
+        json_body({"images": [base64_png(IMAGES[3])]}),
+        json_body({"pixels": [IMAGES[3].tolist()]}),
+    ):
+        answer = post(client, body).json()
+        assert [item["digit"] for item in answer["predictions"]] == [checksum(IMAGES[3])]
+
+
+BLANK = np.zeros((28, 28), np.uint8)
+MIXED = {
+    "base64 list": json_body(
+        {"images": [base64_png(IMAGES[0]), "?", base64_png(BLANK), 5, base64_png(IMAGES[1])]}
+    ),
+    "pixel list": json_body(
+        {"pixels": [IMAGES[0].tolist(), [1], BLANK.tolist(), "x", IMAGES[1].ravel().tolist()]}
+    ),
+    "form": form(image_file(IMAGES[0]), b"?", image_file(BLANK), b"", image_file(IMAGES[1])),
+}
+CODES = {
+    "base64 list": ["image_unreadable", "image_blank", "body_invalid"],
+    "pixel list": ["body_invalid", "image_blank", "body_invalid"],
+    "form": ["image_unsupported", "image_blank", "image_empty"],
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_an_unreadable_item_is_reported_in_its_place(client: TestClient, name: str) -> None:
+    response = post(client, MIXED[name])
+    assert response.status_code == 200, response.text
+    first, *bad, last = response.json()["predictions"]
+    assert (first["digit"], last["digit"]) == (checksum(IMAGES[0]), checksum(IMAGES[1]))
+    assert [item["error"]["code"] for item in bad] == CODES[name]
+
+
+def pixels_with(value: object) -> object:
+    return {"pixels": [value, *([0] * 783)]}
+
+
+BAD: dict[str, tuple[Body, str]] = {
+    "no body": (Body(b"", None), "image_empty"),
+    "empty png": (Body(b"", "image/png"), "image_empty"),
+    "text": (Body(b"seven", "text/plain"), "content_type_unsupported"),
+    "png said to be text": (Body(image_file(IMAGES[0]), "text/plain"), "content_type_unsupported"),
+    "xml": (Body(b"<svg/>", "application/xml"), "content_type_unsupported"),
+    "random bytes": (Body(bytes(range(256)), "image/png"), "image_unsupported"),
+    "svg": (Body(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"), "image_unsupported"),
+    "tiff": (Body(image_file(IMAGES[0], "TIFF"), "image/tiff"), "image_unsupported"),
+    "base64 as the body": (Body(base64_png(IMAGES[0]).encode(), "image/png"), "image_unsupported"),
+    "truncated png": (Body(image_file(IMAGES[0])[:80], "image/png"), "image_unreadable"),
+    "black png": (Body(image_file(BLANK), "image/png"), "image_blank"),
+    "white png": (Body(image_file(BLANK + 255), "image/png"), "image_blank"),
+    "broken json": (Body(b'{"image": ', "application/json"), "body_malformed"),
+    "json in latin-1": (Body('{"image": "é"}'.encode("latin-1"), "application/json"), "body_malformed"),
+    "deep json": (Body(b"[" * 5000 + b"]" * 5000, "application/json"), "body_malformed"),
+    "json list": (json_body([1, 2]), "body_invalid"),
+    "json null": (json_body(None), "body_invalid"),
+    "json without a key": (json_body({}), "body_invalid"),
+    "json with two keys": (json_body({"image": "x", "pixels": []}), "body_invalid"),
+    "json with an unknown key": (json_body({"image": base64_png(IMAGES[0]), "top_k": 3}), "body_invalid"),
+    "image of another type": (json_body({"image": 7}), "body_invalid"),
+    "image of null": (json_body({"image": None}), "body_invalid"),
+    "image that is not base64": (json_body({"image": "!!"}), "image_unreadable"),
+    "image of unpadded base64": (json_body({"image": base64_png(IMAGES[0])[:101]}), "image_unreadable"),
+    "image that is empty": (json_body({"image": ""}), "image_empty"),
+    "image that is not an image": (json_body({"image": "aGFsbG8="}), "image_unsupported"),
+    "image that is a web address": (json_body({"image": "http://127.0.0.1/x.png"}), "image_unreadable"),
+    "images of nothing": (json_body({"images": []}), "body_invalid"),
+    "images of another type": (json_body({"images": "x"}), "body_invalid"),
+    "too many images": (json_body({"images": ["x"] * 13}), "too_many_images"),
+    "pixels of nothing": (json_body({"pixels": []}), "body_invalid"),
+    "pixels of text": (json_body({"pixels": "0" * 784}), "body_invalid"),
+    "783 pixels": (json_body({"pixels": [0] * 783}), "body_invalid"),
+    "785 pixels": (json_body({"pixels": [0] * 785}), "body_invalid"),
+    "ragged rows": (json_body({"pixels": [[0] * 28] * 27 + [[0] * 27]}), "body_invalid"),
+    "29 rows": (json_body({"pixels": [[0] * 28] * 29}), "body_invalid"),
+    "pixel of 256": (json_body(pixels_with(256)), "body_invalid"),
+    "negative pixel": (json_body(pixels_with(-1)), "body_invalid"),
+    "text pixel": (json_body(pixels_with("9")), "body_invalid"),
+    "true pixel": (json_body(pixels_with(True)), "body_invalid"),
+    "null pixel": (json_body(pixels_with(None)), "body_invalid"),
+    "NaN pixel": (json_body(pixels_with(float("nan"))), "body_invalid"),
+    "infinite pixel": (json_body(pixels_with(float("inf"))), "body_invalid"),
+    "huge pixel": (json_body(pixels_with(10**400)), "body_invalid"),
+    "pixels from 0 to 1": (json_body({"pixels": [0.0, 0.5, 1.0, *([0.25] * 781)]}), "body_invalid"),
+    "pixels without ink": (json_body({"pixels": [0] * 784}), "image_blank"),
+    "too many pixel images": (json_body({"pixels": [[0] * 784] * 13}), "too_many_images"),
+    "form without boundary": (Body(form(b"x").content, "multipart/form-data"), "body_malformed"),
+    "form of other parts": (Body(form(b"x").content, "multipart/form-data; boundary=y"), "body_malformed"),
+    "form cut off": (Body(form(image_file(IMAGES[0])).content[:-30], form().content_type), "body_malformed"),
+    "form without parts": (form(), "body_invalid"),
+    "form with a text field": (form(text_field="7"), "body_invalid"),
+    "form with a file and a text field": (form(image_file(IMAGES[0]), text_field="7"), "body_invalid"),
+    "form with an empty file": (form(b""), "image_empty"),
+    "form with too many files": (form(*[b"x"] * 13), "too_many_images"),
+    "body over the limit": (Body(bytes(100_001), "image/png"), "body_too_large"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_request_gets_its_problem(client: TestClient, name: str) -> None:
+    body, code = BAD[name]
+    response = post(client, body)
+    problem = ProblemDocument.model_validate_json(response.content)
+    assert (problem.code, response.status_code) == (code, PROBLEMS[code].status), problem.detail
+    assert response.headers["content-type"] == MEDIA_TYPE
+    assert problem.status == response.status_code
+    assert "Traceback" not in problem.detail
+    assert len(problem.detail) < 300
+
+
+def test_a_problem_says_where_in_the_body_it_is(client: TestClient) -> None:
+    rows = [[0] * 28 for _ in range(28)]
+    rows[3][5] = 256
+    assert post(client, json_body({"pixels": rows})).json()["detail"].startswith("pixels.3.5: ")
+
+
+def test_a_chunked_body_over_the_limit_is_not_read_to_its_end(client: TestClient) -> None:
+    read = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal read
+        for _ in range(100):
+            read += 1
+            yield bytes(10_000)
+
+    response = client.post("/predict", content=chunks(), headers={"Content-Type": "image/png"})
+    assert response.json()["code"] == "body_too_large"
+
+
+def test_a_compressed_body_is_refused(client: TestClient) -> None:
+    response = post(client, ONE["png"](IMAGES[0]), **{"Content-Encoding": "gzip"})
+    assert (response.status_code, response.json()["code"]) == (415, "content_encoding_unsupported")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [("GET", "/predict", "POST"), ("PUT", "/predict", "POST"), ("POST", "/readyz", "GET, HEAD")],
+)
+def test_a_wrong_method_names_the_right_ones(client: TestClient, method: str, path: str, allow: str) -> None:
+    response = client.request(method, path)
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+    assert sorted(response.headers["allow"].split(", ")) == sorted(allow.split(", "))
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/predict/x", "/predict%00", "/../etc/passwd"])
+def test_a_wrong_path_is_not_found(client: TestClient, path: str) -> None:
+    response = client.post(path)
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
+def test_a_request_id_is_taken_if_well_formed_and_made_otherwise(client: TestClient) -> None:
+    assert (
+        post(client, ONE["png"](IMAGES[0]), **{"X-Request-Id": "a-7.b_c"}).json()["request_id"] == "a-7.b_c"
+    )
+    for bad in ("", "a b", "x" * 65, "<script>"):
+        made = post(client, ONE["png"](IMAGES[0]), **{"X-Request-Id": bad}).json()["request_id"]
+        assert len(made) == 36
+
+
+def test_without_a_model_the_service_is_alive_and_not_ready() -> None:
+    with TestClient(create_api(lambda: None)) as client:
+        assert client.get("/healthz").json() == {"status": "ok"}
+        for response in (client.get("/readyz"), post(client, ONE["png"](IMAGES[0]))):
+            assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+            assert response.headers["retry-after"] == "1"
+
+
+def test_with_a_model_readyz_names_it(client: TestClient) -> None:
+    assert client.get("/readyz").json() == {
+        "status": "ready",
+        "model": {"name": "checksum", "version": "1"},
+    }
+
+
+def test_a_full_queue_answers_429_with_retry_after() -> None:
+    classifier = checksum_classifier(max_queued_images=1)
+    with TestClient(create_api(lambda: classifier)) as client:
+        response = post(client, MANY["form with files"](IMAGES[:2]))
+    assert (response.status_code, response.json()["code"]) == (429, "overloaded")
+    assert response.headers["retry-after"] == "1"
+
+
+class Fails(Classifier):
+    def __init__(self, error: Exception) -> None:
+        ready = checksum_classifier()
+        self.settings, self.name, self.version, self._error = ready.settings, "fails", "1", error
+
+    async def classify(self, images: Images) -> Probabilities:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (DeadlineExceeded("not answered within 5 s"), 504, "timed_out"),
+        (RuntimeError("secret"), 500, "internal"),
+    ],
+)
+def test_a_failing_model_is_a_problem_that_tells_no_secret(error: Exception, status: int, code: str) -> None:
+    with TestClient(create_api(lambda: Fails(error)), raise_server_exceptions=False) as client:
+        response = post(client, ONE["png"](IMAGES[0]))
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert "secret" not in response.text
+
+
+def test_the_page_loads_nothing_from_outside(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    assert client.get("/", follow_redirects=False).headers["location"] == "/docs"
+
+
+def test_the_openapi_document_describes_every_route_and_problem(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    assert set(document["paths"]) == {"/predict", "/healthz", "/readyz", "/docs", "/openapi.json"}
+    described = str(document["paths"]["/predict"]["post"]["responses"])
+    assert [code for code in PROBLEMS if f"`{code}`" not in described] == [
+        "not_found",
+        "method_not_allowed",
+    ]
+    bodies = document["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert {"image/png", "image/jpeg", "multipart/form-data", "application/json"} <= set(bodies)

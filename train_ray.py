@@ -1,0 +1,28 @@
+"""Train a digit model with Ray Train, register it in MLflow, and promote it if it passes the gate."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from digits.errors import DigitsError
+from digits.settings import TrainSettings, add_flags
+
+
+def parse_args(argv: Sequence[str] | None = None) -> TrainSettings:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add_flags(parser, TrainSettings)
+    return TrainSettings(**vars(parser.parse_args(argv)))
+
+
+if __name__ == "__main__":
+    settings = parse_args()
+    try:
+        from digits.training import train  # after the flags: --help need not wait for Ray and TensorFlow
+
+        result = train(settings)
+    except DigitsError as error:
+        sys.exit(f"training did not start: {error}")
+    accuracy = result.manifest.metrics["test_accuracy"]
+    print(f"test accuracy {accuracy:.4f}, model in {result.folder}", result.outcome, sep="\n")
