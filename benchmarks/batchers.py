@@ -3,8 +3,8 @@
     RAY_SERVE_ENABLE_HA_PROXY=1 RAY_SERVE_THROUGHPUT_OPTIMIZED=1 python benchmarks/batchers.py
 
 Ours or `@serve.batch(batch_wait_timeout_s=0)`, with the model call on the event loop, in a thread, or
-wherever its expected cost says; with the model as it is, and made 20 ms slow.  Rounds interleave, so that a drift of the
-machine's speed hits all alike; each figure is the median of the rounds.
+wherever its expected cost says; with the model as it is, and made 20 ms slow.  Rounds interleave, so
+that a drift of the machine's speed hits all alike; each figure is the median of the rounds.
 """
 
 import asyncio

@@ -243,7 +243,7 @@ def _connected(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
 
     first_of_row = np.searchsorted(rows, np.arange(mask.shape[0] + 1))
     for row in range(1, mask.shape[0]):
-        above = int(first_of_row[row - 1])
+        above: int = int(first_of_row[row - 1])
         for run in range(int(first_of_row[row]), int(first_of_row[row + 1])):
             while above < first_of_row[row] and ends[above] < starts[run]:
                 above += 1
@@ -252,8 +252,8 @@ def _connected(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
                 parent[root(touching + 1)] = root(run + 1)
                 touching += 1
     labels = np.zeros(mask.shape, np.intp)
-    for number, (row, start, end) in enumerate(zip(rows, starts, ends, strict=True), 1):
-        labels[row, start:end] = root(number)
+    for number, (line, start, end) in enumerate(zip(rows, starts, ends, strict=True), 1):
+        labels[line, start:end] = root(number)
     return labels
 
 

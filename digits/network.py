@@ -4,6 +4,7 @@ Scaling and softmax are layers of it, so that whoever holds the model feeds it p
 reads probabilities.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +17,12 @@ BLOCKS = ((16, 1), (32, 2), (32, 1), (64, 2))
 
 
 def use_keras_3() -> None:
-    """Call before TensorFlow or Keras is imported in a Ray Train worker.
+    """Call before TensorFlow or Keras is imported in a Ray Train worker; also quietens TensorFlow there.
 
     Ray's TensorflowTrainer asks for Keras 2 (ray/train/tensorflow/config.py), which is not installed.
     """
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)
 
 
 def build_network(dropout: float) -> "keras.Model":

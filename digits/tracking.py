@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 EXPERIMENT = "digits"
 RUN_KEY = "ray_train_run"  # the tag that finds the run of a training that was interrupted
 # MLflow's own defaults keep a caller for four minutes (7 tries with growing pauses, 120 s each).
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 
 def tracking_uri() -> str:
@@ -36,7 +40,7 @@ def tracking_uri() -> str:
 @contextlib.contextmanager
 def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
     """Raises TrackingUnavailable with the address within seconds, NotRegistered for what is not there."""
-    for name, value in PATIENCE.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow
     from mlflow.exceptions import MlflowException

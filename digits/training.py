@@ -107,6 +107,7 @@ def _fit(settings: TrainSettings, uri: str, run_id: str) -> ray.train.Checkpoint
             storage_path=storage if "://" in storage else str(Path(storage).resolve()),
             failure_config=ray.train.FailureConfig(max_failures=settings.max_failures),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
+            logging_config=ray.train.LoggingConfig(log_level="WARNING"),  # or it prints each report
             callbacks=[TellMlflow(uri, run_id)],  # type: ignore[list-item]
         ),
     ).fit()
@@ -148,7 +149,6 @@ def _tell(call: Any) -> None:
 def _work(config: dict[str, Any]) -> None:
     """What each worker runs; every epoch ends in a checkpoint, and it begins after the last one."""
     use_keras_3()
-    logging.getLogger("ray.train").setLevel(logging.WARNING)  # or it prints each report
     settings = TrainSettings(**config)
     context = ray.train.get_context()
     rank, workers = context.get_world_rank(), context.get_world_size()
