@@ -14,6 +14,7 @@ from digits.errors import DataUnavailable
 # The file that keras.datasets.mnist downloads, and its digest there (keras/src/datasets/mnist.py).
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+NAMED = ("mnist", "sklearn-digits")
 OTHERS = "--data FILE.npz (x_train, y_train, x_test, y_test as Keras has them) or --data sklearn-digits"
 
 
@@ -27,6 +28,11 @@ class Dataset:
     train_labels: NDArray[np.uint8]
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.uint8]
+
+
+def located(source: str) -> str:
+    """The source as workers understand it, whose current folder is not the driver's."""
+    return source if source in NAMED else str(Path(source).resolve())
 
 
 def load(source: str) -> Dataset:

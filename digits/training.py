@@ -21,7 +21,7 @@ from ray.experimental.tqdm_ray import tqdm
 from ray.train.tensorflow import TensorflowTrainer
 
 from digits import tracking
-from digits.datasets import Dataset, load
+from digits.datasets import Dataset, load, located
 from digits.errors import DataUnavailable, DigitsError, PromotionRefused, TrackingUnavailable
 from digits.evaluation import evaluate
 from digits.export import export, git_commit, package_versions
@@ -55,6 +55,7 @@ class TrainResult:
 def train(settings: TrainSettings) -> TrainResult:
     """Train, evaluate, export, register, and promote if the gate lets it.  Nothing is left half-written."""
     dataset = load(settings.data)
+    settings = settings.model_copy(update={"data": located(settings.data)})
     uri = tracking.tracking_uri()
     run_id = tracking.start_run(uri, settings.name, settings.model_dump(), _tags(dataset))
     _start_ray()
