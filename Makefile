@@ -41,6 +41,10 @@ fmt: .venv/dev.lock  ## Ruff, mending what it can
 type: .venv/dev.lock  ## mypy --strict
 	$(BIN)/mypy
 
+starter: .venv/train.lock  ## Make models/starter of the finished training run NAME=...
+	$(BIN)/python -c 'from pathlib import Path; from digits.manifest import copy_for_serving; \
+		copy_for_serving(Path("out/$(NAME)"), Path("models/starter"))'
+
 accuracy: .venv/dev.lock  ## 10,000 MNIST test images over HTTP against a running `make serve`
 	$(BIN)/python benchmarks/accuracy.py --data $(DATA)
 
@@ -59,5 +63,5 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	$(BIN)/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-.PHONY: help serve train mlflow test unit check lint fmt type accuracy lock
+.PHONY: help serve train mlflow test unit check lint fmt type starter accuracy lock
 .PRECIOUS: .venv/%.lock

@@ -37,6 +37,7 @@ def export(
     data_sha256: str,
     metrics: dict[str, float],
     command: str,
+    commit: str,
     sample: NDArray[np.uint8],
 ) -> Manifest:
     """Write the model folder, whole or not at all; `sample` is (n, 28, 28) for parity and latency.
@@ -57,7 +58,7 @@ def export(
             data_sha256=data_sha256,
             metrics=metrics,
             command=command,
-            git_commit=git_commit(),
+            git_commit=commit,
             packages=package_versions(),
         )
         write_manifest(partial, manifest)

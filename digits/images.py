@@ -133,7 +133,7 @@ def _is_mnist_like(grey: NDArray[np.uint8]) -> bool:
     rows, columns = np.flatnonzero(grey.any(axis=1)), np.flatnonzero(grey.any(axis=0))
     if max(np.ptp(rows), np.ptp(columns)) >= BOX:
         return False
-    return all(abs(centre - SIDE / 2) < 0.51 for centre in _centre_of_mass(grey))
+    return all(abs(centre - SIDE / 2) < 0.53 for centre in _centre_of_mass(grey))
 
 
 def _centre_of_mass(levels: NDArray[np.uint8] | Ink) -> tuple[float, float]:
@@ -153,7 +153,8 @@ def _ink(grey: NDArray[np.uint8]) -> Ink:
     else:
         signed = levels - _paper(levels)
     dark, light = np.maximum(-signed, 0), np.maximum(signed, 0)
-    return _thresholded(dark if _strength(dark) >= _strength(light) else light)
+    noise = NOISE * float(np.median(np.abs(signed)))
+    return _thresholded(dark if _strength(dark) >= _strength(light) else light, noise)
 
 
 def _border(levels: Ink) -> Ink:
@@ -199,12 +200,10 @@ def _strength(ink: Ink) -> float:
     return float(np.percentile(inner, 98.5)) if inner.size else 0.0
 
 
-def _thresholded(written: Ink) -> Ink:
+def _thresholded(written: Ink, noise: float) -> Ink:
     """Noise to 0, strokes to 1; between, a ramp around half the strokes' own strength."""
     peak = float(np.percentile(written, 99.5))
-    paper = written[written < peak / 2]
-    noise = NOISE * float(np.median(np.abs(paper - np.median(paper)))) if paper.size else 0.0
-    if peak < FAINTEST or peak < 1.5 * noise:
+    if peak < max(FAINTEST, 1.5 * noise):
         raise BadInput("image_blank", "the image holds no ink that stands out from its paper")
     stroke = float(np.median(written[written >= peak / 2]))
     floor = max(0.25 * stroke, noise)

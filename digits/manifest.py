@@ -44,6 +44,15 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
 
 
+def copy_for_serving(folder: Path, target: Path) -> None:
+    """What a replica needs of a model folder: the ONNX file, and a manifest that names it alone."""
+    manifest = read_manifest(folder)
+    content = read_verified(folder, manifest, ONNX_FILE)
+    target.mkdir(parents=True, exist_ok=True)
+    (target / ONNX_FILE).write_bytes(content)
+    write_manifest(target, manifest.model_copy(update={"files": {ONNX_FILE: manifest.files[ONNX_FILE]}}))
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Raises ModelRejected if there is none or it is not one of ours."""
     file = folder / MANIFEST

@@ -90,7 +90,9 @@ class TrainSettings(Settings):
         "out/ray", description="Folder, or s3:// address, for checkpoints; all nodes must reach it."
     )
     name: str = Field(
-        "digits", pattern=r"^[\w.-]+$", description="Of the run; the same name continues an interrupted one."
+        "",
+        pattern=r"^[\w.-]*$",
+        description="Of the run; the same name continues an interrupted one. Empty: digits and the time.",
     )
     output: str = Field("out", description="Folder that gets one folder a run: model, manifest, plots.")
     model_name: str = Field(

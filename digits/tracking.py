@@ -6,7 +6,6 @@ requirements.
 
 import contextlib
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.errors import AlreadyRegistered, NotRegistered, TrackingUnavailable
+from digits.manifest import copy_for_serving
 
 if TYPE_CHECKING:
     import keras
@@ -68,7 +68,7 @@ def start_run(uri: str, name: str, params: dict[str, Any], tags: dict[str, str])
     """Open the one run of this training, or continue it; gives the run's id.
 
     A run that carries `name` and has not finished is the same training, interrupted: its driver was
-    killed, or its tracking server was gone at the end.
+    killed, or its tracking server was gone at the end.  Raises AlreadyRegistered if it has finished.
     """
     with contextlib.suppress(AlreadyRegistered), mlflow_client(uri) as client:
         client.create_experiment(EXPERIMENT)
@@ -76,8 +76,9 @@ def start_run(uri: str, name: str, params: dict[str, Any], tags: dict[str, str])
         found_experiment = client.get_experiment_by_name(EXPERIMENT)
         assert found_experiment is not None
         experiment = found_experiment.experiment_id
-        unfinished = f"tags.{RUN_KEY} = '{name}' and attributes.status != 'FINISHED'"
-        if found := client.search_runs([experiment], unfinished, max_results=1):
+        if found := client.search_runs([experiment], f"tags.{RUN_KEY} = '{name}'", max_results=1):
+            if found[0].info.status == "FINISHED":
+                raise AlreadyRegistered(f"the run {name} has finished; give another name, or none")
             run_id = str(found[0].info.run_id)
             client.update_run(run_id, "RUNNING")
             return run_id
@@ -140,7 +141,7 @@ def log_model(
             signature=infer_signature(example, np.asarray(network(example))), input_example=example,
             pip_requirements=packages,
         )  # fmt: skip
-        shutil.copytree(folder, whole / "serving", ignore=shutil.ignore_patterns("*.png", "*.keras"))
+        copy_for_serving(folder, whole / "serving")
         client.log_model_artifacts(logged.model_id, str(whole))
         client.finalize_logged_model(logged.model_id, "READY")
         return f"models:/{logged.model_id}"

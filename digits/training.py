@@ -10,6 +10,7 @@ import os
 import shlex
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,17 +56,18 @@ class TrainResult:
 def train(settings: TrainSettings) -> TrainResult:
     """Train, evaluate, export, register, and promote if the gate lets it.  Nothing is left half-written."""
     dataset = load(settings.data)
-    settings = settings.model_copy(update={"data": located(settings.data)})
-    uri = tracking.tracking_uri()
-    run_id = tracking.start_run(uri, settings.name, settings.model_dump(), _tags(dataset))
+    name = settings.name or time.strftime("digits-%Y%m%d-%H%M%S")
+    settings = settings.model_copy(update={"data": located(settings.data), "name": name})
+    uri, tags = tracking.tracking_uri(), _tags(dataset)
+    run_id = tracking.start_run(uri, name, settings.model_dump(), tags)
     _start_ray()
     try:
         checkpoint = _fit(settings, uri, run_id)
     except BaseException:
         _tell(lambda: tracking.end_run(uri, run_id, "FAILED"))
         raise
-    folder = Path(settings.output) / settings.name
-    manifest, history = _finish(settings, dataset, checkpoint, folder)
+    folder = Path(settings.output) / name
+    manifest, history = _finish(settings, dataset, checkpoint, folder, tags["git_commit"])
     try:
         return _register(settings, dataset, folder, manifest, history, uri, run_id)
     except TrackingUnavailable as error:
@@ -108,7 +110,7 @@ def _fit(settings: TrainSettings, uri: str, run_id: str) -> ray.train.Checkpoint
             storage_path=storage if "://" in storage else str(Path(storage).resolve()),
             failure_config=ray.train.FailureConfig(max_failures=settings.max_failures),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
-            logging_config=ray.train.LoggingConfig(log_level="WARNING"),  # or it prints each report
+            logging_config=ray.train.LoggingConfig(log_level="WARNING"),  # type: ignore[call-arg]
             callbacks=[TellMlflow(uri, run_id)],  # type: ignore[list-item]
         ),
     ).fit()
@@ -221,7 +223,7 @@ def digest(state: State) -> str:
 
 
 def _finish(
-    settings: TrainSettings, dataset: Dataset, checkpoint: ray.train.Checkpoint, folder: Path
+    settings: TrainSettings, dataset: Dataset, checkpoint: ray.train.Checkpoint, folder: Path, commit: str
 ) -> tuple[Manifest, History]:
     """From the best epoch's weights to a model folder with its plots."""
     network = build_network(settings.dropout)
@@ -236,7 +238,7 @@ def _finish(
     manifest = export(
         network, folder, name=settings.model_name, data=dataset.name, data_sha256=dataset.sha256,
         metrics=evaluation.metrics() | {"val_accuracy": best["val_accuracy"], "epochs": float(len(history))},
-        command=" ".join(["python", *map(shlex.quote, sys.argv)]), sample=dataset.test_images,
+        command=shlex.join(["python", *sys.argv]), commit=commit, sample=dataset.test_images,
     )  # fmt: skip
     (folder / "history.json").write_text(json.dumps(history, indent=1))
     save_plots(folder, history, evaluation, dataset.test_images, dataset.test_labels)

@@ -1,0 +1,134 @@
+"""Pictures as people send them, made from stored strokes: pens, papers, light, angles, sizes, file formats.
+
+Seeded, so that a failure can be looked at again: `python -m tests.pictures FOLDER` writes some.
+"""
+
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+Points = list[tuple[float, float]]
+
+# Each digit as the strokes a hand makes, in a box of 1 by 1.5, y downwards.
+STROKES: dict[int, list[Points]] = {
+    0: [[(0.5, 0.0), (0.15, 0.2), (0.0, 0.75), (0.15, 1.3), (0.5, 1.5),
+         (0.85, 1.3), (1.0, 0.75), (0.85, 0.2), (0.5, 0.0)]],
+    1: [[(0.3, 0.3), (0.6, 0.0), (0.6, 1.5)]],
+    2: [[(0.05, 0.35), (0.3, 0.02), (0.75, 0.05), (0.95, 0.4), (0.75, 0.8), (0.05, 1.5), (1.0, 1.48)]],
+    3: [[(0.05, 0.2), (0.45, 0.0), (0.9, 0.2), (0.85, 0.55), (0.4, 0.7),
+         (0.9, 0.9), (0.95, 1.25), (0.5, 1.5), (0.0, 1.3)]],
+    4: [[(0.6, 0.0), (0.0, 0.95), (1.0, 0.95)], [(0.7, 0.5), (0.7, 1.5)]],
+    5: [[(0.9, 0.0), (0.15, 0.02), (0.1, 0.65), (0.5, 0.55),
+         (0.95, 0.8), (0.95, 1.2), (0.5, 1.5), (0.0, 1.35)]],
+    6: [[(0.8, 0.0), (0.3, 0.4), (0.02, 1.0), (0.2, 1.42), (0.6, 1.5),
+         (0.95, 1.2), (0.7, 0.85), (0.3, 0.88), (0.05, 1.15)]],
+    7: [[(0.0, 0.02), (1.0, 0.0), (0.65, 0.6), (0.4, 1.5)]],
+    8: [[(0.5, 0.7), (0.1, 0.4), (0.25, 0.05), (0.7, 0.02), (0.9, 0.35), (0.5, 0.7),
+         (0.05, 1.1), (0.25, 1.48), (0.75, 1.48), (0.95, 1.1), (0.5, 0.7)]],
+    9: [[(0.95, 0.45), (0.6, 0.75), (0.15, 0.65), (0.05, 0.3),
+         (0.4, 0.0), (0.85, 0.1), (0.95, 0.45), (0.85, 1.5)]],
+}  # fmt: skip
+
+
+def pictures(count: int, seed: int) -> Iterator[tuple[bytes, int, str]]:
+    """`count` image files with their digit and what they were made like."""
+    random = np.random.default_rng(seed)
+    for number in range(count):
+        digit = number % 10
+        kind = KINDS[number // 10 % len(KINDS)]
+        yield (*_picture(digit, kind, random), f"{number} {kind}")
+
+
+KINDS = ("scan", "photo", "screen", "chalk", "transparent", "tiny", "huge", "ruled")
+
+
+def _picture(digit: int, kind: str, random: np.random.Generator) -> tuple[bytes, int]:
+    side = {"tiny": int(random.integers(20, 40)), "huge": int(random.integers(2200, 3000))}.get(
+        kind, int(random.integers(120, 900))
+    )
+    cover = _drawn(digit, side, random)
+    ink, paper = (
+        (235, 25) if kind == "chalk" else (float(random.uniform(0, 70)), float(random.uniform(190, 255)))
+    )
+    if kind == "transparent":
+        rgba = np.zeros((*cover.shape, 4), np.uint8)
+        rgba[..., 3] = cover * 255
+        return _file(Image.fromarray(rgba), "PNG"), digit
+    levels = np.full(cover.shape, float(paper))
+    if kind == "photo":
+        levels *= _light(cover.shape, random)
+    if kind == "ruled":
+        levels[:: max(8, side // 12)] -= 25
+    levels += (ink - levels) * cover
+    if kind in ("photo", "ruled", "scan"):
+        levels += random.normal(0, 4, levels.shape)
+    image = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
+    if kind in ("photo", "huge"):
+        return _file(image.convert("RGB"), "JPEG", quality=int(random.integers(60, 95))), digit
+    return _file(image, "PNG"), digit
+
+
+def _drawn(digit: int, side: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """How much of each pixel is ink, 0 to 1; drawn four times as large and averaged, which smooths it."""
+    fine = min(4 * side, 3000)
+    height = fine * random.uniform(0.5, 0.75)
+    width = height / 1.5 * random.uniform(0.75, 1.15)
+    angle, slant = np.radians(random.uniform(-10, 10)), random.uniform(-0.15, 0.15)
+    left = (fine - width) * random.uniform(0.35, 0.65)
+    top = (fine - height) * random.uniform(0.35, 0.65)
+    pen = max(2, round(height * random.uniform(0.05, 0.13)))
+    image = Image.new("L", (fine, fine))
+    draw = ImageDraw.Draw(image)
+    for stroke in STROKES[digit]:
+        points = _smoothed(np.array(stroke) + random.normal(0, 0.02, (len(stroke), 2)))
+        x, y = (
+            (points[:, 0] - 0.5 - slant * (points[:, 1] - 0.75)) * width,
+            (points[:, 1] / 1.5 - 0.5) * height,
+        )
+        across = left + width / 2 + x * np.cos(angle) - y * np.sin(angle)
+        down = top + height / 2 + x * np.sin(angle) + y * np.cos(angle)
+        for place in zip(across, down, strict=True):
+            draw.circle(place, pen / 2, fill=255)
+    small = image.filter(ImageFilter.GaussianBlur(fine / 1500)).resize((side, side), Image.Resampling.BOX)
+    return np.asarray(small, np.float64) / 255
+
+
+def _smoothed(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Corners cut twice (Chaikin), then filled in until no gap is left between two dots of the pen."""
+    for _ in range(2):
+        middle = np.stack(
+            [0.75 * points[:-1] + 0.25 * points[1:], 0.25 * points[:-1] + 0.75 * points[1:]], axis=1
+        )
+        points = np.concatenate([points[:1], middle.reshape(-1, 2), points[-1:]])
+    places = np.linspace(0, len(points) - 1, 400)
+    return np.stack([np.interp(places, range(len(points)), points[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def _light(shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.float64]:
+    """A lamp to one side, and the soft shadow of a hand."""
+    rows, columns = np.mgrid[0 : 1 : shape[0] * 1j, 0 : 1 : shape[1] * 1j]
+    tilt = random.uniform(-0.3, 0.3, 2)
+    lamp = 1 + tilt[0] * (rows - 0.5) + tilt[1] * (columns - 0.5)
+    place = random.uniform(0, 1, 2)
+    shadow = np.exp(-((rows - place[0]) ** 2 + (columns - place[1]) ** 2) / 0.3)
+    light: NDArray[np.float64] = lamp * (1 - random.uniform(0, 0.3) * shadow)
+    return light
+
+
+def _file(image: Image.Image, file_format: str, **options: int) -> bytes:
+    file = io.BytesIO()
+    image.save(file, file_format, **options)
+    return file.getvalue()
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for content, digit, made in pictures(160, seed=0):
+        suffix = "jpg" if content.startswith(b"\xff\xd8") else "png"
+        (folder / f"{digit}_{made.replace(' ', '_')}.{suffix}").write_bytes(content)
