@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from digits.errors import DigitsError
-from digits.settings import TrainSettings, add_flags
+from digits.settings import TrainSettings, add_flags, from_flags
 
 
 def parse_args(argv: Sequence[str] | None = None) -> TrainSettings:
@@ -13,7 +13,7 @@ def parse_args(argv: Sequence[str] | None = None) -> TrainSettings:
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add_flags(parser, TrainSettings)
-    return TrainSettings(**vars(parser.parse_args(argv)))
+    return from_flags(parser, TrainSettings, vars(parser.parse_args(argv)))
 
 
 if __name__ == "__main__":

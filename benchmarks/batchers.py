@@ -29,10 +29,10 @@ from digits.model import DigitModel
 from digits.settings import ServeSettings
 from tests.encodings import image_file
 
-ROUNDS, SECONDS = 5, 4
+ROUNDS, SECONDS = 3, 3
 CONNECTIONS = (1, 16, 64)
 SETTINGS = ServeSettings(model_uri="models/starter")
-REPORT = """
+REPORT = r"""
 done = function(summary, latency)
   local errors = summary.errors
   io.write(string.format("%.1f %.2f %.2f %d\n", summary.requests / summary.duration * 1e6,

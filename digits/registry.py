@@ -20,7 +20,7 @@ from digits.errors import AlreadyRegistered, DigitsError, ModelRejected, NotRegi
 from digits.gate import GateSettings, objections
 from digits.manifest import ONNX_FILE, Manifest, read_manifest, read_verified
 from digits.model import DigitModel
-from digits.settings import add_flags
+from digits.settings import add_flags, from_flags
 from digits.tracking import download, mlflow_client, tracking_uri
 
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
@@ -158,11 +158,12 @@ def main() -> None:
     add_flags(parser, GateSettings)
     asked = vars(parser.parse_args())
     command, name, version = asked.pop("command"), asked.pop("name"), asked.pop("version")
+    gate = from_flags(parser, GateSettings, asked)
     try:
         if command == "list":
             print("\n".join(table(name)))
         elif command == "promote":
-            print(f"champion of {name} is version {promote(name, version, GateSettings(**asked)).version}")
+            print(f"champion of {name} is version {promote(name, version, gate).version}")
         else:
             print(f"champion of {name} is again version {rollback(name).version}")
     except PromotionRefused as error:

@@ -5,9 +5,9 @@
 
 from argparse import ArgumentParser, BooleanOptionalAction
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
 class Settings(BaseModel):
@@ -22,6 +22,9 @@ class Settings(BaseModel):
             near = get_close_matches(key, cls.model_fields, n=1, cutoff=0)[0]
             raise ValueError(f"unknown setting {key!r}; the nearest known one is {near!r}")
         return values
+
+
+SomeSettings = TypeVar("SomeSettings", bound=Settings)
 
 
 class ServeSettings(Settings):
@@ -108,3 +111,13 @@ def add_flags(parser: ArgumentParser, settings: type[Settings]) -> None:
         parser.add_argument(
             f"--{name.replace('_', '-')}", default=field.default, help=field.description, **how
         )
+
+
+def from_flags(parser: ArgumentParser, settings: type[SomeSettings], values: dict[str, Any]) -> SomeSettings:
+    """The settings, or the parser's usual end with what is out of bounds."""
+    try:
+        return settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = str(first["loc"][0]).replace("_", "-") if first["loc"] else ""
+        parser.error(f"--{flag}: {first['msg']}, not {first['input']!r}")

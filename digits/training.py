@@ -23,7 +23,13 @@ from ray.train.tensorflow import TensorflowTrainer
 
 from digits import tracking
 from digits.datasets import Dataset, load, located
-from digits.errors import DataUnavailable, DigitsError, PromotionRefused, TrackingUnavailable
+from digits.errors import (
+    DataUnavailable,
+    DigitsError,
+    PromotionRefused,
+    TrackingUnavailable,
+    WorkersApart,
+)
 from digits.evaluation import evaluate
 from digits.export import export, git_commit, package_versions
 from digits.fitting import Fitting, State
@@ -123,7 +129,7 @@ def _fit(settings: TrainSettings, uri: str, run_id: str) -> ray.train.Checkpoint
 class TellMlflow(ray.train.UserCallback):
     """Runs in Ray Train's controller, so that there is one teller however many workers come and go.
 
-    It never fails the training: what cannot be told now stands in the checkpoint's history and is told
+    MLflow never fails the training: what cannot be told now stands in the checkpoint's history and is told
     at the end.
     """
 
@@ -134,7 +140,11 @@ class TellMlflow(ray.train.UserCallback):
     def after_report(
         self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: ray.train.Checkpoint | None
     ) -> None:
+        digests = {worker["state_sha256"] for worker in metrics}
+        if len(digests) > 1:
+            raise WorkersApart(f"after epoch {metrics[0]['epoch']} the workers hold different weights")
         epoch = {key: value for key, value in metrics[0].items() if isinstance(value, float)}
+        epoch["workers_in_step"] = float(len(metrics))
         _tell(lambda: tracking.log_epoch(self._uri, self._run_id, metrics[0]["epoch"], epoch))
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:

@@ -98,6 +98,21 @@ class LocalCluster:
     def wait_until_running(self, timeout_s: float = 60) -> None:
         wait_until(lambda: self.status()["status"] == "RUNNING", timeout_s, self.logs)
 
+    def replicas(self) -> set[str]:
+        """Ids of the processes that answer; the same ids mean that none was restarted."""
+        deployment = self.status()["deployments"]["DigitClassifier"]
+        if deployment["status"] != "HEALTHY":
+            return set()
+        details = self.details()["applications"]["digits"]["deployments"]["DigitClassifier"]
+        return {replica["replica_id"] for replica in details["replicas"] if replica["state"] == "RUNNING"}
+
+    def details(self) -> dict[str, Any]:
+        """What the dashboard's Serve API says."""
+        headers = {"Authorization": f"Bearer {self._environment['RAY_AUTH_TOKEN']}"}
+        address = f"{self._environment['RAY_DASHBOARD_ADDRESS']}/api/serve/applications/"
+        answer: dict[str, Any] = httpx2.get(address, headers=headers, timeout=30).raise_for_status().json()
+        return answer
+
     def logs(self) -> str:
         files = sorted(Path(self._folder).glob("session_latest/logs/serve/replica_*.log"))
         return "\n".join(file.read_text()[-3000:] for file in files)

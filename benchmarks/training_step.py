@@ -1,0 +1,43 @@
+"""Is our training step as fast as Keras' `model.fit`?  The same network, images and augmentation, in turn.
+
+python benchmarks/training_step.py --data mnist
+"""
+
+import argparse
+import dataclasses
+import statistics
+import time
+
+from digits.datasets import Dataset, load
+from digits.fitting import Fitting
+from digits.settings import TrainSettings
+
+IMAGES, ROUNDS = 20_000, 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="mnist")
+    whole = load(parser.parse_args().data)
+    dataset: Dataset = dataclasses.replace(
+        whole, train_images=whole.train_images[:IMAGES], train_labels=whole.train_labels[:IMAGES]
+    )
+    settings = TrainSettings()
+    ours, keras = (Fitting(settings, dataset, worker=0, workers=1) for _ in range(2))
+    keras.network.compile(keras._optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    ratios = []
+    for epoch in range(ROUNDS + 1):
+        start = time.perf_counter()
+        ours.epoch(epoch, lambda *_: None)
+        middle = time.perf_counter()
+        keras.network.fit(keras._batches(epoch), epochs=1, verbose=0)
+        keras.validate()
+        end = time.perf_counter()
+        if epoch:  # the first one traces and allocates
+            ratios.append((middle - start) / (end - middle))
+            print(f"ours {middle - start:.2f} s, model.fit {end - middle:.2f} s, ratio {ratios[-1]:.2f}")
+    print(f"median ratio {statistics.median(ratios):.2f} of {ROUNDS} rounds")
+
+
+if __name__ == "__main__":
+    main()

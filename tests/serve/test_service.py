@@ -1,0 +1,118 @@
+"""The real service: serve_config.yaml deployed with Ray's own commands, asked over HTTP."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import pytest
+
+from digits.golden import golden_digits
+from digits.schemas import PredictResponse
+from tests.encodings import MANY, ONE, Body, image_file
+from tests.serve.cluster import LocalCluster, wait_until
+
+IMAGES, LABELS = golden_digits()
+
+
+@pytest.fixture(scope="module")
+def service(cluster: LocalCluster) -> Iterator[httpx2.Client]:
+    cluster.deploy(cluster.config())
+    cluster.wait_until_running()
+    with httpx2.Client(base_url=cluster.url, timeout=30) as client:
+        yield client
+
+
+def post(client: httpx2.Client, body: Body) -> httpx2.Response:
+    headers = {} if body.content_type is None else {"Content-Type": body.content_type}
+    return client.post("/predict", content=body.content, headers=headers)
+
+
+def test_readyz_names_the_model(service: httpx2.Client) -> None:
+    ready = {"status": "ready", "model": {"name": "digits", "version": "starter"}}
+    assert service.get("/readyz").json() == ready
+
+
+@pytest.mark.parametrize("label", range(10))
+def test_every_form_of_a_digit_gives_the_same_answer(service: httpx2.Client, label: int) -> None:
+    answers = [
+        PredictResponse.model_validate_json(post(service, form(IMAGES[label])).content)
+        for form in ONE.values()
+    ]
+    assert {answer.digit for answer in answers} == {label}
+    for answer in answers:
+        assert answer.probabilities == pytest.approx(answers[0].probabilities, abs=1e-6)
+
+
+def test_many_images_are_answered_in_order(service: httpx2.Client) -> None:
+    for form in MANY.values():
+        predictions = post(service, form(list(IMAGES))).json()["predictions"]
+        assert [prediction["digit"] for prediction in predictions] == LABELS.tolist()
+
+
+def test_two_hundred_requests_at_once_get_their_own_answers(service: httpx2.Client) -> None:
+    labels = [int(label) for label in LABELS] * 20
+    files = [image_file(image) for image in IMAGES]
+    with ThreadPoolExecutor(32) as threads:
+        responses = list(threads.map(lambda label: post(service, Body(files[label], "image/png")), labels))
+    assert [response.json()["digit"] for response in responses] == labels
+
+
+def test_a_bad_request_is_a_problem_over_the_wire_too(service: httpx2.Client) -> None:
+    response = post(service, Body(b"seven", "text/plain"))
+    assert (response.status_code, response.json()["code"]) == (415, "content_type_unsupported")
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_a_change_of_user_config_reaches_the_running_replica(
+    cluster: LocalCluster, service: httpx2.Client
+) -> None:
+    before = cluster.replicas()
+    cluster.deploy(cluster.config(max_images_per_request=3))
+    body = MANY["base64 list"](list(IMAGES))
+    wait_until(lambda: post(service, body).status_code == 413, timeout_s=30, on_timeout=cluster.logs)
+    assert cluster.replicas() == before
+    cluster.deploy(cluster.config())
+    wait_until(lambda: post(service, body).status_code == 200, timeout_s=30, on_timeout=cluster.logs)
+    assert cluster.replicas() == before
+
+
+def test_scaling_in_the_config_adds_a_replica_without_a_failed_request(
+    cluster: LocalCluster, service: httpx2.Client
+) -> None:
+    config = cluster.config()
+    config["applications"][0]["deployments"][0]["num_replicas"] = 2
+    stop = threading.Event()
+    failed: list[httpx2.Response] = []
+    done: list[httpx2.Response] = []
+
+    def ask() -> None:
+        body = ONE["png"](IMAGES[3])
+        while not stop.is_set():
+            response = post(service, body)
+            (done if response.status_code == 200 and response.json()["digit"] == 3 else failed).append(
+                response
+            )
+
+    with ThreadPoolExecutor(4) as threads:
+        asking = [threads.submit(ask) for _ in range(4)]
+        try:
+            cluster.deploy(config)
+            wait_until(lambda: len(cluster.replicas()) == 2, timeout_s=60, on_timeout=cluster.logs)
+            cluster.deploy(cluster.config())
+            wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=90, on_timeout=cluster.logs)
+        finally:
+            stop.set()
+    for future in asking:
+        future.result()
+    assert failed == []
+    assert len(done) > 50
+
+
+def test_a_model_that_is_not_there_never_becomes_ready_and_says_why(cluster: LocalCluster) -> None:
+    cluster.deploy(cluster.config(model_uri="models/none"))
+    message = "no manifest.json in"
+    wait_until(lambda: message in cluster.run("serve", "status"), timeout_s=90, on_timeout=cluster.logs)
+    cluster.deploy(cluster.config())
+    cluster.wait_until_running(timeout_s=90)
+    assert cluster.ready()

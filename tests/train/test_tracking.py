@@ -1,0 +1,158 @@
+"""MLflow over HTTP, with a real server: gone at the start, gone in the middle, fetched from by a replica."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import mlflow
+import pytest
+
+from digits import tracking
+from digits.classifier import PROJECT
+from digits.errors import AlreadyRegistered, ModelRejected, NotRegistered, TrackingUnavailable
+from digits.manifest import ONNX_FILE, copy_for_serving, read_manifest
+from digits.registry import SHA256_TAG, RegisteredVersion, fetch, register, resolve, rollback, table
+from tests.serve.cluster import free_port, wait_until
+
+STARTER = PROJECT / "models" / "starter"
+
+
+class Server:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self.uri = f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [
+                str(Path(sys.executable).parent / "mlflow"), "server", "--host", "127.0.0.1",
+                "--port", str(self._port), "--backend-store-uri", f"sqlite:///{self._folder}/mlflow.db",
+                "--artifacts-destination", str(self._folder / "artifacts"), "--workers", "1",
+            ],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        wait_until(self._answers, timeout_s=90)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=30)
+
+    def _answers(self) -> bool:
+        try:
+            return httpx2.get(f"{self.uri}/health", timeout=2).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("mlflow"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def uri(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    return server.uri
+
+
+def test_a_server_that_is_not_there_is_named_within_seconds() -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    start = time.monotonic()
+    with pytest.raises(TrackingUnavailable, match=address):
+        tracking.start_run(address, "any", {}, {})
+    assert time.monotonic() - start < 20
+
+
+def test_a_training_is_one_run_however_often_it_starts(uri: str) -> None:
+    first = tracking.start_run(uri, "again", {"epochs": 3}, {"data": "mnist"})
+    assert tracking.start_run(uri, "again", {"epochs": 3}, {"data": "mnist"}) == first
+    assert tracking.start_run(uri, "other", {}, {}) != first
+    tracking.end_run(uri, first, "FINISHED")
+    with pytest.raises(AlreadyRegistered, match="the run again has finished"):
+        tracking.start_run(uri, "again", {}, {})
+
+
+def test_epochs_lost_while_the_server_was_gone_are_sent_at_the_end_and_none_twice(
+    server: Server, uri: str
+) -> None:
+    run_id = tracking.start_run(uri, "gap", {}, {})
+    history = [{"val_accuracy": 0.9 + epoch / 100} for epoch in range(4)]
+    tracking.log_epoch(uri, run_id, 1, history[0])
+    server.stop()
+    with pytest.raises(TrackingUnavailable):
+        tracking.log_epoch(uri, run_id, 2, history[1])
+    server.start()
+    tracking.log_epoch(uri, run_id, 3, history[2])
+    tracking.log_missing_epochs(uri, run_id, history)
+    tracking.log_missing_epochs(uri, run_id, history)
+    metrics = mlflow.MlflowClient(uri).get_metric_history(run_id, "val_accuracy")
+    assert sorted((metric.step, round(metric.value, 6)) for metric in metrics) == [
+        (step, round(epoch["val_accuracy"], 6)) for step, epoch in enumerate(history, 1)
+    ]
+
+
+@pytest.fixture
+def registered(uri: str, tmp_path: Path) -> RegisteredVersion:
+    """The starter, as train_ray.py would register it, without its Keras file."""
+    client = mlflow.MlflowClient(uri)
+    run_id = tracking.start_run(uri, str(tmp_path), {}, {})
+    model = client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)
+    copy_for_serving(STARTER, tmp_path / "whole" / "serving")
+    client.log_model_artifacts(model.model_id, str(tmp_path / "whole"))
+    client.finalize_logged_model(model.model_id, "READY")
+    version = register("digits", f"models:/{model.model_id}", run_id, read_manifest(STARTER))
+    return resolve(f"models:/digits/{version}")
+
+
+def test_a_version_is_fetched_once_and_whole(
+    server: Server, registered: RegisteredVersion, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    folder = fetch(registered, cache)
+    assert (folder / ONNX_FILE).read_bytes() == (STARTER / ONNX_FILE).read_bytes()
+    server.stop()
+    try:
+        assert fetch(registered, cache) == folder
+        with pytest.raises(TrackingUnavailable, match=server.uri):
+            fetch(registered, tmp_path / "empty")
+    finally:
+        server.start()
+    assert [entry.name for entry in (cache / "digits").iterdir()] == [folder.name]
+
+
+def test_files_that_are_not_what_the_registry_says_are_refused(
+    uri: str, registered: RegisteredVersion, tmp_path: Path
+) -> None:
+    mlflow.MlflowClient(uri).set_model_version_tag("digits", registered.version, SHA256_TAG, "0" * 64)
+    changed = resolve(f"models:/digits/{registered.version}")
+    with pytest.raises(ModelRejected, match="the registry says 0000"):
+        fetch(changed, tmp_path / "cache")
+    assert list((tmp_path / "cache" / "digits").iterdir()) == []
+
+
+def test_aliases_follow_candidate_champion_and_back(uri: str, registered: RegisteredVersion) -> None:
+    client = mlflow.MlflowClient(uri)
+    assert resolve("models:/digits@candidate") == registered
+    older = str(int(registered.version) - 1)
+    client.set_registered_model_alias("digits", "champion", registered.version)
+    client.set_registered_model_alias("digits", "previous", older)
+    client.set_model_version_tag("digits", older, SHA256_TAG, "1" * 64)
+    assert rollback("digits").version == older
+    assert resolve("models:/digits@previous") == registered
+    assert rollback("digits") == registered
+    assert "candidate, champion" in "\n".join(table("digits"))
+
+
+@pytest.mark.parametrize(
+    "model_uri", ["models:/digits@nobody", "models:/digits/999", "models:/none/1", "models:/digits"]
+)
+def test_what_is_not_registered_is_said(uri: str, registered: RegisteredVersion, model_uri: str) -> None:
+    with pytest.raises(NotRegistered):
+        resolve(model_uri)

@@ -1,0 +1,69 @@
+"""What the documents say of the code is true."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from digits.settings import ServeSettings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def bounds_of(constraints: list[object]) -> str:
+    words = {"ge": ">= {}", "gt": "> {}", "le": "<= {}", "min_length": "not empty"}
+    found = [
+        text.format(getattr(constraint, name))
+        for constraint in constraints
+        for name, text in words.items()
+        if getattr(constraint, name, None) is not None
+    ]
+    return ", ".join(found)
+
+
+def settings_table() -> str:
+    rows = []
+    for name, field in ServeSettings.model_fields.items():
+        default = "" if field.is_required() else f"`{field.default}`"
+        rows.append(f"| `{name}` | {default} | {bounds_of(field.metadata)} | {field.description} |\n")
+    return "".join(rows)
+
+
+def test_the_configuration_table_is_the_settings() -> None:
+    (table,) = re.findall(r"<!-- ServeSettings -->\n(.*?)<!-- /ServeSettings -->", README, re.DOTALL)
+    assert table == settings_table()
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in DOCUMENTS:
+        code = "\n".join(re.findall(r"`make [^`]*`|^make .*$", document.read_text(), re.MULTILINE))
+        assert set(re.findall(r"make ([a-z-]+)", code)) <= targets, document
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_that_is_linked_exists(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_every_decision_is_linked_from_the_architecture() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    assert [
+        file.name for file in sorted((ROOT / "docs" / "decisions").glob("*.md")) if file.name not in text
+    ] == []
+
+
+def test_the_changelog_starts_with_the_projects_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    (latest, *_) = re.findall(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert latest == version
+
+
+def test_the_invariants_name_tests_that_exist() -> None:
+    named = re.findall(r"`(tests/[\w/.]+)`", (ROOT / "docs" / "architecture.md").read_text())
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
