@@ -61,7 +61,7 @@ class LocalCluster:
             "ray", "start", "--head", "--node-ip-address=127.0.0.1", f"--port={self._gcs}",
             f"--dashboard-port={self._dashboard}", f"--temp-dir={self._folder}", "--num-cpus=4",
             f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={free_port()}",
-            "--ray-client-server-port=0", "--disable-usage-stats",
+            f"--ray-client-server-port={free_port()}", "--disable-usage-stats",
         )  # fmt: skip
         return self
 
