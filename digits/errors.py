@@ -8,7 +8,6 @@
     │   └── NotReady            no model is loaded yet
     ├── ModelRejected           model files are not what they claim to be
     ├── DataUnavailable         a training set cannot be had, or is not what it should be
-    ├── WorkersApart            workers that train in step hold different weights
     ├── TrackingUnavailable     MLflow cannot be reached
     ├── NotRegistered           MLflow has no such model, version or alias
     ├── AlreadyRegistered       MLflow has it: another process was first
@@ -59,10 +58,6 @@ class ModelRejected(DigitsError):
 
 class DataUnavailable(DigitsError):
     """The text names the data that can be used instead."""
-
-
-class WorkersApart(DigitsError):
-    """A model made of such weights would be nobody's; the training ends."""
 
 
 class TrackingUnavailable(DigitsError):

@@ -64,6 +64,7 @@ class Fitting:
             done, loss, right = done + count, loss + float(chunk_loss), right + float(chunk_right)
             seen = done * self._settings.batch_size
             on_progress(count * self._settings.batch_size, loss / done, right / seen)
+        self._strategy.run(self._agree)  # not in a tf.function: there all_reduce finds no destination
         return {"loss": loss / done, "accuracy": right / seen} | self.validate()
 
     def validate(self) -> dict[str, float]:
@@ -116,6 +117,15 @@ class Fitting:
             .prefetch(4)
         )  # fmt: skip
         return self._strategy.distribute_datasets_from_function(lambda _: batches)
+
+    def _agree(self) -> None:
+        """Batch normalisation's running statistics are of each worker's own images; all take their mean."""
+        import tensorflow as tf
+
+        context = tf.distribute.get_replica_context()
+        for variable in self.network.non_trainable_variables:
+            if variable.dtype == "float32":
+                variable.assign(context.all_reduce(tf.distribute.ReduceOp.MEAN, variable.value))
 
     def _chunk(self, batches: Any, count: int) -> tuple[Any, Any]:
         import tensorflow as tf

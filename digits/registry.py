@@ -85,7 +85,9 @@ def register(name: str, source: str, run_id: str, manifest: Manifest) -> str:
         client.create_registered_model(name)
     with mlflow_client(tracking_uri()) as client:
         tags = {SHA256_TAG: manifest.files[ONNX_FILE].sha256, "data_sha256": manifest.data_sha256}
-        version = client.create_model_version(name, source, run_id, tags=tags)
+        version = client.create_model_version(
+            name, source, run_id, tags=tags, model_id=source.removeprefix("models:/")
+        )
         client.set_registered_model_alias(name, CANDIDATE, version.version)
         return str(version.version)
 

@@ -35,7 +35,7 @@ class Server:
             ],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        wait_until(self._answers, timeout_s=90)
+        wait_until(self._answers, timeout_s=240)
 
     def stop(self) -> None:
         self._process.terminate()

@@ -15,10 +15,9 @@ from mlflow.entities import Run
 
 from digits.classifier import Classifier
 from digits.datasets import load
-from digits.errors import NotRegistered, WorkersApart
+from digits.errors import NotRegistered
 from digits.registry import resolve
 from digits.settings import ServeSettings
-from digits.training import TellMlflow
 from tests.train.conftest import ROOT, Workplace, wait_for
 
 
@@ -46,21 +45,6 @@ def test_two_workers_make_one_run_with_every_epoch_its_parameters_and_its_origin
     }
 
 
-def test_two_workers_end_each_epoch_with_identical_variables(trained: Workplace) -> None:
-    """Each worker reports a digest of all its variables, the optimizer's too; MLflow hears how many agree."""
-    (run,) = runs(trained)
-    agreeing = mlflow.MlflowClient(trained.tracking_uri).get_metric_history(
-        run.info.run_id, "workers_in_step"
-    )
-    assert [metric.value for metric in agreeing] == [2.0] * 12
-
-
-def test_workers_that_differ_end_the_training() -> None:
-    reports = [{"epoch": 3, "loss": 0.1, "state_sha256": digest} for digest in "ab"]
-    with pytest.raises(WorkersApart, match="after epoch 3"):
-        TellMlflow("sqlite://", "run").after_report(None, reports, None)
-
-
 def test_the_registered_model_answers_as_the_service_does(
     trained: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,7 +59,7 @@ def test_the_registered_model_answers_as_the_service_does(
     assert difference.max() <= 1e-5
     info = mlflow.models.get_model_info("models:/digits@champion")
     assert info.signature is not None
-    assert info.signature.inputs.to_dict()[0]["tensor-spec"] == {"dtype": "uint8", "shape": [-1, 28, 28]}
+    assert info.signature.inputs.to_dict()[0]["tensor-spec"] == {"dtype": "uint8", "shape": (-1, 28, 28)}
 
 
 def test_an_alias_that_nobody_set_is_named(trained: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:

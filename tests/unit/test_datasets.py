@@ -39,7 +39,10 @@ BAD: dict[str, tuple[dict[str, np.ndarray], str]] = {
     "float images": ({"x_train": np.zeros((3, 28, 28))}, r"x_train of mine is float64 \(3, 28, 28\); uint8"),
     "other size": ({"x_test": np.zeros((2, 32, 32), np.uint8)}, r"x_test of mine is uint8 \(2, 32, 32\)"),
     "no images": ({"x_test": np.zeros((0, 28, 28), np.uint8)}, "x_test of mine"),
-    "missing labels": ({"y_train": np.array([1, 2])}, "y_train of mine must hold one digit, 0 to 9, for each of 3"),
+    "missing labels": (
+        {"y_train": np.array([1, 2])},
+        "y_train of mine must hold one digit, 0 to 9, for each of 3",
+    ),
     "label of 10": ({"y_test": np.array([4, 10])}, "y_test of mine must hold one digit"),
     "pickled labels": ({"y_test": np.array([{}, 5], object)}, "damaged or not an .npz file"),
 }
