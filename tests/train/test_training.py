@@ -1,5 +1,9 @@
 """train_ray.py as users run it: in step, through deaths, told to MLflow once, registered, served."""
 
+import json
+import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +18,7 @@ from digits.datasets import load
 from digits.errors import NotRegistered
 from digits.registry import resolve
 from digits.settings import ServeSettings
-from tests.train.conftest import ROOT, Workplace
+from tests.train.conftest import ROOT, Workplace, wait_for
 
 
 def runs(workplace: Workplace) -> list[Run]:
@@ -22,9 +26,16 @@ def runs(workplace: Workplace) -> list[Run]:
     return list(client.search_runs([client.get_experiment_by_name("digits").experiment_id]))  # type: ignore[union-attr]
 
 
+def history(workplace: Workplace, run: Run, metric: str) -> dict[int, float]:
+    """Its value at each step; fails if a step was told twice."""
+    told = mlflow.MlflowClient(workplace.tracking_uri).get_metric_history(run.info.run_id, metric)
+    values = {entry.step: entry.value for entry in told}
+    assert len(values) == len(told)
+    return values
+
+
 def steps(workplace: Workplace, run: Run) -> list[int]:
-    metrics = mlflow.MlflowClient(workplace.tracking_uri).get_metric_history(run.info.run_id, "val_accuracy")
-    return [metric.step for metric in metrics]
+    return list(history(workplace, run, "val_accuracy"))
 
 
 def test_two_workers_make_one_run_with_every_epoch_its_parameters_and_its_origin(trained: Workplace) -> None:
@@ -58,10 +69,76 @@ def test_the_registered_model_answers_as_the_service_does(
     assert info.signature.inputs.to_dict()[0]["tensor-spec"] == {"dtype": "uint8", "shape": (-1, 28, 28)}
 
 
+def test_two_workers_have_the_same_variables_after_every_epoch(trained: Workplace) -> None:
+    (run,) = runs(trained)
+    assert history(trained, run, "workers_in_step") == dict.fromkeys(range(1, 13), 2.0)
+
+
 def test_an_alias_that_nobody_set_is_named(trained: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", trained.tracking_uri)
     with pytest.raises(NotRegistered, match="previous"):
         resolve("models:/digits@previous")
+
+
+def test_a_worse_model_is_registered_not_promoted_and_a_champion_can_be_rolled_back(
+    trained: Workplace,
+) -> None:
+    output = trained.train(epochs="1", name="second")
+    assert "models:/digits/2 is registered, not promoted" in output
+    refused = trained.registry("promote")
+    assert refused.returncode == 1
+    assert re.search(r"not promoted:\n  - test accuracy 0\.\d+ is below 0\.97", refused.stderr)
+    assert "2        candidate" in trained.registry("list").stdout
+    nothing = trained.registry("rollback")
+    assert (nothing.returncode, "previous" in nothing.stderr) == (1, True)
+    lenient = [
+        f"--{flag}={value}"
+        for flag, value in {
+            "min-accuracy": 0, "max-ece": 1, "accuracy-tolerance": 1, "slice-tolerance": 1,
+        }.items()
+    ]  # fmt: skip
+    misread = trained.registry("promote", *lenient)
+    assert "golden digits" in misread.stderr
+    promoted = trained.registry("promote", "--version", "1")
+    assert promoted.stdout == "champion of digits is version 1\n"
+
+
+def test_the_same_name_after_the_end_is_refused_clearly(trained: Workplace) -> None:
+    process = trained.start(epochs="1", name="first")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert output.strip().endswith("the run first has finished; give another name, or none")
+
+
+def checkpoints(workplace: Workplace, name: str) -> int:
+    return len(list((workplace.folder / "out" / "ray" / name).glob("checkpoint_2*")))
+
+
+def test_a_killed_worker_and_then_a_killed_driver_leave_one_run_without_a_gap(tmp_path: Path) -> None:
+    workplace = Workplace(tmp_path)
+    process = workplace.start(epochs="8", name="hard")
+    wait_for(lambda: checkpoints(workplace, "hard") >= 1, 120, "no checkpoint was written")
+    worker = subprocess.run(
+        ["pgrep", "-f", "ray::.*RayTrainWorker", "-n"], capture_output=True, text=True, check=True
+    )
+    os.kill(int(worker.stdout.split()[0]), signal.SIGKILL)
+    wait_for(lambda: len(steps_so_far(workplace)) >= 4, 120, "training did not go on after a worker's death")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
+    assert max(steps_so_far(workplace)) < 8, "the driver was killed too late to prove anything"
+    workplace.train(epochs="8", name="hard")
+    (run,) = runs(workplace)
+    assert run.info.status == "FINISHED"
+    assert steps(workplace, run) == list(range(1, 9))
+    assert len(json.loads((workplace.folder / "out" / "hard" / "history.json").read_text())) == 8
+
+
+def steps_so_far(workplace: Workplace) -> list[int]:
+    try:
+        (run,) = runs(workplace)
+    except (ValueError, AttributeError):
+        return []
+    return steps(workplace, run)
 
 
 def test_help_names_every_flag_without_loading_ray_or_tensorflow() -> None:
