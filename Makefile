@@ -46,7 +46,7 @@ starter: .venv/train.lock  ## Make models/starter of the finished training run N
 		copy_for_serving(Path("out/$(NAME)"), Path("models/starter"))'
 
 accuracy: .venv/dev.lock  ## 10,000 MNIST test images over HTTP against a running `make serve`
-	$(BIN)/python benchmarks/accuracy.py --data $(DATA)
+	$(BIN)/python -m benchmarks.accuracy --data $(DATA)
 
 lock: .venv/dev.lock  ## Write requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) -o requirements/serve.txt

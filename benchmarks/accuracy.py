@@ -1,7 +1,7 @@
 """Send labelled images to a running service, one request each, and print how many it reads right.
 
-python benchmarks/accuracy.py --data mnist             # the 10,000 test images
-python benchmarks/accuracy.py --pictures FOLDER        # files named LABEL_anything.png|jpg|...
+python -m benchmarks.accuracy --data mnist             # the 10,000 test images
+python -m benchmarks.accuracy --pictures FOLDER        # files named LABEL_anything.png|jpg|...
 """
 
 import argparse

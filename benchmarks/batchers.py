@@ -1,6 +1,6 @@
 """Which batcher, and where does the model run?  One service five ways, side by side, with wrk.
 
-    RAY_SERVE_ENABLE_HA_PROXY=1 RAY_SERVE_THROUGHPUT_OPTIMIZED=1 python benchmarks/batchers.py
+    RAY_SERVE_ENABLE_HA_PROXY=1 RAY_SERVE_THROUGHPUT_OPTIMIZED=1 python -m benchmarks.batchers
 
 Ours or `@serve.batch(batch_wait_timeout_s=0)`, with the model call on the event loop, in a thread, or
 wherever its expected cost says; with the model as it is, and made 20 ms slow.  Rounds interleave, so

@@ -1,6 +1,6 @@
 """Is our training step as fast as Keras' `model.fit`?  The same network, images and augmentation, in turn.
 
-python benchmarks/training_step.py --data mnist
+python -m benchmarks.training_step --data mnist
 """
 
 import argparse
@@ -12,7 +12,7 @@ from digits.datasets import Dataset, load
 from digits.fitting import Fitting
 from digits.settings import TrainSettings
 
-IMAGES, ROUNDS = 20_000, 5
+IMAGES, ROUNDS = 20_000, 10
 
 
 def main() -> None:
