@@ -13,13 +13,14 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser, parse_options_header
 
 from digits.errors import BadInput
-from digits.images import SIDE, Pixels, decode_image, normalise
+from digits.images import SIDE, Pixels, decode_image, is_image_file, normalise
 from digits.schemas import PREDICT_BODY, ImageBody, ImagesBody, PixelsBody, PixelsListBody, explain
 
 DATA_URL = re.compile(r"data:[^,]{0,100};base64,", re.ASCII | re.IGNORECASE)
+BYTES = "application/octet-stream"
 # What a sender says who did not say what the body is: nothing, what curl --data-binary says, "bytes".
-UNSAID = {"", "application/x-www-form-urlencoded", "application/octet-stream"}
-READABLE = "an image (image/png, image/jpeg, ...), multipart/form-data or application/json"
+UNSAID = {"", "application/x-www-form-urlencoded", BYTES}
+READABLE = f"an image (image/png, image/jpeg, ...), multipart/form-data, application/json or {BYTES}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ def parse_body(content_type: str, body: bytes, max_images: int) -> Parsed:
     if not body:
         raise BadInput("image_empty", f"the body is empty; send {READABLE}")
     media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == BYTES and not is_image_file(body):
+        return _parse_levels(body, max_images)
     if media_type.startswith("image/") or media_type in UNSAID:
         return Parsed([decode_image(body)], many=False)
     if media_type == "application/json":
@@ -62,6 +65,18 @@ def _parse_json(body: bytes, max_images: int) -> Parsed:
             return Parsed(_each(_read_numbers, images, max_images), many=True)
         case PixelsBody(pixels=numbers):
             return Parsed([_read_numbers(numbers)], many=False)
+
+
+def _parse_levels(body: bytes, max_images: int) -> Parsed:
+    """Images one after another, 784 grey levels each, a byte a level; always a list."""
+    count, rest = divmod(len(body), SIDE * SIDE)
+    if rest:
+        raise BadInput(
+            "body_invalid",
+            f"{len(body)} bytes are neither an image file nor whole images of {SIDE * SIDE} grey levels",
+        )
+    images = np.frombuffer(body, np.uint8).reshape(count, SIDE, SIDE)
+    return Parsed(_each(normalise, images, max_images), many=True)
 
 
 def _parse_form(content_type: str, body: bytes, max_images: int) -> Parsed:
@@ -100,7 +115,9 @@ def _parse_form(content_type: str, body: bytes, max_images: int) -> Parsed:
     return Parsed(_each(decode_image, files, max_images), many=True)
 
 
-def _each(read: Callable[[Any], Pixels], values: Sequence[Any], max_images: int) -> list[Pixels | BadInput]:
+def _each(
+    read: Callable[[Any], Pixels], values: Sequence[Any] | NDArray[np.uint8], max_images: int
+) -> list[Pixels | BadInput]:
     if len(values) > max_images:
         raise BadInput("too_many_images", f"{len(values)} images; send at most {max_images} in one request")
     return [_read_or_error(read, value) for value in values]

@@ -71,6 +71,12 @@ def _predict() -> dict[str, Any]:
             ]
         },
     }
+    levels = {
+        "type": "string",
+        "format": "binary",
+        "description": "An image file; or images one after another, 784 grey levels each, a byte a level, "
+        "answered by a list.",
+    }
     zeros = [0] * 784
     examples = {
         "one file as base64": {"value": {"image": "iVBORw0KGgo..."}},
@@ -87,6 +93,7 @@ def _predict() -> dict[str, Any]:
                 **{media_type: {} for media_type in IMAGE_TYPES},
                 "multipart/form-data": {"schema": form},
                 "application/json": {"schema": _ref(PredictBody), "examples": examples},
+                "application/octet-stream": {"schema": levels},
             },
         },
         "responses": {
@@ -94,7 +101,7 @@ def _predict() -> dict[str, Any]:
                 "description": "One image in, one answer out; a list in, a list out, in the same order.",
                 "content": {"application/json": {"schema": answer}},
             },
-            **_problems(400, 413, 415, 422, 429, 500, 503, 504),
+            **_problems(400, 413, 415, 422, 429, 500, 502, 503, 504),
         },
     }
 

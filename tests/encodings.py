@@ -58,6 +58,7 @@ ONE: dict[str, Callable[[Pixels], Body]] = {
     "png sent by curl --data-binary": lambda pixels: Body(
         image_file(pixels), "application/x-www-form-urlencoded"
     ),
+    "png said to be bytes": lambda pixels: Body(image_file(pixels), "application/octet-stream"),
     "png of no said type": lambda pixels: Body(image_file(pixels), None),
     "png said to be jpeg": lambda pixels: Body(image_file(pixels), "image/jpeg"),
     "bmp": lambda pixels: Body(image_file(pixels, "BMP"), "image/bmp"),
@@ -80,6 +81,7 @@ MANY: dict[str, Callable[[list[Pixels]], Body]] = {
     "list of 784 numbers": lambda images: json_body(
         {"pixels": [pixels.ravel().tolist() for pixels in images]}
     ),
+    "grey levels as bytes": lambda images: Body(np.stack(images).tobytes(), "application/octet-stream"),
     "mixed list": lambda images: json_body(
         {"pixels": [p.tolist() if i % 2 else p.ravel().tolist() for i, p in enumerate(images)]}
     ),

@@ -59,6 +59,7 @@ def test_a_list_is_answered_in_its_order(client: TestClient, name: str) -> None:
 
 def test_a_list_of_one_is_answered_by_a_list(client: TestClient) -> None:
     for body in (
+        Body(IMAGES[3].tobytes(), "application/octet-stream"),
         json_body({"images": [base64_png(IMAGES[3])]}),
         json_body({"pixels": [IMAGES[3].tolist()]}),
     ):
@@ -75,11 +76,13 @@ MIXED = {
         {"pixels": [IMAGES[0].tolist(), [1], BLANK.tolist(), "x", IMAGES[1].ravel().tolist()]}
     ),
     "form": form(image_file(IMAGES[0]), b"?", image_file(BLANK), b"", image_file(IMAGES[1])),
+    "grey levels": Body(np.stack([IMAGES[0], BLANK, IMAGES[1]]).tobytes(), "application/octet-stream"),
 }
 CODES = {
     "base64 list": ["image_unreadable", "image_blank", "body_invalid"],
     "pixel list": ["body_invalid", "image_blank", "body_invalid"],
     "form": ["image_unsupported", "image_blank", "image_empty"],
+    "grey levels": ["image_blank"],
 }
 
 
@@ -144,6 +147,8 @@ BAD: dict[str, tuple[Body, str]] = {
     "pixels from 0 to 1": (json_body({"pixels": [0.0, 0.5, 1.0, *([0.25] * 781)]}), "body_invalid"),
     "pixels without ink": (json_body({"pixels": [0] * 784}), "image_blank"),
     "too many pixel images": (json_body({"pixels": [[0] * 784] * 13}), "too_many_images"),
+    "bytes that are not whole images": (Body(bytes(785), "application/octet-stream"), "body_invalid"),
+    "bytes of too many images": (Body(bytes(784 * 13), "application/octet-stream"), "too_many_images"),
     "form without boundary": (Body(form(b"x").content, "multipart/form-data"), "body_malformed"),
     "form of other parts": (Body(form(b"x").content, "multipart/form-data; boundary=y"), "body_malformed"),
     "form cut off": (Body(form(image_file(IMAGES[0])).content[:-30], form().content_type), "body_malformed"),
