@@ -6,14 +6,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= mnist
 
+# serve.env as the shell takes it, and what Ray starts as HAProxy, which must be an absolute path.
+SERVE_ENV = $(shell sed -n "s/^\([A-Z_0-9]*\)=\(.*\)/\1='\2'/p" serve.env) \
+	RAY_SERVE_HAPROXY_BINARY_PATH="$(CURDIR)/digits/haproxy.py"
+
 export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_DISABLE_TELEMETRY := true
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: .venv/serve.lock  ## Serve serve_config.yaml on 127.0.0.1:8000
-	$(BIN)/serve run serve_config.yaml
+serve: .venv/serve.lock  ## Serve serve_config.yaml on 127.0.0.1:8000 (SERVE_ENV= for Ray's default proxy)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(SERVE_ENV) $(BIN)/serve run serve_config.yaml
 
 train: .venv/train.lock  ## Train, evaluate, register and promote (DATA=mnist, FILE.npz or sklearn-digits)
 	$(BIN)/python train_ray.py --data $(DATA)

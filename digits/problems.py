@@ -28,7 +28,9 @@ PROBLEMS = {
     "body_invalid": Problem(422, "The body does not match the schema"),
     "overloaded": Problem(429, "The service is at its limit"),
     "internal": Problem(500, "The service failed"),
+    "replica_lost": Problem(502, "The replica ended before it answered"),
     "not_ready": Problem(503, "No model is loaded"),
+    "unavailable": Problem(503, "No replica is up"),
     "timed_out": Problem(504, "The request waited too long for the model"),
 }
 

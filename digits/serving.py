@@ -16,7 +16,7 @@ from digits.classifier import Classifier
 from digits.errors import NotReady
 from digits.settings import ServeSettings
 
-log = logging.getLogger("ray.serve")  # the logger whose lines Serve writes to the replica's file
+log = logging.getLogger("ray.serve.digits")  # Serve writes the lines of "ray.serve" to the replica's file
 
 
 @serve.deployment
@@ -26,6 +26,7 @@ class DigitClassifier:
 
     def __init__(self) -> None:
         self._classifier: Classifier | None = None
+        log.setLevel(logging.INFO)  # serve_config.yaml lets Ray's own loggers speak of warnings alone
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Load what the settings ask for beside what answers now, then swap in one assignment.

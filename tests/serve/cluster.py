@@ -39,14 +39,26 @@ def wait_until(
     raise TimeoutError(f"not true within {timeout_s} s: {on_timeout()}")
 
 
+def serve_env() -> dict[str, str]:
+    """serve.env, and what `make serve` adds; HAProxy's own ports are free ones."""
+    lines = [line for line in (ROOT / "serve.env").read_text().splitlines() if line and line[0] != "#"]
+    ports = {f"RAY_SERVE_HAPROXY_{name}_PORT": str(free_port()) for name in ("STATS", "METRICS")}
+    program = {"RAY_SERVE_HAPROXY_BINARY_PATH": str(ROOT / "digits" / "haproxy.py")}
+    return dict(line.split("=", 1) for line in lines) | ports | program
+
+
 class LocalCluster:
+    """Behind HAProxy if it is given `serve_env()`, else behind Ray's own proxy."""
+
     def __init__(self, **environment: str) -> None:
         self._folder = tempfile.mkdtemp(prefix="digits-")  # short: Ray makes sockets below it
         self._dashboard = free_port()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._gcs = free_port()
-        self._environment = os.environ | {
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAY_SERVE_")}
+        self.environment = inherited | {
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
@@ -74,7 +86,7 @@ class LocalCluster:
         """Output of one of the environment's programs; an error shows it."""
         result = subprocess.run(
             [str(BIN / command[0]), *command[1:]],
-            cwd=ROOT, env=self._environment, capture_output=True, text=True, timeout=90, check=False,
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=90, check=False,
         )  # fmt: skip
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
@@ -101,15 +113,23 @@ class LocalCluster:
     def replicas(self) -> set[str]:
         """Ids of the processes that answer; the same ids mean that none was restarted."""
         deployment = self.status()["deployments"]["DigitClassifier"]
-        if deployment["status"] != "HEALTHY":
-            return set()
-        details = self.details()["applications"]["digits"]["deployments"]["DigitClassifier"]
-        return {replica["replica_id"] for replica in details["replicas"] if replica["state"] == "RUNNING"}
+        return (
+            {replica["replica_id"] for replica in self._running()}
+            if deployment["status"] == "HEALTHY"
+            else set()
+        )
+
+    def replica_pids(self) -> list[int]:
+        return [replica["pid"] for replica in self._running()]
+
+    def _running(self) -> list[dict[str, Any]]:
+        replicas = self.details()["applications"]["digits"]["deployments"]["DigitClassifier"]["replicas"]
+        return [replica for replica in replicas if replica["state"] == "RUNNING"]
 
     def details(self) -> dict[str, Any]:
         """What the dashboard's Serve API says."""
-        headers = {"Authorization": f"Bearer {self._environment['RAY_AUTH_TOKEN']}"}
-        address = f"{self._environment['RAY_DASHBOARD_ADDRESS']}/api/serve/applications/"
+        headers = {"Authorization": f"Bearer {self.environment['RAY_AUTH_TOKEN']}"}
+        address = f"{self.environment['RAY_DASHBOARD_ADDRESS']}/api/serve/applications/"
         answer: dict[str, Any] = httpx2.get(address, headers=headers, timeout=30).raise_for_status().json()
         return answer
 

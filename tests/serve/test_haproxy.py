@@ -1,0 +1,84 @@
+"""What HAProxy adds: the least that can listen, bounded waits, problems of its own, and the edge in front."""
+
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from digits.golden import golden_digits
+from digits.haproxy import HEADERS_WITHIN_S
+from tests.encodings import ONE
+from tests.serve.cluster import LocalCluster, serve_env, wait_until
+
+BODY = ONE["png"](golden_digits()[0][7])
+
+
+@pytest.fixture(scope="module")
+def haproxy() -> Iterator[LocalCluster]:
+    with LocalCluster(**serve_env()) as cluster:
+        cluster.deploy(cluster.config())
+        cluster.wait_until_running()
+        wait_until(cluster.ready, timeout_s=30)
+        yield cluster
+
+
+def sockets() -> list[tuple[str, int]]:
+    """Address and process of every socket of this machine that listens over TCP."""
+    lines = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return [(line.split()[3], int(pid)) for line in lines for pid in re.findall(r"pid=(\d+)", line)]
+
+
+def haproxy_pid(cluster: LocalCluster) -> int:
+    (pid,) = {pid for address, pid in sockets() if address == f"127.0.0.1:{cluster.port}"}
+    return pid
+
+
+def test_whatever_speaks_http_listens_on_loopback_alone(haproxy: LocalCluster) -> None:
+    its = {address for address, pid in sockets() if pid == haproxy_pid(haproxy)}
+    assert len(its) == 3
+    assert {address.rpartition(":")[0] for address in its} == {"127.0.0.1"}
+    # Beside its HTTP port a replica has those of Ray's own calls, which ask for the cluster's token.
+    (replica,) = haproxy.replica_pids()
+    assert any(re.match(r"127\.0\.0\.1:30\d{3}$", address) for address, pid in sockets() if pid == replica)
+
+
+def test_the_admin_socket_is_its_owners(haproxy: LocalCluster) -> None:
+    command = Path(f"/proc/{haproxy_pid(haproxy)}/cmdline").read_text().split("\0")
+    (config,) = {part for part in command if part.endswith("haproxy.cfg")}
+    mode = (Path(config).parent / "admin.sock").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+
+
+def test_a_request_whose_headers_drip_is_ended_in_time(haproxy: LocalCluster) -> None:
+    start = time.monotonic()
+    with socket.create_connection(("127.0.0.1", haproxy.port), timeout=3 * HEADERS_WITHIN_S) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\n")
+        answer = client.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert time.monotonic() - start == pytest.approx(HEADERS_WITHIN_S, abs=2)
+
+
+def test_a_client_cannot_steer_ray_serve(haproxy: LocalCluster) -> None:
+    headers = {
+        "X-Request-Timeout-Seconds": "0.000001", "Serve_Multiplexed_Model_Id": "x", "X-Session-Id": "y",
+        "X-Request-Id": "mine", "Content-Type": "image/png",
+    }  # fmt: skip
+    response = httpx2.post(f"{haproxy.url}/predict", content=BODY.content, headers=headers)
+    assert (response.status_code, response.json()["digit"]) == (200, 7)
+    assert response.headers["x-request-id"] == response.json()["request_id"] == "mine"
+
+
+def test_after_the_only_replica_was_killed_a_request_waits_for_the_next_one(haproxy: LocalCluster) -> None:
+    (replica,) = haproxy.replica_pids()
+    os.kill(replica, signal.SIGKILL)
+    response = httpx2.post(f"{haproxy.url}/predict", content=BODY.content, timeout=60)
+    assert (response.status_code, response.json().get("digit")) == (200, 7)
+    assert haproxy.replica_pids() != [replica]
