@@ -5,6 +5,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= mnist
+URL ?= http://127.0.0.1:8000
+SLO_P99_MS ?= 50
 
 # serve.env as the shell takes it, and what Ray starts as HAProxy, which must be an absolute path.
 SERVE_ENV = $(shell sed -n "s/^\([A-Z_0-9]*\)=\(.*\)/\1='\2'/p" serve.env) \
@@ -14,7 +16,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_DISABLE_TELEMETRY := true
 
 help:  ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv/serve.lock  ## Serve serve_config.yaml on 127.0.0.1:8000 (SERVE_ENV= for Ray's default proxy)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(SERVE_ENV) $(BIN)/serve run serve_config.yaml
@@ -52,6 +54,18 @@ starter: .venv/train.lock  ## Make models/starter of the finished training run N
 accuracy: .venv/dev.lock  ## 10,000 MNIST test images over HTTP against a running `make serve`
 	$(BIN)/python -m benchmarks.accuracy --data $(DATA)
 
+bench-setup: .venv/dev.lock  ## The environments of the peers that `make bench` compares with
+	$(BIN)/python -m benchmarks.setup
+
+bench: .venv/dev.lock  ## This service against its peers: docs/benchmarks.md (needs wrk and h2load)
+	$(BIN)/python -m benchmarks.compare
+
+load: .venv/dev.lock  ## Locust's users against URL=..., its web page on 127.0.0.1:8089
+	$(BIN)/locust -f benchmarks/users.py --host $(URL) --web-host 127.0.0.1 $(LOCUST)
+
+tune: .venv/dev.lock  ## The best configuration for SLO_P99_MS=... on this machine (needs wrk and h2load)
+	$(BIN)/python -m benchmarks.tune --slo-p99-ms $(SLO_P99_MS)
+
 lock: .venv/dev.lock  ## Write requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) -o requirements/serve.txt
 	$(BIN)/uv pip compile $(LOCK) --extra train -c requirements/serve.txt -o requirements/train.txt
@@ -67,5 +81,5 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	$(BIN)/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-.PHONY: help serve train mlflow test unit check lint fmt type starter accuracy lock
+.PHONY: help serve train mlflow test unit check lint fmt type starter accuracy bench-setup bench load tune lock
 .PRECIOUS: .venv/%.lock

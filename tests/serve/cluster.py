@@ -19,6 +19,13 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
 
+# Below the cluster's own folder, so that its HAProxy is known, and ended, by its command line.
+HAPROXY_FILES = (
+    ("CONFIG_FILE_LOC", "haproxy.cfg"), ("SOCKET_PATH", "admin.sock"),
+    ("METRICS_SOCKET_PATH", "metrics.sock"), ("SERVER_STATE_BASE", ""), ("SERVER_STATE_FILE", "server-state"),
+)  # fmt: skip
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
@@ -65,6 +72,7 @@ class LocalCluster:
             "RAY_ADDRESS": f"127.0.0.1:{self._gcs}",
             "RAY_DASHBOARD_ADDRESS": f"http://127.0.0.1:{self._dashboard}",
             "PYTHONPATH": str(ROOT),
+            **{f"RAY_SERVE_HAPROXY_{name}": f"{self._folder}/haproxy/{file}" for name, file in HAPROXY_FILES},
             **environment,
         }
 
@@ -98,6 +106,14 @@ class LocalCluster:
         config["applications"][0]["deployments"][0]["user_config"] |= user_config
         return config
 
+    def fixed(self, replicas: int) -> dict[str, Any]:
+        """The same with so many replicas, whatever the load."""
+        config = self.config()
+        deployment = config["applications"][0]["deployments"][0]
+        del deployment["autoscaling_config"]
+        deployment["num_replicas"] = replicas
+        return config
+
     def deploy(self, config: dict[str, Any]) -> None:
         file = Path(self._folder) / "config.yaml"
         file.write_text(yaml.safe_dump(config))
@@ -111,13 +127,11 @@ class LocalCluster:
         wait_until(lambda: self.status()["status"] == "RUNNING", timeout_s, self.logs)
 
     def replicas(self) -> set[str]:
-        """Ids of the processes that answer; the same ids mean that none was restarted."""
-        deployment = self.status()["deployments"]["DigitClassifier"]
-        return (
-            {replica["replica_id"] for replica in self._running()}
-            if deployment["status"] == "HEALTHY"
-            else set()
-        )
+        """Ids of the processes that answer, none while one comes or goes; the same: none was restarted."""
+        deployments = self.status()["deployments"]  # empty for a moment after a deploy
+        if not deployments or deployments["DigitClassifier"]["status"] != "HEALTHY":
+            return set()
+        return {replica["replica_id"] for replica in self._running()}
 
     def replica_pids(self) -> list[int]:
         return [replica["pid"] for replica in self._running()]

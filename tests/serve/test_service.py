@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import httpx2
 import pytest
@@ -77,36 +78,54 @@ def test_a_change_of_user_config_reaches_the_running_replica(
     assert cluster.replicas() == before
 
 
-def test_scaling_in_the_config_adds_a_replica_without_a_failed_request(
-    cluster: LocalCluster, service: httpx2.Client
-) -> None:
-    config = cluster.config()
-    config["applications"][0]["deployments"][0]["num_replicas"] = 2
+@contextmanager
+def asking(client: httpx2.Client, connections: int) -> Iterator[list[httpx2.Response]]:
+    """Asks for a digit over and over; yields the answers so far, and fails in the end if one is wrong."""
     stop = threading.Event()
-    failed: list[httpx2.Response] = []
-    done: list[httpx2.Response] = []
+    answers: list[httpx2.Response] = []
 
     def ask() -> None:
         body = ONE["png"](IMAGES[3])
         while not stop.is_set():
-            response = post(service, body)
-            (done if response.status_code == 200 and response.json()["digit"] == 3 else failed).append(
-                response
-            )
+            answers.append(post(client, body))
 
-    with ThreadPoolExecutor(4) as threads:
-        asking = [threads.submit(ask) for _ in range(4)]
+    with ThreadPoolExecutor(connections) as threads:
+        askers = [threads.submit(ask) for _ in range(connections)]
         try:
-            cluster.deploy(config)
-            wait_until(lambda: len(cluster.replicas()) == 2, timeout_s=60, on_timeout=cluster.logs)
-            cluster.deploy(cluster.config())
-            wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=90, on_timeout=cluster.logs)
+            yield answers
         finally:
             stop.set()
-    for future in asking:
-        future.result()
-    assert failed == []
-    assert len(done) > 50
+    for asker in askers:
+        asker.result()
+    assert [answer.text for answer in answers if answer.status_code != 200] == []
+    assert {answer.json()["digit"] for answer in answers} == {3}
+
+
+def test_scaling_in_the_config_adds_a_replica_without_a_failed_request(
+    cluster: LocalCluster, service: httpx2.Client
+) -> None:
+    cluster.deploy(cluster.fixed(1))
+    wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=60, on_timeout=cluster.logs)
+    with asking(service, connections=4) as answers:
+        for replicas in (2, 1):
+            cluster.deploy(cluster.fixed(replicas))
+            wait_until(
+                lambda: len(cluster.replicas()) == replicas,  # noqa: B023
+                timeout_s=90, on_timeout=cluster.logs,
+            )  # fmt: skip
+    assert len(answers) > 50
+
+
+def test_load_brings_a_second_replica_and_its_end_takes_one_away(
+    cluster: LocalCluster, service: httpx2.Client
+) -> None:
+    config = cluster.config()
+    autoscaling = config["applications"][0]["deployments"][0]["autoscaling_config"]
+    autoscaling |= {"target_ongoing_requests": 1, "upscale_delay_s": 1, "downscale_delay_s": 1}
+    cluster.deploy(config)
+    with asking(service, connections=16):
+        wait_until(lambda: len(cluster.replicas()) == 2, timeout_s=60, on_timeout=cluster.logs)
+    wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=90, on_timeout=cluster.logs)
 
 
 def test_a_model_that_is_not_there_never_becomes_ready_and_says_why(cluster: LocalCluster) -> None:

@@ -1,11 +1,14 @@
 """What the documents say of the code is true."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from benchmarks.capacity import breakdown
+from benchmarks.capacity import table as capacity_table
 from digits.settings import ServeSettings
 
 ROOT = Path(__file__).parents[2]
@@ -67,3 +70,11 @@ def test_the_invariants_name_tests_that_exist() -> None:
     named = re.findall(r"`(tests/[\w/.]+)`", (ROOT / "docs" / "architecture.md").read_text())
     assert named
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_tables_of_scaling_are_computed_from_the_measured_costs() -> None:
+    costs = json.loads((ROOT / "docs" / "benchmarks" / "cost.json").read_text())
+    text = (ROOT / "docs" / "scaling.md").read_text()
+    for name, table in (("breakdown", breakdown(costs)), ("capacity", capacity_table(costs))):
+        (written,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
+        assert written == table

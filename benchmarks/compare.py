@@ -1,0 +1,123 @@
+"""This service beside others: same machine, model, images and load; each checked before it is timed.
+
+    python -m benchmarks.setup      # once
+    python -m benchmarks.compare
+
+A round starts each service, measures all its points and stops it; rounds repeat, so that a drift of the
+machine's speed meets all alike.  benchmarks.services says what is compared, benchmarks.load how it is loaded.
+Writes results.json with every measurement, and the page and plots that benchmarks.report makes of it.
+"""
+
+import argparse
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.circumstances import circumstances
+from benchmarks.load import MOST_CONNECTIONS, closed_loop, open_loop
+from benchmarks.report import write_report
+from benchmarks.running import Running, running
+from benchmarks.services import MANY_CONTENT_TYPE, ROOT, services
+from digits.golden import golden_digits
+from digits.model import DigitModel
+
+CONNECTIONS = (1, 16, 64, 256)
+SHARES = (0.4, 0.7, 0.9, 1.2)  # of what the service answered at best, in a closed loop
+# So many requests can wait in an overload.  HAProxy, as Ray configures it, takes 4096 connections.
+OVERLOAD_CONNECTIONS = 2048
+MANY, MANY_CONNECTIONS = 64, 4  # images in one request
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    every = services()
+    names = [service.name for service in every]
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=2, help="that each point is measured")
+    parser.add_argument(
+        "--only", nargs="+", choices=names, default=names, metavar="NAME", help=" ".join(names)
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks", help="folder")
+    arguments = parser.parse_args()
+    chosen = [service for service in every if service.name in arguments.only]
+    if not all(service.virtual_environment.exists() for service in chosen):
+        parser.error("run `python -m benchmarks.setup` first")
+    results = circumstances(chosen) | {"services": {service.name: service.how for service in chosen}}
+    results |= {"rounds": [], "onnxruntime": []}
+    with tqdm(total=arguments.rounds * len(chosen), unit="service") as progress:
+        for _ in range(arguments.rounds):
+            results["onnxruntime"] += model_alone(arguments.seconds)
+            for service in chosen:
+                progress.set_description(service.name)
+                with running(service) as run:
+                    results["rounds"].append({"service": service.name} | measure(run, arguments.seconds))
+                progress.update()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    file = arguments.output / "results.json"
+    file.write_text(json.dumps(results, indent=1) + "\n")
+    write_report(file)
+
+
+def measure(run: Running, seconds: int) -> dict[str, Any]:
+    """Every point of one service; between them it is left to finish what it has taken on."""
+    images, _ = golden_digits()
+    read = run.golden_digits_read()
+    if read < len(images):
+        raise RuntimeError(f"{run.service.name} reads {read} of {len(images)} golden digits: nothing to time")
+    load = run.url, run.service.form.body(images[0]), run.service.form.content_type
+    closed_loop(*load, connections=16, seconds=1)
+    closed, opened = [], []
+    for connections in CONNECTIONS:
+        run.ask(images[0])
+        closed.append(closed_loop(*load, connections=connections, seconds=seconds))
+    capacity = max(point.rate for point in closed[1:])
+    for share in SHARES:
+        run.ask(images[0])
+        most = OVERLOAD_CONNECTIONS if share > 1 else MOST_CONNECTIONS
+        point = open_loop(*load, rate=share * capacity, seconds=seconds, most_connections=most)
+        opened.append({"share": share} | asdict(point))
+    run.ask(images[0])
+    return {
+        "start_s": run.start_s,
+        "golden_digits_read": read,
+        "closed": [asdict(point) for point in closed],
+        "open": opened,
+        "many": many_images(run, seconds) if run.service.replicas else None,
+        **asdict(run.memory()),
+    }
+
+
+def many_images(run: Running, seconds: int) -> dict[str, float]:
+    images, labels = (np.resize(array, (MANY, *array.shape[1:])) for array in golden_digits())
+    body, headers = images.tobytes(), {"Content-Type": MANY_CONTENT_TYPE}
+    answers = httpx2.post(run.url, content=body, headers=headers).raise_for_status().json()["predictions"]
+    if [answer["digit"] for answer in answers] != labels.tolist():
+        raise RuntimeError(f"{run.service.name} misreads {MANY} images of one request")
+    point = closed_loop(run.url, body, MANY_CONTENT_TYPE, MANY_CONNECTIONS, seconds)
+    return asdict(point) | {"images": MANY, "images_per_s": point.rate * MANY}
+
+
+def model_alone(seconds: int) -> list[dict[str, float]]:
+    """ONNX Runtime in a loop, by threads and batch size."""
+    found = []
+    for threads in sorted({1, os.cpu_count() or 1}):
+        model = DigitModel.load(ROOT / "models" / "starter", threads=threads, max_batch_size=MANY)
+        for batch in (1, MANY):
+            images = np.resize(golden_digits()[0], (batch, 28, 28))
+            runs, end = 0, time.perf_counter() + seconds
+            while time.perf_counter() < end:
+                model.predict(images)
+                runs += 1
+            found.append({"threads": threads, "batch": batch, "images_per_s": runs * batch / seconds})
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Do the load generators tell the truth?  Stubs whose latencies are known, and what is seen of them.
+
+    python -m benchmarks.load_check
+
+`delay` answers after 10 ms.  `stall` answers at once, but not in the first 400 ms of each second: of an even
+stream 60 % then take no time, and the others anything up to 400 ms.  `queue` needs 2 ms for each request, one
+after another: at 600/s what is due after t seconds waits for 0.2 t.
+"""
+
+import asyncio
+import subprocess
+import sys
+import time
+
+from benchmarks.load import MOST_CONNECTIONS, SETTLING_S, closed_loop, open_loop
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+BODY = b"end"
+PORT = 8120
+SECONDS = 3
+# How long the queue is when the measurement begins; each second adds 200 ms.
+OVERLOAD_MS = 200 * (min(1, MOST_CONNECTIONS / 600) + SETTLING_S)
+# stub, requests/s, true p50 and p99 in ms
+OPEN = (
+    ("delay", 20, 10, 10),
+    ("delay", 700, 10, 10),
+    ("delay", 2345, 10, 10),
+    ("stall", 700, 0, 390),
+    ("stall", 2345, 0, 390),
+    ("queue", 600, OVERLOAD_MS + 200 * 0.5 * SECONDS, OVERLOAD_MS + 200 * 0.99 * SECONDS),
+)
+
+
+class Stub(asyncio.Protocol):
+    free_at = 0.0
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if data.endswith(BODY):
+            loop = asyncio.get_running_loop()
+            loop.call_at(self._answered_at(loop.time()), self._transport.write, ANSWER)
+
+    def _answered_at(self, now: float) -> float:
+        if self._kind == "delay":
+            return now + 0.010
+        if self._kind == "stall":
+            return now + max(0, 0.4 - time.time() % 1)
+        Stub.free_at = max(Stub.free_at, now) + 0.002
+        return Stub.free_at
+
+
+async def serve(kind: str) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Stub(kind), "127.0.0.1", PORT, backlog=1024)
+    await server.serve_forever()
+
+
+def main() -> None:
+    url = f"http://127.0.0.1:{PORT}/"
+    print("| stub | requests/s | true p50, p99 ms | open loop | closed loop, 16 connections |")
+    print("|---|---|---|---|---|")
+    for kind, rate, p50, p99 in OPEN:
+        stub = subprocess.Popen([sys.executable, "-m", "benchmarks.load_check", kind])
+        time.sleep(1)
+        opened = open_loop(url, BODY, "text/plain", rate, SECONDS)
+        closed = closed_loop(url, BODY, "text/plain", 16, SECONDS)
+        stub.terminate()
+        stub.wait()
+        seen = f"{opened.p50_ms:.1f}, {opened.p99_ms:.0f} | {closed.p50_ms:.1f}, {closed.p99_ms:.0f}"
+        print(f"| {kind} | {opened.rate:.0f} | {p50:.0f}, {p99:.0f} | {seen} |")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        asyncio.run(serve(sys.argv[1]))
+    else:
+        main()

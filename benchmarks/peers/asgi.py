@@ -1,0 +1,50 @@
+"""The ceiling: uvicorn and nothing else.  One process, uvloop and httptools, the model on the event loop.
+
+    python -m uvicorn benchmarks.peers.asgi:app --loop uvloop --http httptools
+
+A batch is what has arrived while the last one ran.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+
+import numpy as np
+from starlette.types import Receive, Scope, Send
+
+from digits.images import Pixels, decode_image
+from digits.model import DigitModel
+
+MAX_BATCH_SIZE = 64
+MODEL = DigitModel.load(Path("models/starter"), threads=1, max_batch_size=MAX_BATCH_SIZE)
+
+waiting: list[tuple[Pixels, asyncio.Future[list[float]]]] = []
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    loop = asyncio.get_running_loop()
+    if not waiting:
+        loop.call_soon(answer_batch)
+    waiting.append((decode_image(body), answer := loop.create_future()))
+    probabilities = await answer
+    digit = probabilities.index(max(probabilities))
+    content = json.dumps({"digit": digit, "probabilities": probabilities}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def answer_batch() -> None:
+    batch = waiting[:MAX_BATCH_SIZE]
+    del waiting[:MAX_BATCH_SIZE]
+    if waiting:
+        asyncio.get_running_loop().call_soon(answer_batch)
+    rows = MODEL.predict(np.array([pixels for pixels, _ in batch])).tolist()
+    for (_, answer), row in zip(batch, rows, strict=True):
+        if not answer.done():
+            answer.set_result(row)

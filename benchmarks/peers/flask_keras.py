@@ -1,0 +1,69 @@
+"""The design that this project replaced: Flask, and one `model.predict` of Keras for each request.
+
+    gunicorn --worker-class gthread --threads 16 benchmarks.peers.flask_keras:app
+
+Threaded gunicorn, as Flask's own documentation deploys it; the tutorials' `app.run` closes each connection.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from flask import Flask, request
+from flask.typing import ResponseReturnValue
+from numpy.typing import NDArray
+
+from digits.golden import golden_digits
+from digits.images import decode_image
+from digits.model import DigitModel
+from digits.network import build_network
+
+if TYPE_CHECKING:
+    import keras
+
+FOLDER = Path("models/starter")
+BATCH_NORMALISATION_EPSILON = 1e-3  # Keras' default, which build_network leaves as it is
+
+
+def keras_weights() -> Iterator[NDArray[Any]]:
+    """In the order of build_network: ONNX holds each batch normalisation folded into its convolution."""
+    import onnx
+    from onnx.numpy_helper import to_array
+
+    graph = onnx.load(FOLDER / "model.onnx").graph
+    arrays = {tensor.name: to_array(tensor) for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Conv":
+            kernel, bias = (arrays[name] for name in node.input[1:])
+            ones = np.ones_like(bias)
+            yield from (
+                kernel.transpose(2, 3, 1, 0),
+                ones,
+                bias,
+                0 * ones,
+                ones - BATCH_NORMALISATION_EPSILON,
+            )
+        elif "/logits" in node.name:
+            yield arrays[node.input[1]]
+
+
+def load_model() -> "keras.Model":
+    model = build_network(dropout=0)
+    model.set_weights(list(keras_weights()))
+    images, _ = golden_digits()
+    served = DigitModel.load(FOLDER, threads=1, max_batch_size=len(images)).predict(images)
+    np.testing.assert_allclose(model.predict(images, verbose=0), served, atol=1e-5)
+    return model
+
+
+def create_app() -> Flask:
+    app, model = Flask(__name__), load_model()
+
+    @app.post("/predict")
+    def predict() -> ResponseReturnValue:
+        pixels = decode_image(request.get_data())
+        probabilities: list[Any] = model.predict(pixels[np.newaxis], verbose=0)[0].tolist()
+        return {"digit": probabilities.index(max(probabilities)), "probabilities": probabilities}
+
+    return app

@@ -1,0 +1,41 @@
+"""What `python -m benchmarks.compare` needs besides the development environment; safe to repeat.
+
+    python -m benchmarks.setup
+
+A virtual environment in .bench/ for each benchmarks/peers/NAME.txt, and the model as MLflow serves it.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.services import PEERS, ROOT
+
+PROGRAMS = {"wrk": "wrk", "h2load": "nghttp2-client"}  # and the Debian packages they are in
+
+
+def main() -> None:
+    missing = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
+    if missing:
+        sys.exit(f"the load generators are missing: sudo apt-get install {' '.join(missing)}")
+    for requirements in sorted((ROOT / "benchmarks" / "peers").glob("*.txt")):
+        print(f"{requirements.stem} ...", flush=True)
+        environment = PEERS / requirements.stem
+        uv("venv", "--allow-existing", f"--python={sys.executable}", str(environment))
+        uv("pip", "install", f"--python={environment}", f"--requirement={requirements}")
+    print("MLflow's model ...", flush=True)
+    shutil.rmtree(PEERS / "mlflow-model", ignore_errors=True)
+    run(Path(sys.executable), "-m", "benchmarks.peers.mlflow", str(PEERS / "mlflow-model"))
+
+
+def uv(*arguments: str) -> None:
+    run(Path(sys.executable).with_name("uv"), "--quiet", *arguments)
+
+
+def run(program: Path, *arguments: str) -> None:
+    subprocess.run([str(program), *arguments], cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    main()
