@@ -10,7 +10,7 @@ the time between two requests of one of them, which is not measured: h2load's ow
 instant.
 
 `python -m benchmarks.load_check` compares this with stubs whose latencies are known: delays of 10 ms, stalls
-of 400 ms and an overload of a fifth are seen right to 2 ms or 3 %, with 128 connections as with 2048.
+of 400 ms and an overload of a fifth are seen right to 2 ms or 3 %, with 128 connections as with 1024.
 autocannon 9, which corrects its percentiles for omission, is wrong: a p50 of 9 ms where every answer takes
 10 ms, a p99 of 18 ms where it is 490 ms, for it sends each second's requests at the second's beginning.
 wrk 4.1 corrects its percentiles too, though a closed loop omits nothing: those of a service that stalls come

@@ -129,7 +129,7 @@ def services() -> list[Service]:
         ),
         Service(
             "bentoml",
-            "batchable, batches of 64, a worker a core, uvloop; base64 in JSON, a tenth faster than a form",
+            "batchable, batches of 64, a worker a core, uvloop; base64 in JSON",
             BENTOML,
             ("bentoml", "serve", "benchmarks.peers.bentoml:Digits", "--host=127.0.0.1", f"--port={PORT}"),
             {"BENTOML_HOME": "{folder}", "BENTOML_DO_NOT_TRACK": "True"},

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 # The lines of Ray 2.60's configuration that matter here, as it renders them.
 RAYS = """global
     stats socket /tmp/a/admin.sock mode 666 level admin expose-fd listeners
+    maxconn 4096
 defaults
     timeout connect 5s
     timeout client 30s
@@ -31,6 +32,9 @@ listen stats
 """
 RUN = """global
     stats socket /tmp/a/admin.sock mode 600 level admin expose-fd listeners
+    maxconn 4096
+    tune.pool-low-fd-ratio 90
+    tune.pool-high-fd-ratio 95
 defaults
     timeout connect 5s
     timeout client 30s
@@ -57,7 +61,7 @@ def test_a_configuration_that_is_tight_already_stays_as_it_is() -> None:
     assert tightened(RUN) == RUN
 
 
-@pytest.mark.parametrize("line", ["mode 666", "bind :9101", "bind *:8404", "timeout client", "errorfile 50"])
+@pytest.mark.parametrize("line", ["mode 666", "bind :9101", "bind *:8404", "timeout client", "errorfile 50", "maxconn"])
 def test_a_configuration_without_a_line_that_must_change_is_refused(line: str) -> None:
     without = "".join(kept for kept in RAYS.splitlines(keepends=True) if line not in kept)
     with pytest.raises(ValueError, match="Ray's HAProxy configuration has nothing like"):
