@@ -9,6 +9,7 @@ Read top to bottom; each module may import only what docs/architecture.md allows
     batching                  one queue in front of one model
     problems, schemas, bodies, api    the HTTP surface, without Ray
     serving                   the Ray Serve deployment around it all
+    edge, haproxy             what stands in front of it: what passes, what listens
 
     datasets, augmentation, network, evaluation, export, plots    the parts of a training run
     tracking, registry        MLflow runs, versions, aliases and the gate between them

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import logging
-import re
-import uuid
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
@@ -21,7 +19,7 @@ from digits.bodies import Parsed, parse_body
 from digits.classifier import Classifier
 from digits.errors import BadInput, NotReady, RequestError
 from digits.openapi import openapi_document
-from digits.problems import MEDIA_TYPE, PROBLEMS, problem_document
+from digits.problems import MEDIA_TYPE, PROBLEMS, problem_document, request_id
 from digits.settings import ServeSettings
 
 log = logging.getLogger(__name__)
@@ -31,7 +29,6 @@ log = logging.getLogger(__name__)
 ON_LOOP_BYTES = 2048
 RETRY_AFTER = {"Retry-After": "1"}
 Headers = dict[bytes, bytes]
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
 def create_api(current: Callable[[], Classifier | None]) -> Starlette:
@@ -108,36 +105,37 @@ async def _parse(headers: Headers, receive: Receive, settings: ServeSettings) ->
 
 async def _read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
     """The body, of which never more than `limit` bytes and one chunk are held."""
+    if int(headers.get(b"content-length", 0)) > limit:
+        raise _too_large(limit)
     chunks: list[bytes] = []
-    size = int(headers.get(b"content-length", 0))
-    more = size <= limit
-    if more:
-        size = 0
-    while more and size <= limit:
+    size, more = 0, True
+    while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
+        if size > limit:
+            raise _too_large(limit)
         more = message.get("more_body", False)
-    if size > limit:
-        raise BadInput(
-            "body_too_large", f"the body has more than {limit} bytes; send smaller images, or fewer"
-        )
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _answer(classifier: Classifier, parsed: Parsed, request_id: str) -> bytes:
+def _too_large(limit: int) -> BadInput:
+    return BadInput("body_too_large", f"the body has more than {limit} bytes; send smaller images, or fewer")
+
+
+async def _answer(classifier: Classifier, parsed: Parsed, request: str) -> bytes:
     readable = [item for item in parsed.items if not isinstance(item, BadInput)]
     rows = iter((await classifier.classify(np.array(readable))).tolist() if readable else ())
     answers = [
-        {"error": problem_document(item.code, str(item), request_id)}
+        {"error": problem_document(item.code, str(item), request)}
         if isinstance(item, BadInput)
         else _prediction(next(rows))
         for item in parsed.items
     ]
     content = {"predictions": answers} if parsed.many else answers[0]
-    return json.dumps(content | {"model": _model_name(classifier), "request_id": request_id}).encode()
+    return json.dumps(content | {"model": _model_name(classifier), "request_id": request}).encode()
 
 
 def _prediction(probabilities: list[float]) -> dict[str, Any]:
@@ -152,8 +150,7 @@ def _model_name(classifier: Classifier) -> dict[str, str]:
 
 
 def _request_id(headers: Headers) -> str:
-    given = headers.get(b"x-request-id", b"").decode("latin-1")
-    return given if REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+    return request_id(headers.get(b"x-request-id", b""))
 
 
 def _problem(request: Request, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:

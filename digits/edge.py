@@ -6,20 +6,17 @@ every replica's own HTTP server.  Ray itself is not imported here.
 
 import json
 import os
-import random
-import re
 
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from digits.problems import MEDIA_TYPE, PROBLEMS, problem_document
+from digits.problems import MEDIA_TYPE, PROBLEMS, problem_document, request_id
 
 # What the service reads of a request's headers.  All others stay outside, above all those with which any
 # client could steer Ray Serve: its timeout, its disconnect handling, multiplexing and session routing.
 PASSED = frozenset(
     (b"host", b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"traceparent")
 )
-REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # Ray Serve runs a request under two more tasks and a timer, unless it is told that somebody else minds
 # slow and vanished clients (ray/serve/_private/replica.py, _direct_ingress_asgi).  In a replica behind
 # HAProxy somebody does: HAProxy's timeouts, the batch queue's, and the ASGI server, which reports a
@@ -50,17 +47,17 @@ class Edge:
                 headers.append(header)
             elif header[0] == b"x-request-id":
                 given = header[1]
-        request_id = given if REQUEST_ID.fullmatch(given) else b"%032x" % random.getrandbits(128)
-        scope["headers"] = [*headers, (b"x-request-id", request_id), *self._added]
-        await self._app(scope, receive, _Explained(send, request_id))
+        chosen = request_id(given)
+        scope["headers"] = [*headers, (b"x-request-id", chosen.encode()), *self._added]
+        await self._app(scope, receive, _Explained(send, chosen))
 
 
 class _Explained:
     """Sends what it is given, but for Ray Serve's plain errors: those it sends as problems."""
 
-    def __init__(self, send: Send, request_id: bytes) -> None:
+    def __init__(self, send: Send, request: str) -> None:
         self._send = send
-        self._request_id = request_id
+        self._request_id = request
         self._body: bytes | None = None  # of the problem, once there is one
 
     async def __call__(self, message: Message) -> None:
@@ -72,7 +69,7 @@ class _Explained:
         await self._send(message)
 
     def _problem(self, code: str, detail: str, message: Message) -> Message:
-        self._body = json.dumps(problem_document(code, detail, self._request_id.decode())).encode()
+        self._body = json.dumps(problem_document(code, detail, self._request_id)).encode()
         kept = [header for header in message["headers"] if header[0] in (b"x-request-id", b"retry-after")]
         headers = [
             *kept,

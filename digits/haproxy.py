@@ -2,8 +2,9 @@
 """What Ray Serve starts as HAProxy: it tightens the configuration that Ray wrote, then becomes HAProxy.
 
 RAY_SERVE_HAPROXY_BINARY_PATH points here.  Ray 2.60 lets statistics and metrics listen on every interface,
-gives every user of the machine the admin socket, waits for ever for a request's headers, and answers plain
-text under status 500 for whatever HAProxy itself has to say.  No setting of Ray changes that.
+gives every user of the machine the admin socket, waits for ever for a request's headers, gives up its
+connections to the replicas under many clients, and answers plain text under status 500 for whatever HAProxy
+itself has to say.  No setting of Ray changes that.
 """
 
 import json
@@ -24,9 +25,8 @@ TIGHTER = {
     r"(?m)^(frontend prometheus\n +bind )(?=:)": r"\g<1>127.0.0.1",
     r"(?m)^(listen stats\n +bind )\*(?=:)": r"\g<1>127.0.0.1",
     r" mode 666 level admin": r" mode 600 level admin",
-    # Keep connections to replicas until nearly all descriptors are in use.  HAProxy's 20 and 25 % are passed
-    # by a thousand clients; each of their requests then opened a connection of its own, at half the throughput,
-    # and waited in the replica's accept queue, where nobody counts it and answers 429.
+    # Keep connections to replicas until nearly all descriptors are in use.  A thousand clients pass HAProxy's
+    # own 20 %: each request then opened a connection, and waited in a queue of the kernel that nobody counts.
     r"(?m)^( +)(maxconn .*)$": r"\1\2\n\1tune.pool-low-fd-ratio 90\n\1tune.pool-high-fd-ratio 95",
     r"(?m)^( +)(timeout client .*)$": rf"\1\2\n\1timeout http-request {HEADERS_WITHIN_S}s",
     r"(?m)^( +errorfile (50[234]) .*/)500\.http$": r"\g<1>\2.http",

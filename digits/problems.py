@@ -1,9 +1,12 @@
 """The one table of what a client can be told, and its RFC 9457 form (application/problem+json)."""
 
+import random
+import re
 from dataclasses import dataclass
 from typing import Any
 
 MEDIA_TYPE = "application/problem+json"
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,11 @@ PROBLEMS = {
     "unavailable": Problem(503, "No replica is up"),
     "timed_out": Problem(504, "The request waited too long for the model"),
 }
+
+
+def request_id(given: bytes) -> str:
+    """The client's own if it is well-formed, else 32 hexadecimal digits: unique, not secret."""
+    return given.decode() if REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 
 
 def problem_document(code: str, detail: str, request_id: str) -> dict[str, Any]:

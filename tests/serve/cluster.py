@@ -76,6 +76,10 @@ class LocalCluster:
             **environment,
         }
 
+    @property
+    def has_edge(self) -> bool:
+        return "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH" in self.environment
+
     def __enter__(self) -> Self:
         self.run(
             "ray", "start", "--head", "--node-ip-address=127.0.0.1", f"--port={self._gcs}",

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx2
+import numpy as np
 import pytest
 
 from digits.golden import golden_digits
@@ -126,6 +127,31 @@ def test_load_brings_a_second_replica_and_its_end_takes_one_away(
     with asking(service, connections=16):
         wait_until(lambda: len(cluster.replicas()) == 2, timeout_s=60, on_timeout=cluster.logs)
     wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=90, on_timeout=cluster.logs)
+
+
+def test_more_requests_than_may_wait_are_refused_at_once_and_told_when_to_come_back(
+    cluster: LocalCluster, service: httpx2.Client
+) -> None:
+    config = cluster.fixed(1)
+    config["applications"][0]["deployments"][0] |= {"max_ongoing_requests": 1, "max_queued_requests": 1}
+    cluster.deploy(config)
+    large = Body(
+        image_file(np.kron(IMAGES[3], np.ones((100, 100), np.uint8))), "image/png"
+    )  # 0.1 s to decode
+
+    def refused() -> list[httpx2.Response]:
+        with ThreadPoolExecutor(12) as threads:
+            answers = list(threads.map(lambda _: post(service, large), range(12)))
+        assert {answer.status_code for answer in answers} <= {200, 429}
+        assert any(answer.status_code == 200 and answer.json()["digit"] == 3 for answer in answers)
+        return [answer for answer in answers if answer.status_code == 429]
+
+    for answer in wait_until(refused, timeout_s=30, on_timeout=cluster.logs):
+        assert answer.headers["retry-after"] == "1"
+        if cluster.has_edge:
+            assert answer.json()["code"] == "overloaded"
+    cluster.deploy(cluster.config())
+    wait_until(lambda: not refused(), timeout_s=30, on_timeout=cluster.logs)
 
 
 def test_a_model_that_is_not_there_never_becomes_ready_and_says_why(cluster: LocalCluster) -> None:

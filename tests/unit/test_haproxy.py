@@ -61,7 +61,9 @@ def test_a_configuration_that_is_tight_already_stays_as_it_is() -> None:
     assert tightened(RUN) == RUN
 
 
-@pytest.mark.parametrize("line", ["mode 666", "bind :9101", "bind *:8404", "timeout client", "errorfile 50", "maxconn"])
+@pytest.mark.parametrize(
+    "line", ["mode 666", "bind :9101", "bind *:8404", "timeout client", "errorfile 50", "maxconn"]
+)
 def test_a_configuration_without_a_line_that_must_change_is_refused(line: str) -> None:
     without = "".join(kept for kept in RAYS.splitlines(keepends=True) if line not in kept)
     with pytest.raises(ValueError, match="Ray's HAProxy configuration has nothing like"):
