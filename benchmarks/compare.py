@@ -51,6 +51,8 @@ def main() -> None:
         parser.error("run `python -m benchmarks.setup` first")
     results = circumstances(chosen) | {"services": {service.name: service.how for service in chosen}}
     results |= {"rounds": [], "onnxruntime": []}
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    file = arguments.output / "results.json"
     with tqdm(total=arguments.rounds * len(chosen), unit="service") as progress:
         for _ in range(arguments.rounds):
             results["onnxruntime"] += model_alone(arguments.seconds)
@@ -58,10 +60,8 @@ def main() -> None:
                 progress.set_description(service.name)
                 with running(service) as run:
                     results["rounds"].append({"service": service.name} | measure(run, arguments.seconds))
+                file.write_text(json.dumps(results, indent=1) + "\n")  # kept if a later one fails
                 progress.update()
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    file = arguments.output / "results.json"
-    file.write_text(json.dumps(results, indent=1) + "\n")
     write_report(file)
 
 

@@ -27,7 +27,7 @@ from tests.serve.cluster import LocalCluster, serve_env, wait_until
 
 CORES = os.cpu_count() or 1
 PICTURE = image_file(golden_digits()[0][7])
-SECONDS = 3
+SECONDS = 2
 PROBES = 5  # halvings of the range of rates: good to 3 %
 KEPT = 0.9  # share of the rate found that is promised
 TOLERANCE = 1.1  # of the promised latency, when the promise is checked
