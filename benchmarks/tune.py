@@ -4,8 +4,8 @@
 
 It tries the settings that matter one after another, each from the best of those before it: replicas,
 threads of a replica, batch size, requests that run at once.  A configuration is worth the highest open-loop
-rate at which 99 % of the answers come within the promise.  The best one is started afresh, and must keep nine
-tenths of that rate.
+rate at which 99 % of the answers come within the promise.  The best one is started afresh, and must keep the
+promise at three quarters of that rate, within a tenth.
 """
 
 import argparse
@@ -29,7 +29,7 @@ CORES = os.cpu_count() or 1
 PICTURE = image_file(golden_digits()[0][7])
 SECONDS = 2
 PROBES = 5  # halvings of the range of rates: good to 3 %
-KEPT = 0.9  # share of the rate found that is promised
+KEPT = 0.75  # share of the rate found that is promised: that one is the edge, beyond which queues grow
 TOLERANCE = 1.1  # of the promised latency, when the promise is checked
 
 
