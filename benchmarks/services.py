@@ -13,11 +13,12 @@ from typing import Any
 
 from digits.images import Pixels
 from tests.encodings import image_file
+from tests.serve.cluster import serve_env
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / ".bench"  # what benchmarks.setup makes: a virtual environment for each, and MLflow's model
 PORT = 8100
-SIDE_PORTS = ("8101", "8102")  # of HAProxy's and MLServer's statistics, gRPC
+SIDE_PORTS = (8101, 8102)  # of HAProxy's and MLServer's statistics, gRPC
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,6 @@ def base64_png(pixels: Pixels) -> str:
 
 def compact(content: object) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
-
-
-def serve_env() -> dict[str, str]:
-    """What `make serve` sets, on ports of the benchmark."""
-    lines = (ROOT / "serve.env").read_text().splitlines()
-    ports = zip(("STATS", "METRICS"), SIDE_PORTS, strict=True)
-    return (
-        dict(line.split("=", 1) for line in lines if line and line[0] != "#")
-        | {f"RAY_SERVE_HAPROXY_{name}_PORT": port for name, port in ports}
-        | {"RAY_SERVE_HAPROXY_BINARY_PATH": str(ROOT / "digits" / "haproxy.py")}
-    )
 
 
 TENSOR = {"name": "pixels", "datatype": "UINT8", "shape": [1, 28, 28]}
@@ -99,7 +89,7 @@ def services() -> list[Service]:
                 PNG, SERVE_RUN, environment, replicas=replicas,
             )
             for mode, proxy, environment in (
-                ("haproxy", "behind HAProxy as `make serve` starts it", serve_env()),
+                ("haproxy", "behind HAProxy as `make serve` starts it", serve_env(*SIDE_PORTS)),
                 ("default", "behind Ray's default proxy", {}),
             )
             for replicas in (1, 2)
@@ -143,8 +133,8 @@ def services() -> list[Service]:
             {
                 "MLSERVER_HOST": "127.0.0.1",
                 "MLSERVER_HTTP_PORT": str(PORT),
-                "MLSERVER_GRPC_PORT": SIDE_PORTS[0],
-                "MLSERVER_METRICS_PORT": SIDE_PORTS[1],
+                "MLSERVER_GRPC_PORT": str(SIDE_PORTS[0]),
+                "MLSERVER_METRICS_PORT": str(SIDE_PORTS[1]),
                 "MLSERVER_DEBUG": "false",
                 "MLSERVER_PARALLEL_WORKERS": "0",
                 "MLSERVER_ENVIRONMENTS_DIR": "{folder}/environments",

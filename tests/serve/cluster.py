@@ -46,12 +46,18 @@ def wait_until(
     raise TimeoutError(f"not true within {timeout_s} s: {on_timeout()}")
 
 
-def serve_env() -> dict[str, str]:
-    """serve.env, and what `make serve` adds; HAProxy's own ports are free ones."""
-    lines = [line for line in (ROOT / "serve.env").read_text().splitlines() if line and line[0] != "#"]
-    ports = {f"RAY_SERVE_HAPROXY_{name}_PORT": str(free_port()) for name in ("STATS", "METRICS")}
-    program = {"RAY_SERVE_HAPROXY_BINARY_PATH": str(ROOT / "digits" / "haproxy.py")}
-    return dict(line.split("=", 1) for line in lines) | ports | program
+def read_serve_env() -> dict[str, str]:
+    lines = (ROOT / "serve.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def serve_env(stats_port: int = 0, metrics_port: int = 0) -> dict[str, str]:
+    """What `make serve` sets, on free ports unless they are given."""
+    return read_serve_env() | {
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(ROOT / "digits" / "haproxy.py"),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats_port or free_port()),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics_port or free_port()),
+    }
 
 
 class LocalCluster:

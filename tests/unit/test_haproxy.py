@@ -9,6 +9,7 @@ import pytest
 
 from digits.haproxy import OWN_ERRORS, own_error, tightened
 from digits.problems import PROBLEMS
+from tests.serve.cluster import read_serve_env
 
 ROOT = Path(__file__).parents[2]
 # The lines of Ray 2.60's configuration that matter here, as it renders them.
@@ -82,25 +83,20 @@ def test_the_program_can_be_started() -> None:
     assert (ROOT / "digits" / "haproxy.py").stat().st_mode & 0o111
 
 
-def environment() -> dict[str, str]:
-    lines = (ROOT / "serve.env").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-
-
 def test_serve_env_holds_variables_that_ray_reads_each_with_its_reason() -> None:
     source = distribution("ray").locate_file("ray/serve/_private/constants.py")
     known = Path(str(source)).read_text()
-    assert [name for name in environment() if f'"{name}"' not in known] == []
-    for name in environment():
+    assert [name for name in read_serve_env() if f'"{name}"' not in known] == []
+    for name in read_serve_env():
         assert re.search(rf"(?m)^(# .*|RAY_\w+=.*)\n{name}=", (ROOT / "serve.env").read_text()), name
 
 
 def test_serve_env_names_the_edge() -> None:
-    module, name = environment()["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"].split(":")
+    module, name = read_serve_env()["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"].split(":")
     assert f"def {name}()" in (ROOT / module.replace(".", "/")).with_suffix(".py").read_text()
 
 
 def test_haproxy_waits_longer_for_a_replica_than_a_request_may_wait_in_it() -> None:
     limit = re.search(r"queue_timeout_s: (\d+)", (ROOT / "serve_config.yaml").read_text())
     assert limit
-    assert int(environment()["RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"]) > int(limit[1])
+    assert int(read_serve_env()["RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"]) > int(limit[1])
