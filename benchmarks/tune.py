@@ -4,8 +4,8 @@
 
 It tries the settings that matter one after another, each from the best of those before it: replicas,
 threads of a replica, batch size, requests that run at once.  A configuration is worth the highest open-loop
-rate at which 99 % of the answers come within the promise.  The best one is started afresh, and must keep the
-promise at three quarters of that rate, within a tenth.
+rate at which 99 % of the answers come within the promise.  The best one is started afresh; what is promised
+is the rate at which it kept the promise there, within a tenth.
 """
 
 import argparse
@@ -30,6 +30,7 @@ PICTURE = image_file(golden_digits()[0][7])
 SECONDS = 2
 PROBES = 5  # halvings of the range of rates: good to 3 %
 KEPT = 0.75  # share of the rate found that is promised: that one is the edge, beyond which queues grow
+LOWERED, GIVEN_UP = 0.85, 0.3  # by this factor each time; below this share of the rate found
 TOLERANCE = 1.1  # of the promised latency, when the promise is checked
 
 
@@ -83,16 +84,27 @@ def main() -> None:
     best = max(tried, key=lambda measured: measured.rate)
     if not best.rate:
         sys.exit(f"no configuration answers within {arguments.slo_p99_ms:g} ms on this machine")
-    promised = KEPT * best.rate
-    # Whoever queues behind this many is answered within the promise, or refused at once.
-    queued = max(1, round(promised * arguments.slo_p99_ms / 1000))
-    with LocalCluster(**serve_env()) as cluster:
-        config = best.choice.config(cluster, queued)
-        deploy(cluster, config)
-        kept = open_loop(f"{cluster.url}/predict", PICTURE, "image/png", promised, 3 * SECONDS)
+    promised, kept, config = confirm(best, arguments.slo_p99_ms)
     report(arguments.output, arguments.slo_p99_ms, tried, best, promised, kept, config)
     if not is_kept(kept, promised, arguments.slo_p99_ms):
-        sys.exit("the promise was not kept in a fresh run; see the report")
+        sys.exit("no promise was kept in a fresh run: the machine is too busy, or the promise too strict")
+
+
+def confirm(best: Measured, slo_ms: float) -> tuple[float, Open, dict[str, Any]]:
+    """A fresh run of the best configuration, its rate lowered until the promise is kept there, or given up.
+
+    The search takes the best of many short measurements, and so one that luck has favoured.
+    """
+    with LocalCluster(**serve_env()) as cluster:
+        promised = KEPT * best.rate
+        while True:
+            # Whoever queues behind this many is answered within the promise, or refused at once.
+            config = best.choice.config(cluster, queued=max(1, round(promised * slo_ms / 1000)))
+            deploy(cluster, config)
+            kept = open_loop(f"{cluster.url}/predict", PICTURE, "image/png", promised, 3 * SECONDS)
+            if is_kept(kept, promised, slo_ms) or promised < GIVEN_UP * best.rate:
+                return promised, kept, config
+            promised *= LOWERED
 
 
 def steps() -> int:
