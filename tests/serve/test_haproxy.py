@@ -16,6 +16,7 @@ import pytest
 from digits.golden import golden_digits
 from digits.haproxy import HEADERS_WITHIN_S
 from tests.encodings import ONE
+from tests.programs import require_program
 from tests.serve.cluster import LocalCluster, serve_env, wait_until
 
 BODY = ONE["png"](golden_digits()[0][7])
@@ -32,6 +33,7 @@ def haproxy() -> Iterator[LocalCluster]:
 
 def sockets() -> list[tuple[str, int]]:
     """Address and process of every socket of this machine that listens over TCP."""
+    require_program("ss", "iproute2")
     lines = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout.splitlines()
     return [(line.split()[3], int(pid)) for line in lines for pid in re.findall(r"pid=(\d+)", line)]
 
