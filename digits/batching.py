@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from digits.errors import DeadlineExceeded, Overloaded
 
 Images = NDArray[np.uint8]  # (n, 28, 28)
-Probabilities = NDArray[np.float32]  # (n, 10)
+Probabilities = NDArray[np.floating]  # (n, 10)
 Predict = Callable[[Images], Awaitable[Probabilities]]
 
 

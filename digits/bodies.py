@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser, parse_options_header
 
 from digits.errors import BadInput
-from digits.images import SIDE, Pixels, decode_image, is_image_file, normalise
+from digits.images import SIDE, Pixels, are_surely_mnist_like, decode_image, is_image_file, normalise
 from digits.schemas import PREDICT_BODY, ImageBody, ImagesBody, PixelsBody, PixelsListBody, explain
 
 DATA_URL = re.compile(r"data:[^,]{0,100};base64,", re.ASCII | re.IGNORECASE)
@@ -76,7 +76,15 @@ def _parse_levels(body: bytes, max_images: int) -> Parsed:
             f"{len(body)} bytes are neither an image file nor whole images of {SIDE * SIDE} grey levels",
         )
     images = np.frombuffer(body, np.uint8).reshape(count, SIDE, SIDE)
-    return Parsed(_each(normalise, images, max_images), many=True)
+    _check_count(images, max_images)
+    ready = are_surely_mnist_like(images).tolist()
+    return Parsed(
+        [
+            image if done else _read_or_error(normalise, image)
+            for image, done in zip(images, ready, strict=True)
+        ],
+        many=True,
+    )
 
 
 def _parse_form(content_type: str, body: bytes, max_images: int) -> Parsed:
@@ -115,12 +123,14 @@ def _parse_form(content_type: str, body: bytes, max_images: int) -> Parsed:
     return Parsed(_each(decode_image, files, max_images), many=True)
 
 
-def _each(
-    read: Callable[[Any], Pixels], values: Sequence[Any] | NDArray[np.uint8], max_images: int
-) -> list[Pixels | BadInput]:
-    if len(values) > max_images:
-        raise BadInput("too_many_images", f"{len(values)} images; send at most {max_images} in one request")
+def _each(read: Callable[[Any], Pixels], values: Sequence[Any], max_images: int) -> list[Pixels | BadInput]:
+    _check_count(values, max_images)
     return [_read_or_error(read, value) for value in values]
+
+
+def _check_count(images: Sized, max_images: int) -> None:
+    if len(images) > max_images:
+        raise BadInput("too_many_images", f"{len(images)} images; send at most {max_images} in one request")
 
 
 def _read_or_error(read: Callable[[Any], Pixels], value: Any) -> Pixels | BadInput:

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from digits.batching import Batcher, Images, Probabilities
 from digits.manifest import read_manifest
 from digits.model import DigitModel
@@ -18,6 +20,7 @@ from digits.settings import ServeSettings
 # A call this short costs less than a hop to a thread and back under load, and holds up nobody.  A longer
 # one would keep the loop from reading the requests of the next batch: docs/decisions/0003.
 ON_LOOP_S = 0.001
+DECIMALS = 6  # the rest is noise of float32 and would be most of an answer's bytes
 PROJECT = Path(__file__).parents[1]
 
 
@@ -47,14 +50,17 @@ class Classifier:
         return cls(settings, model, name, version)
 
     async def classify(self, images: Images) -> Probabilities:
-        """(n, 28, 28) pixels -> (n, 10) probabilities; raises what `Batcher.submit` raises."""
+        """(n, 28, 28) pixels -> (n, 10) probabilities, rounded; raises what `Batcher.submit` raises."""
         return await self._batcher.submit(images)
 
     async def _predict(self, batch: Images) -> Probabilities:
         """On the event loop if that is done sooner than a hop to a thread, else beside it."""
         if self._model.expected_seconds(len(batch)) <= ON_LOOP_S:
-            return self._model.predict(batch)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._model.predict, batch)
+            return self._run(batch)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, batch)
+
+    def _run(self, batch: Images) -> Probabilities:
+        return self._model.predict(batch).astype(np.float64).round(DECIMALS)
 
 
 def _locate(settings: ServeSettings) -> tuple[Path, str, str]:

@@ -10,7 +10,7 @@ import os
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from digits.problems import MEDIA_TYPE, PROBLEMS, problem_document, request_id
+from digits.problems import MEDIA_TYPE, PROBLEMS, problem_document, request_id_from
 
 # What the service reads of a request's headers.  All others stay outside, above all those with which any
 # client could steer Ray Serve: its timeout, its disconnect handling, multiplexing and session routing.
@@ -47,7 +47,7 @@ class Edge:
                 headers.append(header)
             elif header[0] == b"x-request-id":
                 given = header[1]
-        chosen = request_id(given)
+        chosen = request_id_from(given)
         scope["headers"] = [*headers, (b"x-request-id", chosen.encode()), *self._added]
         await self._app(scope, receive, _Explained(send, chosen))
 

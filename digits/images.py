@@ -18,6 +18,8 @@ from digits.errors import BadInput
 
 SIDE = 28
 BOX = 20  # MNIST's digits fill this square in at least one direction
+OFF_CENTRE = 0.53  # pixels between the middle and the centre of mass of an image of MNIST, at most
+BRIGHT = 200  # the brightest grey level of an image of MNIST, at least
 MAX_PIXELS = 16_000_000  # a 12-megapixel phone photo fits; decoding this many takes some 0.15 s
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # every other parser of Pillow stays unreachable
 WORK_SIDE = 320  # pictures are reduced to about this before the ink is looked for
@@ -73,6 +75,21 @@ def normalise(grey: NDArray[np.uint8]) -> Pixels:
         if _is_mnist_like(inverted := 255 - grey):
             return inverted
     return _centred(_fitted(_only_the_digit(_ink(grey))))
+
+
+def are_surely_mnist_like(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(n, 28, 28) -> (n,): which `normalise` certainly leaves as they are; it must be asked about the others.
+
+    64 images together take a sixteenth of the time that 64 calls take.
+    """
+    levels = images.astype(np.float32)
+    sums = np.stack([levels @ _ONES, _ONES @ levels])  # of rows and of columns: (2, n, 28)
+    inked = sums > 0
+    extents = SIDE - inked.argmax(2) - inked[:, :, ::-1].argmax(2)
+    totals, moments = sums.sum(2), sums @ (_PLACES - SIDE / 2)
+    fits = (extents <= BOX) & (np.abs(moments) < OFF_CENTRE * totals)
+    blank_border = ~inked[:, :, (0, -1)].any((0, 2))
+    return fits.all(0) & blank_border & (images.max((1, 2)) >= BRIGHT)  # type: ignore[no-any-return]
 
 
 def preprocessing_sha256() -> str:
@@ -146,11 +163,11 @@ def _is_mnist_like(grey: NDArray[np.uint8]) -> bool:
         border = _border(levels)
         if np.count_nonzero(border) > border.size // 10:
             return False
-    if grey.max() < 200 or max(_extent(rows), _extent(columns)) > BOX:
+    if grey.max() < BRIGHT or max(_extent(rows), _extent(columns)) > BOX:
         return False
     total = sum(rows)
     centres = float(by_row @ _PLACES) / total, float(by_column @ _PLACES) / total
-    return all(abs(centre - SIDE / 2) < 0.53 for centre in centres)
+    return all(abs(centre - SIDE / 2) < OFF_CENTRE for centre in centres)
 
 
 def _extent(sums: list[float]) -> int:

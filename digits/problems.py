@@ -38,7 +38,7 @@ PROBLEMS = {
 }
 
 
-def request_id(given: bytes) -> str:
+def request_id_from(given: bytes) -> str:
     """The client's own if it is well-formed, else 32 hexadecimal digits: unique, not secret."""
     return given.decode() if REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 

@@ -14,7 +14,7 @@ from PIL import Image
 from digits.classifier import PROJECT
 from digits.errors import BadInput
 from digits.golden import golden_digits
-from digits.images import MAX_PIXELS, Pixels, decode_image, normalise
+from digits.images import MAX_PIXELS, Pixels, are_surely_mnist_like, decode_image, normalise
 from digits.model import DigitModel
 from tests.encodings import image_file
 from tests.pictures import pictures
@@ -44,6 +44,28 @@ def distance(one: Pixels, other: Pixels) -> float:
 def test_an_mnist_image_passes_byte_for_byte_and_its_negative_is_turned_back(label: int) -> None:
     assert np.array_equal(decode_image(image_file(IMAGES[label])), IMAGES[label])
     assert np.array_equal(decode_image(image_file(255 - IMAGES[label])), IMAGES[label])
+
+
+def test_golden_digits_are_surely_mnist_like() -> None:
+    assert are_surely_mnist_like(np.array(IMAGES)).all()
+    assert not are_surely_mnist_like(255 - np.array(IMAGES)).any()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(0, 9),
+    st.tuples(st.integers(-5, 5), st.integers(-5, 5)),
+    st.sampled_from([1, 0.9, 0.7, 0]),
+    st.lists(st.tuples(st.integers(0, 27), st.integers(0, 27), st.integers(0, 255)), max_size=3),
+)
+def test_what_is_surely_mnist_like_passes_untouched(
+    label: int, shift: tuple[int, int], dim: float, specks: list[tuple[int, int, int]]
+) -> None:
+    image = (np.roll(IMAGES[label], shift, (0, 1)) * dim).astype(np.uint8)
+    for row, column, level in specks:
+        image[row, column] = level
+    if are_surely_mnist_like(image[None])[0]:
+        assert normalise(image) is image
 
 
 def _palette() -> bytes:
