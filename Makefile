@@ -8,9 +8,11 @@ DATA ?= mnist
 URL ?= http://127.0.0.1:8000
 SLO_P99_MS ?= 50
 
+HAPROXY ?= 1
 # serve.env as the shell takes it, and what Ray starts as HAProxy, which must be an absolute path.
 SERVE_ENV = $(shell sed -n "s/^\([A-Z_0-9]*\)=\(.*\)/\1='\2'/p" serve.env) \
-	RAY_SERVE_HAPROXY_BINARY_PATH="$(CURDIR)/digits/haproxy.py"
+	RAY_SERVE_HAPROXY_BINARY_PATH="$(CURDIR)/digits/haproxy.py" \
+	$(if $(filter 0,$(HAPROXY)),RAY_SERVE_ENABLE_HA_PROXY=0 RAY_SERVE_THROUGHPUT_OPTIMIZED=0)
 
 export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -18,7 +20,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: .venv/serve.lock  ## Serve serve_config.yaml on 127.0.0.1:8000 (SERVE_ENV= for Ray's default proxy)
+serve: .venv/serve.lock  ## Serve serve_config.yaml on 127.0.0.1:8000 (HAPROXY=0 for Ray's own proxy)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(SERVE_ENV) $(BIN)/serve run serve_config.yaml
 
 train: .venv/train.lock  ## Train, evaluate, register and promote (DATA=mnist, FILE.npz or sklearn-digits)
@@ -66,6 +68,12 @@ load: .venv/dev.lock  ## Locust's users against URL=..., its web page on 127.0.0
 tune: .venv/dev.lock  ## The best configuration for SLO_P99_MS=... on this machine (needs wrk and h2load)
 	$(BIN)/python -m benchmarks.tune --slo-p99-ms $(SLO_P99_MS)
 
+chaos: .venv/dev.lock  ## MINUTES=10 of load while every second a replica or the controller is killed
+	$(BIN)/python -m benchmarks.chaos --minutes $(or $(MINUTES),10)
+
+soak: .venv/dev.lock  ## MINUTES=60 of load: memory must stay where it is (needs wrk)
+	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),60)
+
 lock: .venv/dev.lock  ## Write requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) -o requirements/serve.txt
 	$(BIN)/uv pip compile $(LOCK) --extra train -c requirements/serve.txt -o requirements/train.txt
@@ -81,5 +89,5 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	$(BIN)/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-.PHONY: help serve train mlflow test unit check lint fmt type starter accuracy bench-setup bench load tune lock
+.PHONY: help serve train mlflow test unit check lint fmt type starter accuracy bench-setup bench load tune chaos soak lock
 .PRECIOUS: .venv/%.lock

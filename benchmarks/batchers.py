@@ -22,12 +22,13 @@ from ray import serve
 from starlette.applications import Starlette
 
 from digits.api import create_api
-from digits.batching import Batcher, Images, Probabilities
+from digits.batching import Batcher, Images, IsAbandoned, Probabilities
 from digits.classifier import ON_LOOP_S, PROJECT, Classifier
 from digits.golden import golden_digits
 from digits.model import DigitModel
 from digits.settings import ServeSettings
 from tests.encodings import image_file
+from tests.fakes import live
 
 ROUNDS, SECONDS = 3, 3
 CONNECTIONS = (1, 16, 64)
@@ -59,9 +60,9 @@ class Variant(Classifier):
         )
 
     def __serve_build_asgi_app__(self) -> Starlette:
-        return create_api(lambda: self)
+        return create_api(live(self))
 
-    async def classify(self, images: Images) -> Probabilities:
+    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Probabilities:
         if self._ours:
             return await self._batcher.submit(images)
         row: Probabilities = await self._serve_batch(images[0])

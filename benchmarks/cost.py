@@ -29,6 +29,7 @@ from digits.images import decode_image
 from digits.model import DigitModel
 from digits.settings import ServeSettings
 from tests.encodings import image_file
+from tests.fakes import live
 from tests.serve.cluster import LocalCluster, serve_env, wait_until
 
 OUTPUT = PROJECT / "docs" / "benchmarks" / "cost.json"
@@ -67,8 +68,7 @@ def model_times(model: DigitModel) -> dict[int, float]:
 
 async def app_time() -> float:
     """Of one request through the app, with decoding and without the model."""
-    app = create_api(lambda: classifier)
-    classifier = Classifier(SETTINGS, Free(), "digits", "free")  # type: ignore[arg-type]
+    app = create_api(live(Classifier(SETTINGS, Free(), "digits", "free")))  # type: ignore[arg-type]
     headers = [(b"content-type", b"image/png"), (b"content-length", str(len(PICTURE)).encode())]
 
     async def receive() -> dict[str, Any]:

@@ -1,8 +1,11 @@
-"""The HTTP surface around a Classifier: routes, answers, problems.  Ray is not known here."""
+"""The HTTP surface around the model that answers now: routes, answers, problems.  Ray is not known here.
+
+What protects it from the world (limits, keys, headers) is digits.edge, which stands in front.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -10,6 +13,7 @@ import numpy as np
 from pydantic_core import to_json
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -17,38 +21,48 @@ from starlette.types import Receive, Scope, Send
 
 from digits.bodies import Parsed, parse_body
 from digits.classifier import Classifier
-from digits.errors import BadInput, NotReady, RequestError
+from digits.errors import Abandoned, BadInput, NotReady, RequestError
 from digits.openapi import openapi_document
-from digits.problems import MEDIA_TYPE, PROBLEMS, problem_document, request_id_from
-from digits.settings import ServeSettings
+from digits.problems import PROBLEMS, problem_document, problem_response, request_id_from
+from digits.reloading import LiveModel
 
 log = logging.getLogger(__name__)
 
 # A body up to this size is decoded on the event loop, where a hop to a thread would cost more than
 # the decoding: 2 KiB of PNG inflate to 2 MB at most (deflate reaches 1032:1), some 10 ms of work.
 ON_LOOP_BYTES = 2048
-RETRY_AFTER = {"Retry-After": "1"}
+# The page at /docs is one file: nothing from outside runs in it, and nobody frames it.
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
 Headers = dict[bytes, bytes]
 
 
-def create_api(current: Callable[[], Classifier | None]) -> Starlette:
-    """`current` is asked once for each request; what it gives answers the whole of it."""
+def create_api(live: LiveModel, middleware: Sequence[Middleware] = ()) -> Starlette:
+    """`live.classifier` is looked up once for each request; what it is then answers the whole of it."""
     page = files("digits").joinpath("docs.html").read_text()
     document = openapi_document()
 
     def ready() -> Classifier:
-        if (classifier := current()) is None:
+        if (classifier := live.classifier) is None:
             raise NotReady("no model is loaded yet; try again in a few seconds")
         return classifier
 
     async def readyz(_: Request) -> Response:
-        return JSONResponse({"status": "ready", "model": _model_name(ready())})
+        return JSONResponse({"status": "ready", "model": _model_name(ready()), "warning": live.warning})
+
+    async def reload(_: Request) -> Response:
+        changed = await live.reload()
+        return JSONResponse({"changed": changed, "model": _model_name(ready()), "warning": live.warning})
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def docs(_: Request) -> Response:
-        return HTMLResponse(page)
+        return HTMLResponse(page, headers=PAGE_HEADERS)
 
     async def openapi(_: Request) -> Response:
         return JSONResponse(document)
@@ -59,14 +73,17 @@ def create_api(current: Callable[[], Classifier | None]) -> Starlette:
     return Starlette(
         routes=[
             Route("/predict", _Predict(ready), methods=["POST"]),
+            Route("/admin/reload", reload, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/docs", docs),
             Route("/openapi.json", openapi),
             Route("/", root),
         ],
+        middleware=middleware,
         exception_handlers={
             RequestError: _explain_request_error,
+            Abandoned: _forget,
             HTTPException: _explain_http_error,
             ClientDisconnect: _forget,
             Exception: _explain_failure,
@@ -86,48 +103,53 @@ class _Predict:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         classifier = self._ready()
         headers = dict(scope["headers"])
-        parsed = await _parse(headers, receive, classifier.settings)
-        body = await _answer(classifier, parsed, _request_id(headers))
+        parsed = await _parse(headers, receive, classifier.settings.max_images_per_request)
+        body = await _answer(classifier, parsed, _request_id(headers), lambda: _is_gone(receive))
         sent = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": sent})
         await send({"type": "http.response.body", "body": body})
 
 
-async def _parse(headers: Headers, receive: Receive, settings: ServeSettings) -> Parsed:
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise BadInput("content_encoding_unsupported", "send the body as it is, without Content-Encoding")
-    body = await _read_body(headers, receive, settings.max_body_bytes)
+async def _parse(headers: Headers, receive: Receive, max_images: int) -> Parsed:
+    body = await _read_body(receive)
     content_type = headers.get(b"content-type", b"").decode("latin-1")
     if len(body) <= ON_LOOP_BYTES:
-        return parse_body(content_type, body, settings.max_images_per_request)
-    return await asyncio.to_thread(parse_body, content_type, body, settings.max_images_per_request)
+        return parse_body(content_type, body, max_images)
+    return await asyncio.to_thread(parse_body, content_type, body, max_images)
 
 
-async def _read_body(headers: Headers, receive: Receive, limit: int) -> bytes:
-    """The body, of which never more than `limit` bytes and one chunk are held."""
-    if int(headers.get(b"content-length", 0)) > limit:
-        raise _too_large(limit)
+async def _read_body(receive: Receive) -> bytes:
+    """As the edge lets it through, which bounds its size and its time."""
     chunks: list[bytes] = []
-    size, more = 0, True
+    more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > limit:
-            raise _too_large(limit)
         more = message.get("more_body", False)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _too_large(limit: int) -> BadInput:
-    return BadInput("body_too_large", f"the body has more than {limit} bytes; send smaller images, or fewer")
+def _is_gone(receive: Receive) -> bool:
+    """Whether the client has hung up: the only message there can be after the body.
+
+    One step of `receive`, which waits if there is none, as Starlette's Request.is_disconnected does it.
+    """
+    step = receive().__await__()
+    try:
+        next(step)
+    except StopIteration as message:
+        return bool(message.value["type"] == "http.disconnect")
+    step.close()
+    return False
 
 
-async def _answer(classifier: Classifier, parsed: Parsed, request_id: str) -> bytes:
+async def _answer(
+    classifier: Classifier, parsed: Parsed, request_id: str, is_abandoned: Callable[[], bool]
+) -> bytes:
     readable = [item for item in parsed.items if not isinstance(item, BadInput)]
-    rows = iter((await classifier.classify(np.array(readable))).tolist() if readable else ())
+    rows = iter((await classifier.classify(np.array(readable), is_abandoned)).tolist() if readable else ())
     answers = [
         {"error": problem_document(item.code, str(item), request_id)}
         if isinstance(item, BadInput)
@@ -153,29 +175,30 @@ def _request_id(headers: Headers) -> str:
     return request_id_from(headers.get(b"x-request-id", b""))
 
 
-def _problem(request: Request, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
-    document = problem_document(code, detail, _request_id(dict(request.scope["headers"])))
-    return JSONResponse(document, PROBLEMS[code].status, headers, MEDIA_TYPE)
+def _problem(request: Request, code: str, detail: str) -> Response:
+    headers, body = problem_response(code, detail, _request_id(dict(request.scope["headers"])))
+    return Response(body, PROBLEMS[code].status, headers)
 
 
 async def _explain_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    headers = RETRY_AFTER if PROBLEMS[error.code].status in (429, 503) else None
-    return _problem(request, error.code, str(error), headers)
+    return _problem(request, error.code, str(error))
 
 
 async def _explain_http_error(request: Request, error: Exception) -> Response:
     """What Starlette's router raises: no such path, or no such method on it."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        allowed = dict(error.headers or {})
-        return _problem(request, "method_not_allowed", f"this path takes {allowed.get('Allow')}", allowed)
+        allowed = (error.headers or {}).get("Allow", "")
+        response = _problem(request, "method_not_allowed", f"this path takes {allowed}")
+        response.headers["Allow"] = allowed
+        return response
     return _problem(request, "not_found", "this service has POST /predict, and GET /docs that explains it")
 
 
 async def _forget(_: Request, __: Exception) -> Response:
-    """The client went away in the middle of its body: nobody reads this answer."""
-    return Response(status_code=400)
+    """The client went away: nobody reads this answer, but Ray counts its status."""
+    return Response(status_code=499)
 
 
 async def _explain_failure(request: Request, error: Exception) -> Response:

@@ -12,18 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.errors import DeadlineExceeded, Overloaded
+from digits.errors import Abandoned, DeadlineExceeded, Overloaded
 
 Images = NDArray[np.uint8]  # (n, 28, 28)
 Probabilities = NDArray[np.floating]  # (n, 10)
 Predict = Callable[[Images], Awaitable[Probabilities]]
+IsAbandoned = Callable[[], bool]
+# To ask whether a caller is still there costs a microsecond or two: worth it for those who waited so long.
+ASK_AFTER_S = 0.05
 
 
 @dataclass(slots=True, eq=False)
 class _Item:
     images: Images
     answer: asyncio.Future[Probabilities]
-    deadline: float  # the event loop's clock, which is monotonic: a clock step must not stall a batch
+    queued_at: float  # by the event loop's clock, which is monotonic: a clock step must not stall a batch
+    is_abandoned: IsAbandoned | None
 
     def fail(self, error: Exception) -> None:
         if not self.answer.done():
@@ -43,27 +47,36 @@ class Batcher:
         self._waiting: deque[_Item] = deque()
         self._queued_images = 0
         self._worker: asyncio.Task[None] | None = None
+        self._running_since: float | None = None
 
-    async def submit(self, images: Images) -> Probabilities:
+    def running_s(self) -> float:
+        """Since when the batch that runs has been running, 0 if none does."""
+        return asyncio.get_running_loop().time() - self._running_since if self._running_since else 0.0
+
+    async def submit(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Probabilities:
         """Probabilities of `images`, row by row.
 
         More images than fit one batch are spread over several.  A caller that is cancelled takes its
-        images out of the queue.  Raises Overloaded at once when the queue is full, DeadlineExceeded
-        when the images waited longer than `timeout_s`, and what the model raised.
+        images out of the queue, and so does one that is abandoned by whoever asked it: `is_abandoned`
+        is called right before the images would go to the model, if they had to wait.  Raises Overloaded
+        at once when the queue is full, DeadlineExceeded when the images waited longer than `timeout_s`,
+        Abandoned, and what the model raised.
         """
         if self._queued_images + len(images) > self._max_queued_images:
             raise Overloaded(
                 f"{self._queued_images} images are waiting and at most {self._max_queued_images} may"
             )
         if len(images) <= self._max_batch_size:
-            return await self._enqueue(images)
+            return await self._enqueue(images, is_abandoned)
         parts = range(0, len(images), self._max_batch_size)
-        answers = [self._enqueue(images[start : start + self._max_batch_size]) for start in parts]
+        answers = [
+            self._enqueue(images[start : start + self._max_batch_size], is_abandoned) for start in parts
+        ]
         return np.concatenate(await asyncio.gather(*answers))
 
-    def _enqueue(self, images: Images) -> asyncio.Future[Probabilities]:
+    def _enqueue(self, images: Images, is_abandoned: IsAbandoned | None) -> asyncio.Future[Probabilities]:
         loop = asyncio.get_running_loop()
-        item = _Item(images, loop.create_future(), loop.time() + self._timeout_s)
+        item = _Item(images, loop.create_future(), loop.time(), is_abandoned)
         self._waiting.append(item)
         self._queued_images += len(images)
         if self._worker is None:
@@ -76,9 +89,11 @@ class Batcher:
         try:
             while self._waiting:
                 if batch := self._take():
+                    self._running_since = asyncio.get_running_loop().time()
                     await self._run(batch)
+                    self._running_since = None
         finally:
-            self._worker = None
+            self._worker = self._running_since = None
 
     def _take(self) -> list[_Item]:
         """The longest run of waiting items that fits a batch, less those nobody waits for any more."""
@@ -90,8 +105,12 @@ class Batcher:
             self._queued_images -= len(item.images)
             if item.answer.done():
                 continue
-            if item.deadline < now:
+            waited_s = now - item.queued_at
+            if waited_s > self._timeout_s:
                 item.fail(DeadlineExceeded(f"not answered within {self._timeout_s:g} s"))
+                continue
+            if waited_s > ASK_AFTER_S and item.is_abandoned and item.is_abandoned():
+                item.fail(Abandoned("its sender has gone"))
                 continue
             batch.append(item)
             room -= len(item.images)

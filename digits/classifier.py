@@ -11,16 +11,21 @@ from typing import Self
 
 import numpy as np
 
-from digits.batching import Batcher, Images, Probabilities
+from digits.batching import Batcher, Images, IsAbandoned, Probabilities
+from digits.errors import ModelRejected, Overloaded, Wedged
+from digits.golden import golden_digits
 from digits.manifest import read_manifest
 from digits.model import DigitModel
-from digits.registry import fetch, resolve
+from digits.registry import RegisteredVersion, fetch, remember_good
 from digits.settings import ServeSettings
 
 # A call this short costs less than a hop to a thread and back under load, and holds up nobody.  A longer
 # one would keep the loop from reading the requests of the next batch: docs/decisions/0003.
 ON_LOOP_S = 0.001
 DECIMALS = 6  # the rest is noise of float32 and would be most of an answer's bytes
+# A golden digit that is not answered by then, or a batch that runs so long: the model hangs.  Serve asks
+# every health_check_period_s and starts the replica again after the third time.
+WEDGED_AFTER_S = 3.0
 PROJECT = Path(__file__).parents[1]
 
 
@@ -29,31 +34,58 @@ class Classifier:
         self.settings = settings
         self.name = name
         self.version = version
-        self._model = model
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._batcher = Batcher(
-            self._predict,
+            _Runner(model).predict,  # which knows nothing of this object: a cycle would outlive the swap
             max_batch_size=settings.max_batch_size,
             max_queued_images=settings.max_queued_images,
             timeout_s=settings.queue_timeout_s,
         )
 
     @classmethod
-    def load(cls, settings: ServeSettings, threads: int) -> Self:
-        """Blocks for as long as fetching, verifying and warming take.
+    def load(cls, settings: ServeSettings, threads: int, registered: RegisteredVersion | None = None) -> Self:
+        """The registered version, or what is in the folder `model_uri`.
 
-        Raises ModelRejected or TrackingUnavailable; there is no Classifier without a good model.
+        Blocks for as long as fetching, verifying and warming take.  Raises ModelRejected or
+        TrackingUnavailable; there is no Classifier without a good model.
         """
-        folder, name, version = _locate(settings)
+        cache = Path(settings.model_cache).expanduser()
+        folder = fetch(registered, cache) if registered else PROJECT / settings.model_uri
         model = DigitModel.load(folder, threads=threads, max_batch_size=settings.max_batch_size)
         model.check_golden_digits()
-        return cls(settings, model, name, version)
+        model.check_speed(settings.max_batch_size, settings.batch_budget_ms)
+        if registered is None:
+            return cls(settings, model, read_manifest(folder).name, folder.name)
+        remember_good(settings.model_uri, registered, cache)
+        return cls(settings, model, registered.name, registered.version)
 
-    async def classify(self, images: Images) -> Probabilities:
+    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Probabilities:
         """(n, 28, 28) pixels -> (n, 10) probabilities, rounded; raises what `Batcher.submit` raises."""
-        return await self._batcher.submit(images)
+        return await self._batcher.submit(images, is_abandoned)
 
-    async def _predict(self, batch: Images) -> Probabilities:
+    async def check_health(self) -> None:
+        """Raises Wedged if the model does not answer, ModelRejected if it answers wrong."""
+        if (running_s := self._batcher.running_s()) > WEDGED_AFTER_S:
+            raise Wedged(f"a batch has been running for {running_s:.0f} s")
+        images, labels = golden_digits()
+        try:
+            async with asyncio.timeout(WEDGED_AFTER_S):
+                (row,) = await self.classify(images[:1])
+        except Overloaded:
+            return  # the batches in front of it do run, else the first check would have spoken
+        except TimeoutError:
+            raise Wedged(f"a golden digit was not answered in {WEDGED_AFTER_S:g} s") from None
+        if row.argmax() != labels[0]:
+            raise ModelRejected(f"the golden digit {labels[0]} is read as {row.argmax()}")
+
+
+class _Runner:
+    """A model and its thread."""
+
+    def __init__(self, model: DigitModel) -> None:
+        self._model = model
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+
+    async def predict(self, batch: Images) -> Probabilities:
         """On the event loop if that is done sooner than a hop to a thread, else beside it."""
         if self._model.expected_seconds(len(batch)) <= ON_LOOP_S:
             return self._run(batch)
@@ -61,16 +93,3 @@ class Classifier:
 
     def _run(self, batch: Images) -> Probabilities:
         return self._model.predict(batch).astype(np.float64).round(DECIMALS)
-
-
-def _locate(settings: ServeSettings) -> tuple[Path, str, str]:
-    """An alias is resolved here, once; whatever it is moved to later, this Classifier stays as it is."""
-    if settings.model_uri.startswith("models:/"):
-        registered = resolve(settings.model_uri)
-        return (
-            fetch(registered, Path(settings.model_cache).expanduser()),
-            registered.name,
-            registered.version,
-        )
-    folder = PROJECT / settings.model_uri
-    return folder, read_manifest(folder).name, folder.name

@@ -6,6 +6,8 @@
     │   ├── Overloaded          the batch queue is full
     │   ├── DeadlineExceeded    it waited too long for the model
     │   └── NotReady            no model is loaded yet
+    ├── Abandoned               its sender has gone: nobody waits for the answer
+    ├── Wedged                  a model call does not come back
     ├── ModelRejected           model files are not what they claim to be
     ├── DataUnavailable         a training set cannot be had, or is not what it should be
     ├── TrackingUnavailable     MLflow cannot be reached
@@ -52,8 +54,16 @@ class NotReady(RequestError):
     code = "not_ready"
 
 
+class Abandoned(DigitsError):
+    """Nobody reads what is answered to it."""
+
+
+class Wedged(DigitsError):
+    """What Ray Serve's health check must see, to start the replica again."""
+
+
 class ModelRejected(DigitsError):
-    """Missing file, wrong sha256, wrong signature, or golden digits that come out wrong."""
+    """Missing file, wrong sha256, wrong signature, too slow, or golden digits that come out wrong."""
 
 
 class DataUnavailable(DigitsError):

@@ -7,7 +7,6 @@ connections to the replicas under many clients, and answers plain text under sta
 itself has to say.  No setting of Ray changes that.
 """
 
-import json
 import os
 import re
 import sys
@@ -17,9 +16,9 @@ from pathlib import Path
 if __name__ == "__main__":  # run by its path, so the package is not on the path of imports
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from digits.problems import MEDIA_TYPE, PROBLEMS, problem_document
+from digits.problems import PROBLEMS, problem_response
 
-HEADERS_WITHIN_S = 10  # request line and headers; a body's deadline is the edge's
+REQUEST_WITHIN_S = 10  # headers, and the body if it fits the buffer; a larger one's deadline is the edge's
 # What Ray writes (ray/serve/_private/haproxy_templates.py, 2.60) -> what is run.  Each must occur.
 TIGHTER = {
     r"(?m)^(frontend prometheus\n +bind )(?=:)": r"\g<1>127.0.0.1",
@@ -28,9 +27,15 @@ TIGHTER = {
     # Keep connections to replicas until nearly all descriptors are in use.  A thousand clients pass HAProxy's
     # own 20 %: each request then opened a connection, and waited in a queue of the kernel that nobody counts.
     r"(?m)^( +)(maxconn .*)$": r"\1\2\n\1tune.pool-low-fd-ratio 90\n\1tune.pool-high-fd-ratio 95",
-    r"(?m)^( +)(timeout client .*)$": rf"\1\2\n\1timeout http-request {HEADERS_WITHIN_S}s",
+    # A slow client then waits here, where that costs nothing, and holds up no replica.
+    r"(?m)^( +)(timeout client .*)$": (
+        rf"\1\2\n\1timeout http-request {REQUEST_WITHIN_S}s\n\1option http-buffer-request"
+    ),
+    r"(?m)^(frontend http_frontend\n +)(bind .*)$": r"\1\2\n    http-response del-header server",
     r"(?m)^( +errorfile (50[234]) .*/)500\.http$": r"\g<1>\2.http",
 }
+# Ray starts HAProxy before it knows of any replica, and answers 404 to all until then: no client asks again.
+NO_ROUTES_YET = re.compile(r"(?m)^(backend default_backend\n +)http-request return status 404 .*$")
 # Broken HTTP (400) and late headers (408) HAProxy 2.8 answers before it looks at any error file.
 OWN_ERRORS = {
     "replica_lost": "the replica ended before it answered; send the request again",
@@ -41,25 +46,24 @@ OWN_ERRORS = {
 
 def tightened(config: str) -> str:
     """Raises ValueError if a line that must be changed is not there: another Ray, another template."""
-    if "timeout http-request" in config:  # Ray starts HAProxy again without writing the file anew
+    if "option http-buffer-request" in config:  # Ray starts HAProxy again without writing the file anew
         return config
     for pattern, replacement in TIGHTER.items():
         config, count = re.subn(pattern, replacement, config)
         if not count:
             raise ValueError(f"Ray's HAProxy configuration has nothing like {pattern!r}; mend {__file__}")
+    if "use_backend" not in config:
+        config = NO_ROUTES_YET.sub(r"\1http-request deny deny_status 503", config)
     return config
 
 
 def own_error(code: str) -> str:
     """The whole response; a file of HAProxy cannot hold the request's id."""
-    body = json.dumps(problem_document(code, OWN_ERRORS[code], "unknown"))
+    headers, body = problem_response(code, OWN_ERRORS[code], "unknown")
     status = HTTPStatus(PROBLEMS[code].status)
-    retry = ["Retry-After: 1"] if status == HTTPStatus.SERVICE_UNAVAILABLE else []
-    head = [
-        f"HTTP/1.1 {status} {status.phrase}", f"Content-Type: {MEDIA_TYPE}", f"Content-Length: {len(body)}",
-        "Cache-Control: no-store", "Connection: close", *retry,
-    ]  # fmt: skip
-    return "\r\n".join([*head, "", body])
+    closing = {"Cache-Control": "no-store", "Connection": "close"}
+    lines = [f"{name}: {value}" for name, value in (headers | closing).items()]
+    return "\r\n".join([f"HTTP/1.1 {status} {status.phrase}", *lines, "", body.decode()])
 
 
 def main(arguments: list[str]) -> None:

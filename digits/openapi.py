@@ -13,12 +13,15 @@ from digits.schemas import (
     PredictResponse,
     ProblemDocument,
     Ready,
+    Reloaded,
 )
 
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif")
 MODELS: tuple[type[BaseModel], ...] = (
-    PredictBody, PredictResponse, PredictManyResponse, ProblemDocument, Health, Ready,
+    PredictBody, PredictResponse, PredictManyResponse, ProblemDocument, Health, Ready, Reloaded,
 )  # fmt: skip
+
+KEYS: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}]
 
 
 def openapi_document() -> dict[str, Any]:
@@ -34,12 +37,19 @@ def openapi_document() -> dict[str, Any]:
         },
         "paths": {
             "/predict": {"post": _predict()},
+            "/admin/reload": {"post": _reload()},
             "/healthz": {"get": _get("The replica's process answers", Health)},
             "/readyz": {"get": _get("A model is loaded, warmed and reads the golden digits", Ready, 503)},
             "/openapi.json": {"get": _get("This document")},
             "/docs": {"get": _page()},
         },
-        "components": {"schemas": schemas["$defs"]},
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
+        },
     }
 
 
@@ -101,8 +111,19 @@ def _predict() -> dict[str, Any]:
                 "description": "One image in, one answer out; a list in, a list out, in the same order.",
                 "content": {"application/json": {"schema": answer}},
             },
-            **_problems(400, 413, 415, 422, 429, 500, 502, 503, 504),
+            **_problems(400, 401, 403, 408, 413, 415, 422, 429, 431, 500, 502, 503, 504),
         },
+        "security": [{}, *KEYS],
+    }
+
+
+def _reload() -> dict[str, Any]:
+    description = "Where the alias points was looked up, and what it points at loaded if it is another"
+    return {
+        **_get(description, Reloaded, 400, 401, 403, 431, 503),
+        "summary": "Follow the model's alias now, on the replica that answers",
+        "operationId": "reload",
+        "security": KEYS,
     }
 
 

@@ -10,10 +10,11 @@ one stands.  Both have passed the gate.
 
 import argparse
 import contextlib
+import json
 import re
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from digits.errors import AlreadyRegistered, DigitsError, ModelRejected, NotRegistered, PromotionRefused
@@ -37,10 +38,7 @@ class RegisteredVersion:
 
 def resolve(model_uri: str) -> RegisteredVersion:
     """models:/NAME@ALIAS or models:/NAME/VERSION -> the version that it means now."""
-    match = URI.fullmatch(model_uri)
-    if match is None:
-        raise NotRegistered(f"{model_uri} is neither models:/NAME@ALIAS nor models:/NAME/VERSION")
-    name, alias, number = match.groups()
+    name, alias, number = _parsed(model_uri)
     with mlflow_client(tracking_uri()) as client:
         if alias:
             found = client.get_model_version_by_alias(name, alias)
@@ -51,6 +49,24 @@ def resolve(model_uri: str) -> RegisteredVersion:
             f"version {found.version} of {name} has no tag {SHA256_TAG}; train_ray.py sets it"
         )
     return RegisteredVersion(name, str(found.version), found.tags[SHA256_TAG])
+
+
+def is_registered(model_uri: str) -> bool:
+    """Whether it is an address in MLflow, and no folder."""
+    return model_uri.startswith("models:/")
+
+
+def has_alias(model_uri: str) -> bool:
+    return is_registered(model_uri) and "@" in model_uri
+
+
+def _parsed(model_uri: str) -> tuple[str, str, str]:
+    """Name, and alias or version; the other is empty."""
+    match = URI.fullmatch(model_uri)
+    if match is None:
+        raise NotRegistered(f"{model_uri} is neither models:/NAME@ALIAS nor models:/NAME/VERSION")
+    name, alias, number = match.groups(default="")
+    return name, alias, number
 
 
 def fetch(registered: RegisteredVersion, cache: Path) -> Path:
@@ -69,6 +85,25 @@ def fetch(registered: RegisteredVersion, cache: Path) -> Path:
                     raise
     _verify(folder, registered)
     return folder
+
+
+def remember_good(model_uri: str, registered: RegisteredVersion, cache: Path) -> None:
+    """What `last_good` then answers; written whole or not at all."""
+    file = _last_good_file(model_uri, cache)
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as partial:
+        json.dump(asdict(registered), partial)
+    Path(partial.name).replace(file)
+
+
+def last_good(model_uri: str, cache: Path) -> RegisteredVersion | None:
+    """The version that the address meant when a replica of this machine last loaded it."""
+    file = _last_good_file(model_uri, cache)
+    return RegisteredVersion(**json.loads(file.read_text())) if file.exists() else None
+
+
+def _last_good_file(model_uri: str, cache: Path) -> Path:
+    name, alias, number = _parsed(model_uri)
+    return cache / name / f"last-good-{alias or number}.json"
 
 
 def _verify(folder: Path, registered: RegisteredVersion) -> None:

@@ -177,6 +177,19 @@ class Health(BaseModel):
     status: Literal["ok"]
 
 
+Warned = Annotated[
+    str | None,
+    Field(description="In what the model is not what was asked for: a version that was refused, and why."),
+]
+
+
 class Ready(BaseModel):
     status: Literal["ready"]
     model: ModelName
+    warning: Warned
+
+
+class Reloaded(BaseModel):
+    changed: bool
+    model: ModelName
+    warning: Warned

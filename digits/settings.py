@@ -1,13 +1,17 @@
 """Every knob: its name with the unit, type, default, bounds and meaning.  Nothing is set elsewhere.
 
-`ServeSettings` is the `user_config` of serve_config.yaml; `TrainSettings` are the flags of train_ray.py.
+`ServeSettings` is the `user_config` of serve_config.yaml; `EdgeSettings` come from the environment, for no
+config reaches Ray's proxies; `TrainSettings` are the flags of train_ray.py.
 """
 
+import os
+import re
 from argparse import ArgumentParser, BooleanOptionalAction
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 
 class Settings(BaseModel):
@@ -24,6 +28,7 @@ class Settings(BaseModel):
         return values
 
 
+EDGE_PREFIX = "DIGITS_EDGE_"
 SomeSettings = TypeVar("SomeSettings", bound=Settings)
 
 
@@ -42,16 +47,71 @@ class ServeSettings(Settings):
         le=60,
         description="An image that has waited longer is dropped before the model: 504.",
     )
-    max_body_bytes: int = Field(
-        8 * 2**20, ge=1024, le=64 * 2**20, description="Largest request body; past it: 413."
-    )
     model_cache: str = Field(
         "~/.cache/digits",
         description="Folder for models fetched from MLflow; one folder a version.",
     )
+    alias_poll_s: float = Field(
+        5.0,
+        ge=0.1,
+        le=3600,
+        description="How often a replica asks MLflow where the alias of model_uri points.",
+    )
+    batch_budget_ms: float = Field(
+        250.0,
+        gt=0,
+        le=10_000,
+        description="A model that takes longer for a batch of max_batch_size is refused.",
+    )
     max_images_per_request: int = Field(
         256, ge=1, le=4096, description="Most images in one request; past it: 413."
     )
+
+
+def _read_hashes(value: object) -> object:
+    """SHA-256 sums apart by commas or white space; or, after an @, a file of them with # for comments."""
+    if not isinstance(value, str):
+        return value
+    if value.startswith("@"):
+        try:
+            value = re.sub(r"#.*", "", Path(value[1:]).read_text())
+        except OSError as error:
+            raise ValueError(f"its file cannot be read: {error.strerror}") from error
+    return tuple(re.findall(r"[^,\s]+", value))
+
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Hashes = Annotated[tuple[Sha256, ...], BeforeValidator(_read_hashes)]
+
+
+class EdgeSettings(Settings):
+    # What is refused is not shown: it may be a key that was set where its hash belongs.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    max_body_bytes: int = Field(
+        8 * 2**20, ge=1024, le=64 * 2**20, description="Largest request body; past it: 413."
+    )
+    body_timeout_s: float = Field(
+        10, gt=0, le=300, description="A body that has not arrived by then is given up: 408."
+    )
+    max_headers: int = Field(64, ge=16, le=1000, description="Most headers of a request; past it: 431.")
+    max_header_bytes: int = Field(
+        16 * 2**10, ge=1024, le=2**20, description="Most bytes of its headers together; past it: 431."
+    )
+    api_keys_sha256: Hashes = Field(
+        (), description="SHA-256 of each key that may ask, or @FILE of them; none: whoever reaches it may."
+    )
+    admin_keys_sha256: Hashes = Field((), description="The same for POST /admin/reload; none: nobody may.")
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        return cls(
+            **{
+                name.removeprefix(EDGE_PREFIX).lower(): value
+                for name, value in os.environ.items()
+                if name.startswith(EDGE_PREFIX)
+            }
+        )
 
 
 class TrainSettings(Settings):

@@ -1,11 +1,13 @@
 """Stand-ins whose answers depend on what they are given, so that a mix-up shows."""
 
+import logging
 import threading
 
 import numpy as np
 
 from digits.batching import Images, Probabilities
 from digits.classifier import Classifier
+from digits.reloading import LiveModel
 from digits.settings import ServeSettings
 
 
@@ -29,3 +31,10 @@ class ChecksumModel:
 def checksum_classifier(**settings: int | float) -> Classifier:
     asked = ServeSettings.model_validate({"model_uri": "models/starter"} | settings)
     return Classifier(asked, ChecksumModel(), "checksum", "1")  # type: ignore[arg-type]
+
+
+def live(classifier: Classifier | None) -> LiveModel:
+    """As it is once `configure` is through, or before."""
+    model = LiveModel(threads=1, log=logging.getLogger("digits"), count=lambda outcome: None)
+    model.classifier = classifier
+    return model

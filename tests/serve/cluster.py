@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -60,6 +61,11 @@ def serve_env(stats_port: int = 0, metrics_port: int = 0) -> dict[str, str]:
     }
 
 
+def proxy_env() -> dict[str, str]:
+    """What `make serve HAPROXY=0` sets."""
+    return read_serve_env() | {"RAY_SERVE_ENABLE_HA_PROXY": "0", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "0"}
+
+
 class LocalCluster:
     """Behind HAProxy if it is given `serve_env()`, else behind Ray's own proxy."""
 
@@ -77,6 +83,8 @@ class LocalCluster:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_ADDRESS": f"127.0.0.1:{self._gcs}",
             "RAY_DASHBOARD_ADDRESS": f"http://127.0.0.1:{self._dashboard}",
+            # Ray's default is one port with SO_REUSEPORT, which two clusters of a machine would share.
+            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
             "PYTHONPATH": str(ROOT),
             **{f"RAY_SERVE_HAPROXY_{name}": f"{self._folder}/haproxy/{file}" for name, file in HAPROXY_FILES},
             **environment,
@@ -85,6 +93,10 @@ class LocalCluster:
     @property
     def has_edge(self) -> bool:
         return "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH" in self.environment
+
+    @property
+    def behind_haproxy(self) -> bool:
+        return self.environment.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
 
     def __enter__(self) -> Self:
         self.run(
@@ -129,6 +141,25 @@ class LocalCluster:
         file.write_text(yaml.safe_dump(config))
         self.run("serve", "deploy", str(file))
 
+    def apply(self, config: dict[str, Any]) -> None:
+        """As `deploy`, by the API behind that command: in a moment, not in seconds."""
+        httpx2.put(self._api, headers=self._key, json=config, timeout=60).raise_for_status()
+
+    def running(self, replicas: int) -> list[int] | None:
+        """Pids of the replicas once just so many answer and none is on its way; None before, or if Ray is busy."""
+        try:
+            applications = self.details()["applications"]
+        except httpx2.HTTPError:
+            return None
+        deployments = applications.get("digits", {}).get("deployments", {})
+        found = deployments.get("DigitClassifier", {}).get("replicas", [])
+        there = [replica["pid"] for replica in found if replica["state"] == "RUNNING"]
+        coming = [replica for replica in found if replica["state"] not in ("RUNNING", "STOPPING")]
+        return there if len(there) == replicas and not coming else None
+
+    def wait_until_running_are(self, replicas: int, timeout_s: float = 60) -> list[int]:
+        return wait_until(lambda: self.running(replicas), timeout_s, self.logs)
+
     def status(self) -> dict[str, Any]:
         status: dict[str, Any] = yaml.safe_load(self.run("serve", "status"))["applications"]["digits"]
         return status
@@ -150,12 +181,28 @@ class LocalCluster:
         replicas = self.details()["applications"]["digits"]["deployments"]["DigitClassifier"]["replicas"]
         return [replica for replica in replicas if replica["state"] == "RUNNING"]
 
+    def pids(self, title: str) -> list[int]:
+        """Of this cluster's processes whose title holds it: ray::ServeReplica, gcs_server, bin/haproxy..."""
+        mark, found = f"RAY_AUTH_TOKEN={self.environment['RAY_AUTH_TOKEN']}".encode(), []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it ended meanwhile
+                command = (process / "cmdline").read_bytes()
+                if title.encode() in command.split(b"\0")[0] and mark in (process / "environ").read_bytes():
+                    found.append(int(process.name))
+        return found
+
     def details(self) -> dict[str, Any]:
         """What the dashboard's Serve API says."""
-        headers = {"Authorization": f"Bearer {self.environment['RAY_AUTH_TOKEN']}"}
-        address = f"{self.environment['RAY_DASHBOARD_ADDRESS']}/api/serve/applications/"
-        answer: dict[str, Any] = httpx2.get(address, headers=headers, timeout=30).raise_for_status().json()
+        answer: dict[str, Any] = httpx2.get(self._api, headers=self._key, timeout=30).raise_for_status().json()
         return answer
+
+    @property
+    def _api(self) -> str:
+        return f"{self.environment['RAY_DASHBOARD_ADDRESS']}/api/serve/applications/"
+
+    @property
+    def _key(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.environment['RAY_AUTH_TOKEN']}"}
 
     def logs(self) -> str:
         files = sorted(Path(self._folder).glob("session_latest/logs/serve/replica_*.log"))

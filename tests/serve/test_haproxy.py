@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from digits.golden import golden_digits
-from digits.haproxy import HEADERS_WITHIN_S
+from digits.haproxy import REQUEST_WITHIN_S
 from tests.encodings import ONE
 from tests.programs import require_program
 from tests.serve.cluster import LocalCluster, serve_env, wait_until
@@ -61,11 +61,11 @@ def test_the_admin_socket_is_its_owners(haproxy: LocalCluster) -> None:
 
 def test_a_request_whose_headers_drip_is_ended_in_time(haproxy: LocalCluster) -> None:
     start = time.monotonic()
-    with socket.create_connection(("127.0.0.1", haproxy.port), timeout=3 * HEADERS_WITHIN_S) as client:
+    with socket.create_connection(("127.0.0.1", haproxy.port), timeout=3 * REQUEST_WITHIN_S) as client:
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\n")
         answer = client.recv(1000)
     assert answer.startswith(b"HTTP/1.1 408")
-    assert time.monotonic() - start == pytest.approx(HEADERS_WITHIN_S, abs=2)
+    assert time.monotonic() - start == pytest.approx(REQUEST_WITHIN_S, abs=2)
 
 
 def test_a_client_cannot_steer_ray_serve(haproxy: LocalCluster) -> None:

@@ -31,7 +31,7 @@ def post(client: httpx2.Client, body: Body) -> httpx2.Response:
 
 
 def test_readyz_names_the_model(service: httpx2.Client) -> None:
-    ready = {"status": "ready", "model": {"name": "digits", "version": "starter"}}
+    ready = {"status": "ready", "model": {"name": "digits", "version": "starter"}, "warning": None}
     assert service.get("/readyz").json() == ready
 
 

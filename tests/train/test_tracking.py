@@ -1,51 +1,21 @@
 """MLflow over HTTP, with a real server: gone at the start, gone in the middle, fetched from by a replica."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import mlflow
 import pytest
 
 from digits import tracking
 from digits.classifier import PROJECT
 from digits.errors import AlreadyRegistered, ModelRejected, NotRegistered, TrackingUnavailable
-from digits.manifest import ONNX_FILE, copy_for_serving, read_manifest
-from digits.registry import SHA256_TAG, RegisteredVersion, fetch, register, resolve, rollback, table
-from tests.serve.cluster import free_port, wait_until
+from digits.manifest import ONNX_FILE
+from digits.registry import SHA256_TAG, RegisteredVersion, fetch, resolve, rollback, table
+from tests.mlflow_server import Server, register_copy
+from tests.serve.cluster import free_port
 
 STARTER = PROJECT / "models" / "starter"
-
-
-class Server:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._port = free_port()
-        self.uri = f"http://127.0.0.1:{self._port}"
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [
-                str(Path(sys.executable).parent / "mlflow"), "server", "--host", "127.0.0.1",
-                "--port", str(self._port), "--backend-store-uri", f"sqlite:///{self._folder}/mlflow.db",
-                "--artifacts-destination", str(self._folder / "artifacts"), "--workers", "1",
-            ],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        wait_until(self._answers, timeout_s=240)
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=30)
-
-    def _answers(self) -> bool:
-        try:
-            return httpx2.get(f"{self.uri}/health", timeout=2).status_code == 200
-        except httpx2.TransportError:
-            return False
 
 
 @pytest.fixture(scope="module")
@@ -99,16 +69,8 @@ def test_epochs_lost_while_the_server_was_gone_are_sent_at_the_end_and_none_twic
 
 
 @pytest.fixture
-def registered(uri: str, tmp_path: Path) -> RegisteredVersion:
-    """The starter, as train_ray.py would register it, without its Keras file."""
-    client = mlflow.MlflowClient(uri)
-    run_id = tracking.start_run(uri, str(tmp_path), {}, {})
-    model = client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)
-    copy_for_serving(STARTER, tmp_path / "whole" / "serving")
-    client.log_model_artifacts(model.model_id, str(tmp_path / "whole"))
-    client.finalize_logged_model(model.model_id, "READY")
-    version = register("digits", f"models:/{model.model_id}", run_id, read_manifest(STARTER))
-    return resolve(f"models:/digits/{version}")
+def registered(uri: str) -> RegisteredVersion:
+    return register_copy(STARTER)
 
 
 def test_a_version_is_fetched_once_and_whole(

@@ -1,5 +1,6 @@
 """train_ray.py as users run it: in step, through deaths, told to MLflow once, registered, served."""
 
+import asyncio
 import json
 import os
 import re
@@ -59,10 +60,11 @@ def test_the_registered_model_answers_as_the_service_does(
     images = load("sklearn-digits").test_images[:50]
     mlflow.set_tracking_uri(trained.tracking_uri)
     network = mlflow.keras.load_model("models:/digits@champion")
-    settings = ServeSettings(model_uri="models:/digits@champion", model_cache=str(trained.folder / "cache"))
-    classifier = Classifier.load(settings, threads=1)
+    uri = "models:/digits@champion"
+    settings = ServeSettings(model_uri=uri, model_cache=str(trained.folder / "cache"))
+    classifier = Classifier.load(settings, threads=1, registered=resolve(uri))
     assert (classifier.name, classifier.version) == ("digits", "1")
-    difference = np.abs(np.asarray(network(images)) - classifier._model.predict(images))
+    difference = np.abs(np.asarray(network(images)) - asyncio.run(classifier.classify(images)))
     assert difference.max() <= 1e-5
     info = mlflow.models.get_model_info("models:/digits@champion")
     assert info.signature is not None

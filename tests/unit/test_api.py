@@ -8,24 +8,32 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from digits.api import create_api
-from digits.batching import Images, Probabilities
+from digits.batching import Images, IsAbandoned, Probabilities
 from digits.classifier import Classifier
+from digits.edge import Edge
 from digits.errors import DeadlineExceeded
 from digits.golden import golden_digits
 from digits.images import Pixels
 from digits.problems import MEDIA_TYPE, PROBLEMS
 from digits.schemas import PredictManyResponse, PredictResponse, ProblemDocument
+from digits.settings import EdgeSettings
 from tests.encodings import MANY, ONE, Body, base64_png, form, image_file, json_body
-from tests.fakes import checksum_classifier
+from tests.fakes import checksum_classifier, live
 
 IMAGES = list(golden_digits()[0])
-LIMITS = {"max_body_bytes": 100_000, "max_images_per_request": 12}
+LIMITS = EdgeSettings(max_body_bytes=100_000)
+
+
+def api(classifier: Classifier | None) -> TestClient:
+    """Behind the edge, as it is in every mode."""
+    return TestClient(
+        Edge(create_api(live(classifier)), LIMITS, behind_haproxy=False), raise_server_exceptions=False
+    )
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
-    classifier = checksum_classifier(**LIMITS)
-    with TestClient(create_api(lambda: classifier), raise_server_exceptions=False) as client:
+    with api(checksum_classifier(max_images_per_request=12)) as client:
         yield client
 
 
@@ -223,7 +231,7 @@ def test_a_request_id_is_taken_if_well_formed_and_made_otherwise(client: TestCli
 
 
 def test_without_a_model_the_service_is_alive_and_not_ready() -> None:
-    with TestClient(create_api(lambda: None)) as client:
+    with api(None) as client:
         assert client.get("/healthz").json() == {"status": "ok"}
         for response in (client.get("/readyz"), post(client, ONE["png"](IMAGES[0]))):
             assert (response.status_code, response.json()["code"]) == (503, "not_ready")
@@ -234,12 +242,12 @@ def test_with_a_model_readyz_names_it(client: TestClient) -> None:
     assert client.get("/readyz").json() == {
         "status": "ready",
         "model": {"name": "checksum", "version": "1"},
+        "warning": None,
     }
 
 
 def test_a_full_queue_answers_429_with_retry_after() -> None:
-    classifier = checksum_classifier(max_queued_images=1)
-    with TestClient(create_api(lambda: classifier)) as client:
+    with api(checksum_classifier(max_queued_images=1)) as client:
         response = post(client, MANY["form with files"](IMAGES[:2]))
     assert (response.status_code, response.json()["code"]) == (429, "overloaded")
     assert response.headers["retry-after"] == "1"
@@ -250,7 +258,7 @@ class Fails(Classifier):
         ready = checksum_classifier()
         self.settings, self.name, self.version, self._error = ready.settings, "fails", "1", error
 
-    async def classify(self, images: Images) -> Probabilities:
+    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Probabilities:
         raise self._error
 
 
@@ -262,7 +270,7 @@ class Fails(Classifier):
     ],
 )
 def test_a_failing_model_is_a_problem_that_tells_no_secret(error: Exception, status: int, code: str) -> None:
-    with TestClient(create_api(lambda: Fails(error)), raise_server_exceptions=False) as client:
+    with api(Fails(error)) as client:
         response = post(client, ONE["png"](IMAGES[0]))
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert "secret" not in response.text
@@ -278,7 +286,9 @@ def test_the_page_loads_nothing_from_outside(client: TestClient) -> None:
 
 def test_the_openapi_document_describes_every_route_and_problem(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
-    assert set(document["paths"]) == {"/predict", "/healthz", "/readyz", "/docs", "/openapi.json"}
+    assert set(document["paths"]) == {
+        "/predict", "/admin/reload", "/healthz", "/readyz", "/docs", "/openapi.json",
+    }  # fmt: skip
     described = str(document["paths"]["/predict"]["post"]["responses"])
     assert [code for code in PROBLEMS if f"`{code}`" not in described] == [
         "not_found",

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from digits.batching import Batcher, Images, Probabilities
-from digits.errors import DeadlineExceeded, Overloaded
+from digits.batching import ASK_AFTER_S, Batcher, Images, Probabilities
+from digits.errors import Abandoned, DeadlineExceeded, Overloaded
 
 
 class EchoModel:
@@ -187,3 +187,33 @@ async def wait_until(condition: Callable[[], bool], timeout_s: float = 5) -> Non
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.001)
+
+
+async def test_who_had_to_wait_and_has_gone_is_dropped_before_the_model() -> None:
+    model = EchoModel()
+    model.gate.clear()
+    queue = batcher(model)
+    running = asyncio.ensure_future(queue.submit(images(1), lambda: True))  # it did not wait
+    await asyncio.sleep(0)
+    gone = asyncio.ensure_future(queue.submit(images(2), lambda: True))
+    there = asyncio.ensure_future(queue.submit(images(3), lambda: False))
+    await asyncio.sleep(2 * ASK_AFTER_S)
+    model.gate.set()
+    assert (answered(await running), answered(await there)) == ([1], [3])
+    with pytest.raises(Abandoned):
+        await gone
+    assert model.batches == [1, 1]
+
+
+async def test_how_long_a_batch_has_been_running_is_known() -> None:
+    model = EchoModel()
+    queue = batcher(model)
+    assert queue.running_s() == 0
+    model.gate.clear()
+    answer = asyncio.ensure_future(queue.submit(images(1)))
+    await asyncio.sleep(0.05)
+    assert queue.running_s() >= 0.04
+    model.gate.set()
+    await answer
+    await asyncio.sleep(0)
+    assert queue.running_s() == 0

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.capacity import breakdown
 from benchmarks.capacity import table as capacity_table
-from digits.settings import ServeSettings
+from digits.settings import EdgeSettings, ServeSettings, Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -27,17 +27,21 @@ def bounds_of(constraints: list[object]) -> str:
     return ", ".join(found)
 
 
-def settings_table() -> str:
+def settings_table(settings: type[Settings]) -> str:
     rows = []
-    for name, field in ServeSettings.model_fields.items():
-        default = "" if field.is_required() else f"`{field.default}`"
+    for name, field in settings.model_fields.items():
+        default = "" if field.is_required() or field.default == () else f"`{field.default}`"
+        if settings is EdgeSettings:
+            name = name.upper()
         rows.append(f"| `{name}` | {default} | {bounds_of(field.metadata)} | {field.description} |\n")
     return "".join(rows)
 
 
-def test_the_configuration_table_is_the_settings() -> None:
-    (table,) = re.findall(r"<!-- ServeSettings -->\n(.*?)<!-- /ServeSettings -->", README, re.DOTALL)
-    assert table == settings_table()
+@pytest.mark.parametrize("settings", [ServeSettings, EdgeSettings])
+def test_the_configuration_table_is_the_settings(settings: type[Settings]) -> None:
+    name = settings.__name__
+    (table,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README, re.DOTALL)
+    assert table == settings_table(settings)
 
 
 def test_every_make_target_that_is_named_exists() -> None:

@@ -40,6 +40,7 @@ defaults
     timeout connect 5s
     timeout client 30s
     timeout http-request 10s
+    option http-buffer-request
     errorfile 502 /tmp/a/502.http
     errorfile 503 /tmp/a/503.http
     errorfile 504 /tmp/a/504.http
@@ -48,6 +49,7 @@ frontend prometheus
     mode http
 frontend http_frontend
     bind *:8000
+    http-response del-header server
 listen stats
   bind 127.0.0.1:8404
   stats enable
@@ -63,7 +65,8 @@ def test_a_configuration_that_is_tight_already_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["mode 666", "bind :9101", "bind *:8404", "timeout client", "errorfile 50", "maxconn"]
+    "line",
+    ["mode 666", "bind :9101", "bind *:8404", "timeout client", "errorfile 50", "maxconn", "bind *:8000"],
 )
 def test_a_configuration_without_a_line_that_must_change_is_refused(line: str) -> None:
     without = "".join(kept for kept in RAYS.splitlines(keepends=True) if line not in kept)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from digits import errors
-from digits.settings import ServeSettings, TrainSettings
+from digits.settings import EdgeSettings, ServeSettings, Settings, TrainSettings
 
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
@@ -36,8 +36,8 @@ def test_settings_are_frozen() -> None:
         SETTINGS.max_batch_size = 1  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("settings", [ServeSettings, TrainSettings])
-def test_every_setting_says_what_it_means(settings: type[ServeSettings | TrainSettings]) -> None:
+@pytest.mark.parametrize("settings", [ServeSettings, EdgeSettings, TrainSettings])
+def test_every_setting_says_what_it_means(settings: type[Settings]) -> None:
     assert [name for name, field in settings.model_fields.items() if not field.description] == []
 
 

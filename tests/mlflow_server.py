@@ -1,0 +1,57 @@
+"""A real MLflow server on loopback, and versions of the starter model in it."""
+
+import secrets
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import httpx2
+import mlflow
+
+from digits import tracking
+from digits.manifest import copy_for_serving, read_manifest
+from digits.registry import RegisteredVersion, register, resolve
+from digits.tracking import tracking_uri
+from tests.serve.cluster import free_port, wait_until
+
+
+class Server:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self.uri = f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [
+                str(Path(sys.executable).parent / "mlflow"), "server", "--host", "127.0.0.1",
+                "--port", str(self._port), "--backend-store-uri", f"sqlite:///{self._folder}/mlflow.db",
+                "--artifacts-destination", str(self._folder / "artifacts"), "--workers", "1",
+            ],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        wait_until(self._answers, timeout_s=240)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=30)
+
+    def _answers(self) -> bool:
+        try:
+            return httpx2.get(f"{self.uri}/health", timeout=2).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+
+def register_copy(folder: Path, name: str = "digits") -> RegisteredVersion:
+    """A model folder as train_ray.py would register it, without its Keras file, at MLFLOW_TRACKING_URI."""
+    client = mlflow.MlflowClient(tracking_uri())
+    run_id = tracking.start_run(tracking_uri(), secrets.token_hex(8), {}, {})
+    model = client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)
+    with tempfile.TemporaryDirectory() as copied:
+        copy_for_serving(folder, Path(copied) / "serving")
+        client.log_model_artifacts(model.model_id, copied)
+    client.finalize_logged_model(model.model_id, "READY")
+    version = register(name, f"models:/{model.model_id}", run_id, read_manifest(folder))
+    return resolve(f"models:/{name}/{version}")

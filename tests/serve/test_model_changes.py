@@ -1,0 +1,157 @@
+"""A moved alias under load, with a real MLflow server: what answers, what is refused, what goes on."""
+
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import mlflow
+import pytest
+
+from digits.classifier import PROJECT
+from digits.manifest import ONNX_FILE, read_manifest, record, write_manifest
+from digits.registry import RegisteredVersion
+from tests.mlflow_server import Server, register_copy
+from tests.serve.cluster import LocalCluster, proxy_env, serve_env, wait_until
+from tests.serve.traffic import BODY, Traffic
+
+STARTER = PROJECT / "models" / "starter"
+KEY = "correct-horse"
+MOVES = 10
+
+
+class Registry:
+    """Good versions 1 and 2, and one of another signature that says of itself that it is good."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server = server
+        self.good = register_copy(STARTER), register_copy(STARTER)
+        self.bad = register_copy(_another_model(folder))
+
+    def move(self, version: RegisteredVersion) -> None:
+        client = mlflow.MlflowClient(self.server.uri)
+        client.set_registered_model_alias("digits", "champion", version.version)
+
+
+def _another_model(folder: Path) -> Path:
+    """The starter cut short: its manifest is right, ONNX Runtime cannot read it."""
+    folder.mkdir()
+    content = (STARTER / ONNX_FILE).read_bytes()
+    (folder / ONNX_FILE).write_bytes(content[: len(content) // 2])
+    files = {ONNX_FILE: record(folder / ONNX_FILE)}
+    write_manifest(folder, read_manifest(STARTER).model_copy(update={"files": files}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    server = Server(tmp_path_factory.mktemp("mlflow"))
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", server.uri)
+        yield Registry(server, tmp_path_factory.mktemp("models") / "bad")
+    server.stop()
+
+
+@pytest.fixture(scope="module", params=["haproxy", "proxy"])
+def service(
+    request: pytest.FixtureRequest, registry: Registry, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalCluster]:
+    """One replica that follows the champion."""
+    registry.move(registry.good[0])
+    environment = serve_env() if request.param == "haproxy" else proxy_env()
+    keys = {"DIGITS_EDGE_ADMIN_KEYS_SHA256": hashlib.sha256(KEY.encode()).hexdigest()}
+    with LocalCluster(**environment, **keys, MLFLOW_TRACKING_URI=registry.server.uri) as cluster:
+        config = cluster.fixed(1)
+        config["applications"][0]["deployments"][0]["user_config"] |= {
+            "model_uri": "models:/digits@champion",
+            "model_cache": str(tmp_path_factory.mktemp("cache")),
+            "alias_poll_s": 1,
+        }
+        cluster.deploy(config)
+        cluster.wait_until_running(timeout_s=120)
+        wait_until(cluster.ready, timeout_s=30, on_timeout=cluster.logs)
+        yield cluster
+
+
+def wait_for_version(service: LocalCluster, version: RegisteredVersion) -> None:
+    def is_there() -> bool:
+        ready = service.ready()
+        return ready is not None and ready["model"]["version"] == version.version
+
+    wait_until(is_there, timeout_s=60, on_timeout=service.logs)
+
+
+def wait_for_warning(service: LocalCluster, text: str) -> None:
+    def is_there() -> bool:
+        ready = service.ready()
+        return ready is not None and text in str(ready["warning"])
+
+    wait_until(is_there, timeout_s=60, on_timeout=lambda: f"{service.ready()} {service.logs()}")
+
+
+def reload(service: LocalCluster, key: str | None) -> httpx2.Response:
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    return httpx2.post(f"{service.url}/admin/reload", headers=headers, timeout=60)
+
+
+def test_ten_moves_of_the_alias_under_load_lose_no_request_and_no_answer_is_of_two_models(
+    registry: Registry, service: LocalCluster, record_property: Callable[[str, object], None]
+) -> None:
+    with Traffic(service.url, rate=100) as traffic:
+        wait_until(lambda: traffic.now > 5, timeout_s=20)
+        start = traffic.now
+        for move in range(MOVES):
+            version = registry.good[(move + 1) % 2]
+            registry.move(version)
+            wait_for_version(service, version)
+        end = traffic.now
+    assert traffic.failed == []
+    versions = {json.loads(outcome.text)["model"]["version"] for outcome in traffic.outcomes}
+    assert versions == {version.version for version in registry.good}
+    before, during = traffic.p99_s(1, start), traffic.p99_s(start, end)
+    record_property("moves", f"{len(traffic.outcomes)} requests, p99 {before:.4f} s before, {during:.4f} s")
+
+
+def test_a_bad_model_never_answers_and_the_reason_is_told(registry: Registry, service: LocalCluster) -> None:
+    wait_for_version(service, registry.good[0])
+    with Traffic(service.url, rate=50) as traffic:
+        registry.move(registry.bad)
+        wait_for_warning(service, f"version {registry.bad.version} was rejected: ")
+        assert f"version {registry.bad.version} was rejected: " in service.logs()
+    assert traffic.failed == []
+    assert {json.loads(o.text)["model"]["version"] for o in traffic.outcomes} == {registry.good[0].version}
+    registry.move(registry.good[0])
+    wait_for_warning(service, "None")
+
+
+def test_reload_needs_the_admin_key_and_says_what_it_did(registry: Registry, service: LocalCluster) -> None:
+    wait_for_version(service, registry.good[0])
+    assert reload(service, None).status_code == 401
+    assert reload(service, "guess").status_code == 403
+    answer = reload(service, KEY)
+    assert (answer.status_code, answer.json()["changed"]) == (200, False)
+    assert answer.json()["model"] == {"name": "digits", "version": registry.good[0].version}
+
+
+def test_without_mlflow_a_replica_goes_on_and_a_new_one_starts_from_its_disk(
+    registry: Registry, service: LocalCluster
+) -> None:
+    wait_for_version(service, registry.good[0])
+    with Traffic(service.url, rate=20, retries=1) as traffic:
+        registry.server.stop()
+        try:
+            wait_for_warning(service, "the alias cannot be looked up")
+            assert traffic.failed == []
+            (replica,) = service.replica_pids()
+            os.kill(replica, signal.SIGKILL)
+            wait_for_warning(service, f"version {registry.good[0].version} is the last one known to be good")
+            assert service.replica_pids() != [replica]
+        finally:
+            registry.server.start()
+    answer = httpx2.post(f"{service.url}/predict", content=BODY.content, timeout=30).json()
+    assert (answer["digit"], answer["model"]["version"]) == (3, registry.good[0].version)
+    wait_for_warning(service, "None")
