@@ -52,7 +52,7 @@ def tightened(config: str) -> str:
         config, count = re.subn(pattern, replacement, config)
         if not count:
             raise ValueError(f"Ray's HAProxy configuration has nothing like {pattern!r}; mend {__file__}")
-    if "use_backend" not in config:
+    if not re.search(r"(?m)^ +use_backend ", config):
         config = NO_ROUTES_YET.sub(r"\1http-request deny deny_status 503", config)
     return config
 
