@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,13 @@ from digits.errors import DataUnavailable
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
 NAMED = ("mnist", "sklearn-digits")
+KEYS = ("x_train", "y_train", "x_test", "y_test")
+# What NumPy and the zip and deflate readers below it raise for bytes that are no .npz file, or one no more.
+# MemoryError: a header may promise more than any machine has.
+UNREADABLE = (
+    KeyError, ValueError, OSError, EOFError, MemoryError, OverflowError, RuntimeError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 OTHERS = "--data FILE.npz (x_train, y_train, x_test, y_test as Keras has them) or --data sklearn-digits"
 
 
@@ -45,7 +53,7 @@ def load(source: str) -> Dataset:
 
 
 def _download_mnist() -> Path:
-    """Fetched once into Keras' cache, ~/.keras/datasets; a file with another digest is not kept."""
+    """Fetched once into Keras' cache, ~/.keras/datasets; a file with another digest is fetched again."""
     import keras
 
     try:
@@ -58,15 +66,20 @@ def _download_mnist() -> Path:
 
 def _from_npz(name: str, file: Path) -> Dataset:
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            parts = [arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")]
+        with file.open("rb") as content:
+            if not zipfile.is_zipfile(content):  # of a text np.load would say that it is a pickle
+                raise zipfile.BadZipFile("it is no zip file")
+            content.seek(0)
+            with np.load(content, allow_pickle=False) as arrays:
+                parts = [arrays[key] for key in KEYS]
     except FileNotFoundError:
         raise DataUnavailable(f"there is no file {file}; use --data mnist, {OTHERS}") from None
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise DataUnavailable(
-            f"{file} is damaged or not an .npz file with x_train, y_train, x_test, y_test: {error}"
+            f"{file} is damaged or not an .npz file with {', '.join(KEYS)}: {error or type(error).__name__}; "
+            f"use --data mnist, {OTHERS}"
         ) from error
-    return _checked(name, *parts)
+    return _checked(name, str(file), *parts)
 
 
 def _sklearn_digits() -> Dataset:
@@ -83,14 +96,16 @@ def _sklearn_digits() -> Dataset:
         image[4:24, 4:24] = np.asarray(scaled)
     test = np.arange(len(images)) % 5 == 0
     labels = labels.astype(np.uint8)
-    return _checked("sklearn-digits", images[~test], labels[~test], images[test], labels[test])
+    return _checked(
+        "sklearn-digits", "scikit-learn", images[~test], labels[~test], images[test], labels[test]
+    )
 
 
-def _checked(name: str, *parts: NDArray[Any]) -> Dataset:
+def _checked(name: str, source: str, *parts: NDArray[Any]) -> Dataset:
     """Training images and labels, test images and labels, if they are what they should be."""
     train_images, train_labels, test_images, test_labels = parts
-    _check(name, "train", train_images, train_labels)
-    _check(name, "test", test_images, test_labels)
+    _check(source, "train", train_images, train_labels)
+    _check(source, "test", test_images, test_labels)
     digest = hashlib.sha256()
     for part in parts:
         digest.update(np.ascontiguousarray(part.astype(np.uint8)).tobytes())
@@ -104,12 +119,17 @@ def _checked(name: str, *parts: NDArray[Any]) -> Dataset:
     )
 
 
-def _check(name: str, part: str, images: NDArray[Any], labels: NDArray[Any]) -> None:
+def _check(source: str, part: str, images: NDArray[Any], labels: NDArray[Any]) -> None:
     if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or not len(images):
         raise DataUnavailable(
-            f"x_{part} of {name} is {images.dtype} {images.shape}; uint8 (n, 28, 28) is needed"
+            f"x_{part} of {source} is {images.dtype} {images.shape}; "
+            "uint8 (n, 28, 28) is needed, n at least 1"
         )
-    if labels.shape != (len(images),) or not np.isin(labels, range(10)).all():
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iuf":
         raise DataUnavailable(
-            f"y_{part} of {name} must hold one digit, 0 to 9, for each of {len(images)} images"
+            f"y_{part} of {source} is {labels.dtype} {labels.shape}; one digit, 0 to 9, "
+            f"is needed for each of {len(images)} images"
         )
+    others = np.setdiff1d(labels, range(10))
+    if len(others):
+        raise DataUnavailable(f"y_{part} of {source} holds {others[0]}; only the digits 0 to 9 are allowed")
