@@ -99,9 +99,13 @@ class EdgeSettings(Settings):
         16 * 2**10, ge=1024, le=2**20, description="Most bytes of its headers together; past it: 431."
     )
     api_keys_sha256: Hashes = Field(
-        (), description="SHA-256 of each key that may ask, or @FILE of them; none: whoever reaches it may."
+        (),
+        repr=False,
+        description="SHA-256 of each key that may ask, or @FILE of them; none: whoever reaches it may.",
     )
-    admin_keys_sha256: Hashes = Field((), description="The same for POST /admin/reload; none: nobody may.")
+    admin_keys_sha256: Hashes = Field(
+        (), repr=False, description="The same for POST /admin/reload; none: nobody may."
+    )
 
     @classmethod
     def from_environment(cls) -> Self:

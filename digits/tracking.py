@@ -6,6 +6,7 @@ requirements.
 
 import contextlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -37,11 +38,17 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
 
 
+def without_password(uri: str) -> str:
+    """The address as it may be shown: in messages, in logs, at /readyz."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", uri)
+
+
 @contextlib.contextmanager
 def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
     """Raises TrackingUnavailable with the address within seconds, NotRegistered for what is not there."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    shown = without_password(uri)
     import mlflow
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
@@ -51,17 +58,24 @@ def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
         yield mlflow.MlflowClient(uri)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise NotRegistered(f"{error.message} (MLflow at {uri})") from error
+            raise NotRegistered(f"{error.message} (MLflow at {shown})") from error
         if error.error_code == "RESOURCE_ALREADY_EXISTS":
-            raise AlreadyRegistered(f"{error.message} (MLflow at {uri})") from error
-        raise TrackingUnavailable(f"MLflow at {uri} does not answer: {error.message}") from error
+            raise AlreadyRegistered(f"{error.message} (MLflow at {shown})") from error
+        raise TrackingUnavailable(
+            f"MLflow at {shown} does not answer: {_said(error.message, uri)}"
+        ) from error
     except (RequestException, ConnectionError) as error:
-        raise TrackingUnavailable(f"MLflow at {uri} does not answer: {error}") from error
+        raise TrackingUnavailable(f"MLflow at {shown} does not answer: {_said(error, uri)}") from error
     except ModuleNotFoundError as error:
         raise TrackingUnavailable(
-            f"MLflow at {uri} needs {error.name}, which only requirements/train.txt installs; "
+            f"MLflow at {shown} needs {error.name}, which only requirements/train.txt installs; "
             "start `make mlflow` and set MLFLOW_TRACKING_URI=http://127.0.0.1:5000"
         ) from error
+
+
+def _said(error: object, uri: str) -> str:
+    """What MLflow's client says of an address it cannot reach may hold all of it."""
+    return str(error).replace(uri, without_password(uri))
 
 
 def start_run(uri: str, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
