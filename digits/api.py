@@ -70,7 +70,7 @@ def create_api(live: LiveModel, middleware: Sequence[Middleware] = ()) -> Starle
     async def root(_: Request) -> Response:
         return RedirectResponse("/docs")
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/predict", _Predict(ready), methods=["POST"]),
             Route("/admin/reload", reload, methods=["POST"]),
@@ -89,6 +89,9 @@ def create_api(live: LiveModel, middleware: Sequence[Middleware] = ()) -> Starle
             Exception: _explain_failure,
         },
     )
+    # Behind TLS it would send a client with its key to http://, and an extra slash is soon mended.
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Predict:

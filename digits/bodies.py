@@ -2,8 +2,10 @@
 
 import base64
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,24 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser, parse_options_header
 
 from digits.errors import BadInput
-from digits.images import SIDE, Pixels, are_surely_mnist_like, decode_image, is_image_file, normalise
+from digits.images import (
+    MAX_PIXELS,
+    SIDE,
+    Pixels,
+    are_surely_mnist_like,
+    decode_image,
+    is_image_file,
+    normalise,
+)
 from digits.schemas import PREDICT_BODY, ImageBody, ImagesBody, PixelsBody, PixelsListBody, explain
 
 DATA_URL = re.compile(r"data:[^,]{0,100};base64,", re.ASCII | re.IGNORECASE)
 BYTES = "application/octet-stream"
 # What a sender says who did not say what the body is: nothing, what curl --data-binary says, "bytes".
 UNSAID = {"", "application/x-www-form-urlencoded", BYTES}
+# So many images of a request may have MAX_PIXELS, more of them accordingly less: 256 together would decode
+# for 50 s, and deflate packs them into 4 MB.
+LARGE_IMAGES = 8
 READABLE = f"an image (image/png, image/jpeg, ...), multipart/form-data, application/json or {BYTES}"
 
 
@@ -53,14 +66,15 @@ def parse_body(content_type: str, body: bytes, max_images: int) -> Parsed:
 
 def _parse_json(body: bytes, max_images: int) -> Parsed:
     try:
-        content = PREDICT_BODY.validate_json(body).root
+        content = PREDICT_BODY.validate_json(body.removeprefix(BOM_UTF8)).root  # Windows writes it
     except ValidationError as error:
         raise explain(error) from None
     match content:
         case ImageBody(image=encoded):
             return Parsed([_read_base64(encoded)], many=False)
         case ImagesBody(images=encoded_images):
-            return Parsed(_each(_read_base64, encoded_images, max_images), many=True)
+            read = partial(_read_base64, max_pixels=_share(encoded_images))
+            return Parsed(_each(read, encoded_images, max_images), many=True)
         case PixelsListBody(pixels=images):
             return Parsed(_each(_read_numbers, images, max_images), many=True)
         case PixelsBody(pixels=numbers):
@@ -120,12 +134,17 @@ def _parse_form(content_type: str, body: bytes, max_images: int) -> Parsed:
         raise BadInput("body_invalid", "the form holds no file; send at least one image as a file")
     if len(files) == 1:
         return Parsed([decode_image(files[0])], many=False)
-    return Parsed(_each(decode_image, files, max_images), many=True)
+    return Parsed(_each(partial(decode_image, max_pixels=_share(files)), files, max_images), many=True)
 
 
 def _each(read: Callable[[Any], Pixels], values: Sequence[Any], max_images: int) -> list[Pixels | BadInput]:
     _check_count(values, max_images)
     return [_read_or_error(read, value) for value in values]
+
+
+def _share(images: Sized) -> int:
+    """The pixels that one image of many may have."""
+    return min(MAX_PIXELS, LARGE_IMAGES * MAX_PIXELS // len(images))
 
 
 def _check_count(images: Sized, max_images: int) -> None:
@@ -142,7 +161,7 @@ def _read_or_error(read: Callable[[Any], Pixels], value: Any) -> Pixels | BadInp
         return error
 
 
-def _read_base64(text: str) -> Pixels:
+def _read_base64(text: str, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Standard base64, line breaks allowed, with or without a data: URL in front of it."""
     start = match.end() if (match := DATA_URL.match(text)) else 0
     try:
@@ -151,7 +170,7 @@ def _read_base64(text: str) -> Pixels:
         raise BadInput(
             "image_unreadable", "the image is not valid base64 (RFC 4648, with padding)"
         ) from error
-    return decode_image(data)
+    return decode_image(data, max_pixels)
 
 
 def _read_numbers(numbers: list[float] | list[list[float]]) -> Pixels:

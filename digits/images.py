@@ -8,7 +8,9 @@ This module does the same to whatever people send; what is such an image already
 import hashlib
 import io
 import re
+import zlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +30,9 @@ THUMBNAIL = 64  # up to this many pixels a side a picture is a crop of a digit, 
 FAINTEST = 12  # grey levels between ink and paper; paper's own texture reaches some 8
 NOISE = 3 * 1.4826  # three standard deviations, of which the median deviation is 1/1.4826
 THINNEST = 2.0  # of 20 pixels; a tenth of MNIST's strokes are thinner than 1.8, half than 2.5
-MAX_JPEG_SEGMENTS, MAX_JPEG_GAP, START_OF_SCAN = 512, 1024, 0xDA
+# What real files keep to; past it Pillow, which walks these in Python, would need up to 2 s for each MB.
+MAX_JPEG_SEGMENTS, MAX_JPEG_GAP, MAX_PNG_CHUNKS, MAX_EXIF_TAGS = 512, 1024, 4096, 256
+START_OF_SCAN, APP1, EXIF = 0xDA, 0xE1, b"Exif\0\0"
 
 Pixels = NDArray[np.uint8]  # (28, 28), light digit on black, as MNIST stores it
 Ink = NDArray[np.float32]  # (h, w), 0 paper to 1 full stroke
@@ -39,7 +43,7 @@ _SIGNATURES = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP|BM.{4}\0
 _JPEG_GAP = re.compile(rb"[^\xff]*\xff+")
 
 
-def decode_image(data: bytes) -> Pixels:
+def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Read a PNG, JPEG, WebP, BMP or GIF (its first frame) as the pixels the model was trained on.
 
     Raises BadInput: image_empty, image_unsupported, image_unreadable, image_too_large, image_blank.
@@ -50,12 +54,14 @@ def decode_image(data: bytes) -> Pixels:
         raise BadInput("image_unsupported", f"this is not an image of the formats {', '.join(FORMATS)}")
     if data.startswith(b"\xff\xd8") and _is_hostile_jpeg(data):
         raise BadInput("image_unreadable", "the image's JPEG header is mostly padding")
+    if data.startswith(b"\x89PNG") and not _is_whole_png(data):
+        raise BadInput("image_unreadable", "the image is damaged or incomplete")
     try:
-        return normalise(_read_grey(data))
+        return normalise(_read_grey(data, max_pixels))
     except BadInput:
         raise
     except Image.DecompressionBombError as error:
-        raise _too_large() from error
+        raise _too_large(max_pixels) from error
     except UnidentifiedImageError as error:
         raise BadInput("image_unreadable", "the image's header is damaged or of an unknown kind") from error
     except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error...
@@ -97,11 +103,11 @@ def preprocessing_sha256() -> str:
     return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
-def _read_grey(data: bytes) -> NDArray[np.uint8]:
+def _read_grey(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     """Decode no more than is needed: size first, then pixels, reduced before anything else is done."""
     image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large()
+    if image.width * image.height > max_pixels:
+        raise _too_large(max_pixels)
     if image.mode == "L" and image.size == (SIDE, SIDE) and "transparency" not in image.info:
         # Not np.asarray: that goes through a description of the memory, which costs more than the copy.
         return np.frombuffer(_upright(image).tobytes(), np.uint8).reshape(SIDE, SIDE)
@@ -116,6 +122,12 @@ def _read_grey(data: bytes) -> NDArray[np.uint8]:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Turned as its orientation tag says; a tag that cannot be read says nothing."""
+    image.load()  # a PNG's EXIF may stand behind its pixels
+    if not image.info:
+        return image
+    profile = image.info.get("Raw profile type exif", "")  # as ImageMagick writes it: in hexadecimal
+    if _is_hostile_exif(image.info.get("exif", b"")) or len(profile) > 2**17:
+        raise BadInput("image_unreadable", "the image's EXIF block is no camera's")
     try:
         if image.getexif().get(0x0112, 1) == 1:
             return image
@@ -344,17 +356,45 @@ def _centred(ink: Ink) -> Pixels:
 
 def _is_hostile_jpeg(data: bytes) -> bool:
     """Pillow looks for markers byte by byte, 0.5 s for each MB of padding: allow what real files have."""
-    position = 2
+    position, exif = 2, b""
     for _ in range(MAX_JPEG_SEGMENTS):
         gap = _JPEG_GAP.match(data, position)
         if gap is None or gap.end() >= len(data) or data[gap.end()] == START_OF_SCAN:
-            return gap is not None and len(gap[0]) > MAX_JPEG_GAP
+            return gap is not None and (len(gap[0]) > MAX_JPEG_GAP or _is_hostile_exif(exif))
         if len(gap[0]) > MAX_JPEG_GAP:
             return True
         length = int.from_bytes(data[gap.end() + 1 : gap.end() + 3], "big")
-        position = gap.end() + 1 + max(length, 2)
+        content, position = gap.end() + 3, gap.end() + 1 + max(length, 2)
+        if data[gap.end()] == APP1 and data.startswith(EXIF, content):
+            exif += data[content + len(EXIF) : position]  # Pillow reads several as one
     return True
 
 
-def _too_large() -> BadInput:
-    return BadInput("image_too_large", f"the image has more than {MAX_PIXELS:,} pixels; send a smaller one")
+def _is_hostile_exif(exif: bytes) -> bool:
+    """20 us a tag, and 65,535 are possible: 1.2 s.  Cameras write some 20 into the directory that is read."""
+    tiff = exif.removeprefix(EXIF)
+    order: Literal["big", "little"] = "big" if tiff.startswith(b"MM") else "little"
+    start = int.from_bytes(tiff[4:8], order)
+    return int.from_bytes(tiff[start : start + 2], order) > MAX_EXIF_TAGS
+
+
+def _is_whole_png(data: bytes) -> bool:
+    """Each chunk with its checksum, to the last one.
+
+    Pillow looks at no checksum of pixels: nine of ten changed bytes would give other pixels, and no error.
+    """
+    place = 8
+    for _ in range(MAX_PNG_CHUNKS):
+        end = place + 8 + int.from_bytes(data[place : place + 4], "big")
+        if end + 4 > len(data):
+            return False
+        if zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return False
+        if data.startswith(b"IEND", place + 4):
+            return True
+        place = end + 4
+    return False
+
+
+def _too_large(max_pixels: int) -> BadInput:
+    return BadInput("image_too_large", f"the image has more than {max_pixels:,} pixels; send a smaller one")

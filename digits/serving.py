@@ -4,6 +4,7 @@ With app.py the only module that imports ray.serve.  It places the parts; what t
 """
 
 import logging
+import warnings
 from typing import Any
 
 import ray
@@ -36,6 +37,8 @@ class DigitClassifier:
             log=log,
             count=lambda outcome: loads.inc(tags={"outcome": outcome}),
         )
+        # Pillow's hold figures from the file: each other text is a line of the log, and kept for ever.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         log.setLevel(logging.INFO)  # serve_config.yaml lets Ray's own loggers speak of warnings alone
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:

@@ -1,0 +1,120 @@
+"""HTTP/1.1 by hand: what no HTTP library would send, and what comes back read with a deadline."""
+
+import http.client
+import io
+import re
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from digits.golden import golden_digits
+from tests.encodings import image_file
+
+TIMEOUT_S = 60  # above every limit of the service: what has not come by then is a hang
+SEVEN = image_file(golden_digits()[0][7])
+HEAD = b"POST /predict HTTP/1.1\r\nHost: digits\r\nContent-Type: image/png\r\n"
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+
+def request(body: bytes = SEVEN, headers: bytes = b"") -> bytes:
+    return HEAD + b"Content-Length: %d\r\n" % len(body) + headers + b"\r\n" + body
+
+
+class Wire:
+    """One connection."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
+
+    def __enter__(self) -> "Wire":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, *pieces: bytes) -> bool:
+        """False if the service closed the connection before it had everything."""
+        try:
+            for piece in pieces:
+                self.socket.sendall(piece)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    def end(self) -> None:
+        """FIN: no more will be sent, but the answer can still be read."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def read_all(self) -> bytes:
+        """Until the service closes; raises TimeoutError if it never does."""
+        return b"".join(iter(self._received, b""))
+
+    def read_until(self, text: bytes, count: int = 1) -> bytes:
+        """Until `text` has come so often, or the service closes."""
+        seen = b""
+        while seen.count(text) < count and (piece := self._received()):
+            seen += piece
+        return seen
+
+    def _received(self) -> bytes:
+        try:
+            return self.socket.recv(2**16)
+        except ConnectionResetError:  # it closed while something it had not read was under way
+            return b""
+
+    def is_closed_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.socket.settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                if not self.socket.recv(2**16):
+                    return True
+            except ConnectionResetError:
+                return True
+            except TimeoutError:
+                break
+        return False
+
+
+def statuses(answer: bytes) -> list[int]:
+    """Of each response in a stream of them, whose bodies hold nothing like a status line."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]
+
+
+def ask(
+    port: int, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], body: bytes, chunked: bool
+) -> Reply:
+    """Path and headers as they are, however odd; the answer is read even if the body is not taken."""
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+    lines = [f"{method} {path} HTTP/1.1".encode("latin-1"), b"Host: digits", framing]
+    lines += [name + b": " + value for name, value in headers]
+    content = b"".join([b"%x\r\n%b\r\n" % (len(body), body)] * bool(body)) + b"0\r\n\r\n" if chunked else body
+    with Wire(port) as wire:
+        wire.send(b"\r\n".join(lines) + b"\r\n\r\n", content)
+        response = http.client.HTTPResponse(wire.socket, method=method)
+        response.begin()
+        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+
+
+class _Bytes:
+    """What http.client asks of a socket."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def makefile(self, *_: object) -> io.BytesIO:
+        return io.BytesIO(self._content)
+
+
+def parsed(answer: bytes) -> Reply:
+    """The first response of a stream."""
+    response = http.client.HTTPResponse(_Bytes(answer))  # type: ignore[arg-type]
+    response.begin()
+    return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
