@@ -23,6 +23,6 @@ if __name__ == "__main__":
 
         result = train(settings)
     except DigitsError as error:
-        sys.exit(f"training did not start: {error}")
+        sys.exit(f"no model was trained: {error}")
     accuracy = result.manifest.metrics["test_accuracy"]
     print(f"test accuracy {accuracy:.4f}, model in {result.folder}", result.outcome, sep="\n")

@@ -11,7 +11,8 @@ Read top to bottom; each module may import only what docs/architecture.md allows
     serving                   the Ray Serve deployment around it all
     edge, haproxy             what stands in front of it: what passes, what listens
 
-    datasets, augmentation, network, evaluation, export, plots    the parts of a training run
+    datasets, augmentation, network, fitting, evaluation, export, plots    the parts of a training run
+    checkpoints               what an epoch leaves, and a run's folder put right after a death
     tracking, registry        MLflow runs, versions, aliases and the gate between them
     training                  the Ray Train run around it all
 """

@@ -10,6 +10,8 @@
     ├── Wedged                  a model call does not come back
     ├── ModelRejected           model files are not what they claim to be
     ├── DataUnavailable         a training set cannot be had, or is not what it should be
+    ├── DiskFull                no room for a checkpoint or a model
+    ├── TrainingFailed          workers died or gave up more often than they may
     ├── TrackingUnavailable     MLflow cannot be reached
     ├── NotRegistered           MLflow has no such model, version or alias
     ├── AlreadyRegistered       MLflow has it: another process was first
@@ -68,6 +70,14 @@ class ModelRejected(DigitsError):
 
 class DataUnavailable(DigitsError):
     """The text names the data that can be used instead."""
+
+
+class DiskFull(DigitsError):
+    """The text names the folder, and how the training goes on."""
+
+
+class TrainingFailed(DigitsError):
+    """The text holds the last words of the worker that failed, and how the training goes on."""
 
 
 class TrackingUnavailable(DigitsError):

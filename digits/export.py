@@ -3,8 +3,6 @@
 The only module that imports onnx.
 """
 
-import os
-import shutil
 import statistics
 import subprocess
 import time
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 
 from digits.errors import ModelRejected
 from digits.images import preprocessing_sha256
-from digits.manifest import KERAS_FILE, ONNX_FILE, Manifest, record, write_manifest
+from digits.manifest import KERAS_FILE, ONNX_FILE, Manifest, record, write_manifest, written_whole
 from digits.model import OUTPUT, DigitModel
 
 if TYPE_CHECKING:
@@ -44,10 +42,7 @@ def export(
 
     Raises ModelRejected if ONNX Runtime answers otherwise than Keras, or misreads a golden digit.
     """
-    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with written_whole(folder) as partial:
         network.save(partial / KERAS_FILE)
         _write_onnx(network, partial / ONNX_FILE)
         manifest = Manifest(
@@ -66,10 +61,6 @@ def export(
         _check_parity(network, model, sample)
         manifest = manifest.model_copy(update={"metrics": metrics | _latency(model, sample)})
         write_manifest(partial, manifest)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return manifest
 
 

@@ -3,7 +3,11 @@
 Written once by `digits.export`, read by `digits.model` before any parser touches a model file.
 """
 
+import contextlib
 import hashlib
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -44,13 +48,33 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
 
 
+@contextlib.contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """A folder to write into that becomes `target` once all of it is written; till then `target` stays.
+
+    Whoever is killed in the middle leaves a folder beside it that nothing reads.
+    """
+    partial, old = (target.with_name(f"{target.name}.{kind}-{os.getpid()}") for kind in ("partial", "old"))
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if target.exists():
+            target.rename(old)  # moved, not deleted file by file: at no moment is half of it there
+        partial.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def copy_for_serving(folder: Path, target: Path) -> None:
     """What a replica needs of a model folder: the ONNX file, and a manifest that names it alone."""
     manifest = read_manifest(folder)
     content = read_verified(folder, manifest, ONNX_FILE)
-    target.mkdir(parents=True, exist_ok=True)
-    (target / ONNX_FILE).write_bytes(content)
-    write_manifest(target, manifest.model_copy(update={"files": {ONNX_FILE: manifest.files[ONNX_FILE]}}))
+    alone = manifest.model_copy(update={"files": {ONNX_FILE: manifest.files[ONNX_FILE]}})
+    with written_whole(target) as partial:
+        (partial / ONNX_FILE).write_bytes(content)
+        write_manifest(partial, alone)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -11,7 +11,10 @@ one stands.  Both have passed the gate.
 import argparse
 import contextlib
 import json
+import logging
+import os
 import re
+import shutil
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -23,6 +26,8 @@ from digits.manifest import ONNX_FILE, Manifest, read_manifest, read_verified
 from digits.model import DigitModel
 from digits.settings import add_flags, from_flags
 from digits.tracking import download, mlflow_client, tracking_uri
+
+log = logging.getLogger(__name__)
 
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 SHA256_TAG = "onnx_sha256"
@@ -72,33 +77,50 @@ def _parsed(model_uri: str) -> tuple[str, str, str]:
 def fetch(registered: RegisteredVersion, cache: Path) -> Path:
     """The version's serving folder, from the cache or from MLflow; there whole, verified, or not at all."""
     folder = cache / registered.name / f"{registered.version}-{registered.sha256[:16]}"
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
-            artifact = f"models:/{registered.name}/{registered.version}/serving"
-            got = download(tracking_uri(), artifact, Path(partial))
-            _verify(got, registered)
-            try:
-                got.rename(folder)
-            except OSError:  # another replica of this node was first
-                if not folder.exists():
-                    raise
+    if folder.exists():
+        try:
+            _verify(folder, registered)
+            return folder
+        except ModelRejected as error:  # a disk that lost power or rotted: not the version's fault
+            log.warning("cached model is fetched again: %s", error)
+            shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+        artifact = f"models:/{registered.name}/{registered.version}/serving"
+        got = download(tracking_uri(), artifact, Path(partial))
+        _verify(got, registered)
+        try:
+            got.rename(folder)
+        except OSError:  # another replica of this node was first
+            if not folder.exists():
+                raise
     _verify(folder, registered)
     return folder
 
 
 def remember_good(model_uri: str, registered: RegisteredVersion, cache: Path) -> None:
-    """What `last_good` then answers; written whole or not at all."""
+    """What `last_good` then answers; written whole or not at all.
+
+    A full disk is no reason to refuse a model that is loaded and good: it is said, and nothing more.
+    """
+    if last_good(model_uri, cache) == registered:
+        return
     file = _last_good_file(model_uri, cache)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as partial:
-        json.dump(asdict(registered), partial)
-    Path(partial.name).replace(file)
+    partial = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        partial.write_text(json.dumps(asdict(registered)))
+        partial.replace(file)
+    except OSError as error:
+        log.warning("version %s is not remembered as the last good one: %s", registered.version, error)
+        partial.unlink(missing_ok=True)
 
 
 def last_good(model_uri: str, cache: Path) -> RegisteredVersion | None:
     """The version that the address meant when a replica of this machine last loaded it."""
-    file = _last_good_file(model_uri, cache)
-    return RegisteredVersion(**json.loads(file.read_text())) if file.exists() else None
+    try:
+        return RegisteredVersion(**json.loads(_last_good_file(model_uri, cache).read_text()))
+    except (OSError, ValueError, TypeError):  # none, or one that a machine without power left torn
+        return None
 
 
 def _last_good_file(model_uri: str, cache: Path) -> Path:

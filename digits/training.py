@@ -3,6 +3,8 @@
 The only module that imports ray.train.
 """
 
+import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -11,6 +13,7 @@ import shlex
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +25,14 @@ from ray.experimental.tqdm_ray import tqdm
 from ray.train.tensorflow import TensorflowTrainer
 
 from digits import tracking
+from digits.checkpoints import BEST, STATE, mend, read_arrays, read_progress, write_checkpoint
 from digits.datasets import Dataset, load, located
 from digits.errors import (
-    DataUnavailable,
     DigitsError,
+    DiskFull,
     PromotionRefused,
     TrackingUnavailable,
+    TrainingFailed,
 )
 from digits.evaluation import evaluate
 from digits.export import export, git_commit, package_versions
@@ -42,11 +47,6 @@ from digits.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 
-STATE, BEST, PROGRESS = (
-    "state.npz",
-    "best.npz",
-    "progress.json",
-)  # of a checkpoint; arrays and JSON, no pickle
 KEPT_CHECKPOINTS = 2
 
 
@@ -72,7 +72,8 @@ def train(settings: TrainSettings) -> TrainResult:
         _tell(lambda: tracking.end_run(uri, run_id, "FAILED"))
         raise
     folder = Path(settings.output) / name
-    manifest, history = _finish(settings, dataset, checkpoint, folder, tags["git_commit"])
+    with _said_if_full(settings.output, name):
+        manifest, history = _finish(settings, dataset, checkpoint, folder, tags["git_commit"])
     try:
         return _register(settings, dataset, folder, manifest, history, uri, run_id)
     except TrackingUnavailable as error:
@@ -98,8 +99,10 @@ def _start_ray() -> None:
 
 
 def _fit(settings: TrainSettings, uri: str, run_id: str) -> ray.train.Checkpoint:
-    storage = settings.storage_path
-    result = TensorflowTrainer(
+    storage = _storage(settings)
+    if "://" not in storage:
+        mend(Path(storage) / settings.name)
+    trainer = TensorflowTrainer(
         _work,
         train_loop_config=settings.model_dump(),
         scaling_config=ray.train.ScalingConfig(
@@ -112,17 +115,51 @@ def _fit(settings: TrainSettings, uri: str, run_id: str) -> ray.train.Checkpoint
         ),
         run_config=ray.train.RunConfig(
             name=settings.name,
-            storage_path=storage if "://" in storage else str(Path(storage).resolve()),
+            storage_path=storage,
             failure_config=ray.train.FailureConfig(max_failures=settings.max_failures),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=KEPT_CHECKPOINTS),
             logging_config=ray.train.LoggingConfig(log_level="WARNING"),  # type: ignore[call-arg]
             callbacks=[TellMlflow(uri, run_id)],  # type: ignore[list-item]
         ),
-    ).fit()
+    )
+    try:
+        result = trainer.fit()
+    except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
+        words, again = _last_words(error), _again(settings.name)
+        raise TrainingFailed(words if again in words else f"{words}; {again}") from error
     if result.checkpoint is None:
-        raise DataUnavailable(f"no epoch of {settings.name} has left a checkpoint")
+        raise TrainingFailed(f"no epoch of {settings.name} has left a checkpoint")
     checkpoint: ray.train.Checkpoint = result.checkpoint
     return checkpoint
+
+
+def _storage(settings: TrainSettings) -> str:
+    """As Ray Train takes it; workers' current folder is not the driver's."""
+    path = settings.storage_path
+    return path if "://" in path else str(Path(path).resolve())
+
+
+def _last_words(error: Exception) -> str:
+    """Of the first worker that failed, or of Ray: the end of a traceback, without the name of our errors."""
+    if isinstance(error, ray.train.WorkerGroupError):
+        error = next(iter(error.worker_failures.values()))
+    words = str(error).strip().splitlines()[-1]
+    return words.partition(": ")[2] if words.startswith("digits.errors.") else words
+
+
+def _again(name: str) -> str:
+    return f"then the same command with --name {name} goes on after the last whole epoch"
+
+
+@contextlib.contextmanager
+def _said_if_full(folder: str, name: str) -> Iterator[None]:
+    """Raises DiskFull with the folder's name; the system's own error names at most a file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskFull(f"the disk of {folder} is full; free some space there, {_again(name)}") from error
 
 
 class TellMlflow(ray.train.UserCallback):
@@ -146,7 +183,7 @@ class TellMlflow(ray.train.UserCallback):
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         for rank, error in worker_exceptions.items():
-            log.warning("worker lost rank=%d error=%s", rank, str(error).strip().splitlines()[-1])
+            log.warning("worker lost rank=%d error=%s", rank, _last_words(error))
 
 
 def _tell(call: Any) -> None:
@@ -167,9 +204,9 @@ def _work(config: dict[str, Any]) -> None:
     best: State = {}
     if checkpoint := ray.train.get_checkpoint():
         with checkpoint.as_directory() as folder:
-            history = json.loads((Path(folder) / PROGRESS).read_text())
-            best = _read(Path(folder) / BEST)
-            fitting.restore(_read(Path(folder) / STATE))
+            history = read_progress(Path(folder))
+            best = read_arrays(Path(folder) / BEST)
+            fitting.restore(read_arrays(Path(folder) / STATE))
     remaining = (settings.epochs - len(history)) * fitting.steps * settings.batch_size
     bar: Any = tqdm(total=remaining, unit="images") if rank == 0 else None  # drawn by the driver
     while not _is_done(history, settings):
@@ -186,7 +223,7 @@ def _work(config: dict[str, Any]) -> None:
         history.append(entry)
         if _best_epoch(history) == number:
             best = fitting.weights()
-        _report(history, best, fitting.state(), rank)
+        _report(settings, history, best, fitting.state(), rank)
     if bar:
         bar.close()
 
@@ -204,21 +241,16 @@ def _best_epoch(history: History) -> int:
     )
 
 
-def _read(file: Path) -> State:
-    with np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-def _report(history: History, best: State, state: State, rank: int) -> None:
+def _report(settings: TrainSettings, history: History, best: State, state: State, rank: int) -> None:
     metrics = history[-1] | {"epoch": len(history), "state_sha256": digest(state)}
     if rank:
         ray.train.report(metrics)
         return
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / PROGRESS).write_text(json.dumps(history))
-        np.savez(Path(folder) / STATE, allow_pickle=False, **state)
-        np.savez(Path(folder) / BEST, allow_pickle=False, **best)
-        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+        with _said_if_full(tempfile.gettempdir(), settings.name):
+            write_checkpoint(Path(folder), history, best, state)
+        with _said_if_full(_storage(settings), settings.name):
+            ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
 
 def digest(state: State) -> str:
@@ -235,8 +267,8 @@ def _finish(
     """From the best epoch's weights to a model folder with its plots."""
     network = build_network(settings.dropout)
     with checkpoint.as_directory() as files:
-        history: History = json.loads((Path(files) / PROGRESS).read_text())
-        network.set_weights(list(_read(Path(files) / BEST).values()))
+        history = read_progress(Path(files))
+        network.set_weights(list(read_arrays(Path(files) / BEST).values()))
     evaluation = evaluate(
         lambda images: network.predict(images, batch_size=1000, verbose=0),
         dataset.test_images, dataset.test_labels,

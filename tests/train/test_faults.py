@@ -1,0 +1,266 @@
+"""What goes wrong around a training: a full disk, MLflow gone, bad data, two at once.
+
+A worker and a driver that are killed: test_training.py.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+
+from digits import datasets
+from digits.checkpoints import BEST, LIST, STATE, read_arrays, read_progress
+from digits.datasets import load
+from digits.errors import DataUnavailable
+from digits.manifest import ONNX_FILE, read_manifest
+from digits.network import build_network
+from digits.registry import SHA256_TAG
+from digits.settings import TrainSettings
+from digits.training import train
+from tests.mlflow_server import Server
+from tests.train.conftest import ROOT, Workplace, wait_for
+from tests.train.test_training import runs, steps, steps_so_far
+
+
+@dataclass(frozen=True)
+class AtServer(Workplace):
+    """Its MLflow is a server's."""
+
+    uri: str
+
+    @property
+    def tracking_uri(self) -> str:
+        return self.uri
+
+
+NAMES = ("x_train", "y_train", "x_test", "y_test")
+
+
+def small_file(folder: Path, count: int = 320) -> str:
+    """The first of scikit-learn's digits, laid out as mnist.npz: an epoch of them takes a blink."""
+    whole = load("sklearn-digits")
+    parts = (whole.train_images, whole.train_labels, whole.test_images, whole.test_labels)
+    file = folder / "small.npz"
+    np.savez(file, **{name: part[:count] for name, part in zip(NAMES, parts, strict=True)})  # type: ignore[arg-type]
+    return str(file)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Has room for two checkpoints and a half; Ray writes the third before it deletes the first."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    whole = 4 * sum(variable.nbytes for variable in map(np.asarray, build_network(0.3).get_weights()))
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={whole * 5 // 2}", "digits-test", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        reason = "only root may mount the small disk that this test fills"
+        if os.environ.get("DIGITS_REQUIRE_ALL") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_and_the_training_goes_on_once_there_is_room(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    workplace = Workplace(tmp_path)
+    asked = {
+        "data": small_file(tmp_path), "epochs": "4", "name": "full", "max_failures": "0",
+        "storage_path": str(small_disk),
+    }  # fmt: skip
+    process = workplace.start(**asked)
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == 1, output[-3000:]
+    assert f"no model was trained: the disk of {small_disk} is full; free some space there" in output
+    assert not (tmp_path / "out").exists()
+    run = small_disk / "full"
+    *whole, half = sorted(run.glob("checkpoint_2*"))
+    assert [len(read_progress(folder)) for folder in whole] == [1, 2]
+    before = read_progress(whole[1])
+    assert len(read_arrays(whole[1] / STATE)) > len(read_arrays(whole[1] / BEST)) > 0
+    # Ray writes its list over in place, so a full disk, or a death, in that moment leaves this of it.
+    (run / LIST).write_text((run / LIST).read_text()[:100])
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    workplace.train(**asked)
+    assert not half.exists()
+    (told,) = runs(workplace)
+    assert told.info.status == "FINISHED"
+    assert steps(workplace, told) == [1, 2, 3, 4]
+    kept = json.loads((tmp_path / "out" / "full" / "history.json").read_text())
+    assert kept[:2] == before, "an epoch that had its checkpoint was trained again"
+
+
+def test_mlflow_gone_in_the_middle_ends_no_training_and_the_same_command_registers_its_model(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mlflow").mkdir()
+    server = Server(tmp_path / "mlflow")
+    server.start()
+    workplace = AtServer(tmp_path, server.uri)
+    asked = {"data": small_file(tmp_path), "epochs": "30", "name": "gap", "patience": "30"}
+    process = workplace.start(**asked)
+    try:
+        wait_for(lambda: steps_so_far(workplace), 240, "no epoch was told")
+    finally:
+        server.stop()
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output[-3000:]
+    assert f"MLflow at {server.uri} does not answer" in output
+    assert "nothing is lost: the model and history.json are in out/gap" in output
+    assert read_manifest(tmp_path / "out" / "gap").metrics["epochs"] == 30
+    server.start()
+    try:
+        assert len(steps_so_far(workplace)) < 30, "MLflow was stopped too late to prove anything"
+        assert "models:/digits/1 is registered" in workplace.train(**asked)
+        (told,) = runs(workplace)
+        assert steps(workplace, told) == list(range(1, 31))
+    finally:
+        server.stop()
+
+
+OPENS_A_STORE = """
+import sys
+from digits import tracking
+import mlflow, mlflow.store.tracking.sqlalchemy_store
+print("ready", flush=True)
+sys.stdin.readline()
+tracking.start_run(sys.argv[1], sys.argv[2], {}, {})
+"""
+
+
+def test_several_at_once_that_open_a_new_store_find_it_whole(tmp_path: Path) -> None:
+    workplace = Workplace(tmp_path)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENS_A_STORE, workplace.tracking_uri, str(number)], cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for number in range(3)
+    ]  # fmt: skip
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors[-3000:]
+    assert {run.info.run_name for run in runs(workplace)} == {"0", "1", "2"}
+
+
+def test_two_trainings_at_once_register_two_versions_each_with_its_own_file(tmp_path: Path) -> None:
+    workplace = Workplace(tmp_path)
+    data = small_file(tmp_path)
+    processes = [
+        workplace.start(data=data, epochs="1", name=name, seed=seed)
+        for name, seed in (("one", "1"), ("two", "2"))
+    ]
+    for process in processes:
+        output, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, output[-5000:]
+    client = mlflow.MlflowClient(workplace.tracking_uri)
+    versions = {str(found.version): found for found in client.search_model_versions("name = 'digits'")}
+    assert sorted(versions) == ["1", "2"]
+    assert client.get_model_version_by_alias("digits", "candidate").version in versions
+    assert client.get_registered_model("digits").aliases.keys() == {"candidate"}
+    digests = {}
+    for version, found in versions.items():
+        registered = mlflow.artifacts.download_artifacts(
+            f"models:/digits/{version}/serving", tracking_uri=workplace.tracking_uri
+        )
+        digests[version] = hashlib.sha256((Path(registered) / ONNX_FILE).read_bytes()).hexdigest()
+        assert found.tags[SHA256_TAG] == digests[version]
+        name = client.get_run(str(found.run_id)).info.run_name
+        assert read_manifest(tmp_path / "out" / str(name)).files[ONNX_FILE].sha256 == digests[version]
+    assert digests["1"] != digests["2"]
+
+
+def test_a_file_that_is_damaged_is_said_before_ray_starts_and_leaves_nothing(tmp_path: Path) -> None:
+    file = Path(small_file(tmp_path))
+    file.write_bytes(file.read_bytes()[:-1000])
+    process = Workplace(tmp_path).start(data="small.npz")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "no model was trained: small.npz is damaged or not an .npz file with x_train" in output
+    assert "Traceback" not in output
+    assert [entry.name for entry in tmp_path.iterdir()] == ["small.npz"]
+
+
+BAD: dict[str, dict[str, object]] = {
+    "images of another size": {"x_train": np.zeros((3, 32, 32), np.uint8)},
+    "images of another type": {"x_train": np.zeros((3, 28, 28))},
+    "labels of more than 9": {"y_train": np.array([1, 2, 10])},
+    "an object array": {"y_train": np.array([{}, 1, 2], object)},
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_data_leaves_no_folder_no_run_and_no_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Every kind of bad file: tests/unit/test_datasets.py."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    good = {"x_train": np.zeros((3, 28, 28), np.uint8), "y_train": np.arange(3)}
+    test = {"x_test": good["x_train"], "y_test": good["y_train"]}
+    np.savez("bad.npz", **(good | test | BAD[name]))  # type: ignore[arg-type]
+    with pytest.raises(DataUnavailable, match=r"bad\.npz"):
+        train(TrainSettings(data="bad.npz"))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["bad.npz"]
+
+
+class Download(BaseHTTPRequestHandler):
+    """Promises a whole file and sends what `sent` is."""
+
+    promised = sent = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.promised)))
+        self.end_headers()
+        self.wfile.write(self.sent)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Download]]:
+    """In the place of MNIST's host, with a cache of its own."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Download) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(datasets, "MNIST_URL", f"http://127.0.0.1:{server.server_port}/mnist.npz")
+        monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path))
+        yield Download
+        server.shutdown()
+
+
+def test_a_download_that_was_cut_or_changed_is_never_trained_on_and_is_fetched_again(
+    download: type[Download], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "served").mkdir()
+    whole = Path(small_file(tmp_path / "served")).read_bytes()
+    monkeypatch.setattr(datasets, "MNIST_SHA256", hashlib.sha256(whole).hexdigest())
+    other = whole[:-1] + bytes([whole[-1] ^ 1])
+    for promised, sent in ((whole, whole[:5000]), (whole, b""), (other, other)):
+        download.promised, download.sent = promised, sent
+        with pytest.raises(DataUnavailable, match=r"MNIST cannot be downloaded from http://127.*--data FILE"):
+            load("mnist")
+    cached = tmp_path / "datasets" / "mnist.npz"
+    cached.write_bytes(whole[:5000])  # whoever is killed while downloading leaves this
+    download.promised = download.sent = whole
+    assert len(load("mnist").train_images) == 320
+    assert cached.read_bytes() == whole
