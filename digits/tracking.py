@@ -5,6 +5,7 @@ requirements.
 """
 
 import contextlib
+import fcntl
 import os
 import re
 import tempfile
@@ -55,7 +56,9 @@ def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
 
     try:
         mlflow.set_tracking_uri(uri)
-        yield mlflow.MlflowClient(uri)
+        with _one_at_a_time(uri):
+            client = mlflow.MlflowClient(uri)
+        yield client
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise NotRegistered(f"{error.message} (MLflow at {shown})") from error
@@ -71,6 +74,24 @@ def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
             f"MLflow at {shown} needs {error.name}, which only requirements/train.txt installs; "
             "start `make mlflow` and set MLFLOW_TRACKING_URI=http://127.0.0.1:5000"
         ) from error
+
+
+@contextlib.contextmanager
+def _one_at_a_time(uri: str) -> Iterator[None]:
+    """Who opens a new sqlite store makes its tables; of two at once one would find them half made.
+
+    The lock is on the folder, so that no file of it stays, and ends with the process.
+    """
+    folder = Path(uri.removeprefix("sqlite:///")).parent
+    if not uri.startswith("sqlite:///") or not folder.is_dir():
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _said(error: object, uri: str) -> str:
