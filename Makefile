@@ -36,6 +36,9 @@ test: .venv/dev.lock  ## Every test
 unit: .venv/dev.lock  ## The tests that need neither Ray nor TensorFlow, in seconds
 	$(BIN)/pytest tests/unit
 
+faults: .venv/dev.lock  ## Every fault on a real service, and the long ones: ten kills under 10,000 requests
+	$(BIN)/pytest tests/serve/test_faults.py tests/serve/test_nodes.py tests/serve/test_clients.py -m "long or not long"
+
 check: lint type unit  ## What a commit must pass
 
 lint: .venv/dev.lock  ## Ruff, changing nothing
@@ -89,5 +92,5 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	$(BIN)/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-.PHONY: help serve train mlflow test unit check lint fmt type starter accuracy bench-setup bench load tune chaos soak lock
+.PHONY: help serve train mlflow test unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos soak lock
 .PRECIOUS: .venv/%.lock

@@ -75,6 +75,8 @@ class LocalCluster:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._gcs = free_port()
+        self._metrics = free_port()
+        self.metrics_url = f"http://127.0.0.1:{self._metrics}/metrics"
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAY_SERVE_")}
         self.environment = inherited | {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
@@ -86,6 +88,7 @@ class LocalCluster:
             # Ray's default is one port with SO_REUSEPORT, which two clusters of a machine would share.
             "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
             "PYTHONPATH": str(ROOT),
+            "RAY_worker_niceness": "0",  # Ray's 15 would let whatever else this machine does starve it
             **{f"RAY_SERVE_HAPROXY_{name}": f"{self._folder}/haproxy/{file}" for name, file in HAPROXY_FILES},
             **environment,
         }
@@ -102,7 +105,7 @@ class LocalCluster:
         self.run(
             "ray", "start", "--head", "--node-ip-address=127.0.0.1", f"--port={self._gcs}",
             f"--dashboard-port={self._dashboard}", f"--temp-dir={self._folder}", "--num-cpus=4",
-            f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={free_port()}",
+            f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={self._metrics}",
             f"--ray-client-server-port={free_port()}", "--disable-usage-stats",
         )  # fmt: skip
         return self
@@ -146,7 +149,7 @@ class LocalCluster:
         httpx2.put(self._api, headers=self._key, json=config, timeout=60).raise_for_status()
 
     def running(self, replicas: int) -> list[int] | None:
-        """Pids of the replicas once just so many answer and none is on its way; None before, or if Ray is busy."""
+        """Pids of the replicas once just so many answer and none is on its way; else None."""
         try:
             applications = self.details()["applications"]
         except httpx2.HTTPError:
@@ -193,7 +196,8 @@ class LocalCluster:
 
     def details(self) -> dict[str, Any]:
         """What the dashboard's Serve API says."""
-        answer: dict[str, Any] = httpx2.get(self._api, headers=self._key, timeout=30).raise_for_status().json()
+        response = httpx2.get(self._api, headers=self._key, timeout=30).raise_for_status()
+        answer: dict[str, Any] = response.json()
         return answer
 
     @property

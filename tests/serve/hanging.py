@@ -1,0 +1,65 @@
+"""The service over a model that hangs or is slow where it meets certain images, and counts others.
+
+A Serve entry point like app.py: `import_path: tests.serve.hanging:app`.  It reads
+
+    DIGITS_SEEN       file that gets a byte for each COUNTED or SLOW image that reaches the model
+    DIGITS_ON_LOOP    1: the model runs on the event loop, as one does that is faster than a millisecond
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digits.batching import Images, Probabilities
+from digits.golden import golden_digits
+from digits.images import Pixels
+from digits.model import DigitModel
+from digits.serving import DigitClassifier
+from tests.encodings import Body, image_file
+
+SLOW_S = 2.0
+
+
+def _golden_3(darker: int) -> Pixels:
+    """Told from the others by one pixel."""
+    pixels: Pixels = golden_digits()[0][3].copy()
+    pixels[np.unravel_index(pixels.argmax(), pixels.shape)] -= darker
+    return pixels
+
+
+HANGS, SLOW, COUNTED = (_golden_3(darker) for darker in (1, 2, 3))
+
+
+def body(pixels: Pixels) -> Body:
+    return Body(image_file(pixels), "image/png")
+
+
+class HangingClassifier(DigitClassifier.func_or_class):  # type: ignore[name-defined, misc]
+    async def __init__(self) -> None:  # type: ignore[misc]
+        DigitModel.predict = _watched(DigitModel.predict)  # type: ignore[method-assign, assignment]
+        if os.environ.get("DIGITS_ON_LOOP") != "1":
+            DigitModel.expected_seconds = lambda *_: 1.0  # type: ignore[method-assign]
+        await super().__init__()
+
+
+def _watched(predict: Callable[[Any, Images], Probabilities]) -> Callable[[Any, Images], Probabilities]:
+    def watched(model: DigitModel, images: Images) -> Probabilities:
+        def those_like(pixels: Pixels) -> int:
+            return int((images == pixels).all(axis=(1, 2)).sum())
+
+        with Path(os.environ["DIGITS_SEEN"]).open("ab") as seen:
+            seen.write(bytes(those_like(COUNTED) + those_like(SLOW)))
+        if those_like(HANGS):
+            time.sleep(1000)
+        if those_like(SLOW):
+            time.sleep(SLOW_S)
+        return predict(model, images)
+
+    return watched
+
+
+app = DigitClassifier.options(func_or_class=HangingClassifier).bind()  # type: ignore[attr-defined]

@@ -1,0 +1,119 @@
+"""A cluster of two nodes on this machine, whose GCS stores in Redis: the GCS killed, and a whole node."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.programs import require_program
+from tests.serve.cluster import LocalCluster, free_port, proxy_env, serve_env, wait_until
+from tests.serve.test_faults import RATE, apply_when_possible, deployment_of, told, wait_for
+from tests.serve.traffic import Traffic
+
+WORKER_IP = "127.0.0.2"
+Figure = Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    require_program("redis-server", "redis-server")
+    port = free_port()
+    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
+    server = subprocess.Popen(command, cwd=tmp_path_factory.mktemp("redis"), stdout=subprocess.DEVNULL)
+    yield f"127.0.0.1:{port}"
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture(scope="module", params=["haproxy", pytest.param("proxy", marks=pytest.mark.long)])
+def pair(request: pytest.FixtureRequest, redis: str) -> Iterator[LocalCluster]:
+    environment = serve_env() if request.param == "haproxy" else proxy_env()
+    storage = {"RAY_REDIS_ADDRESS": redis, "RAY_external_storage_namespace": request.param}
+    with LocalCluster(**environment, **storage) as cluster:
+        cluster.run(
+            "ray", "start", f"--address={cluster.environment['RAY_ADDRESS']}", "--num-cpus=1",
+            f"--node-ip-address={WORKER_IP}", f"--dashboard-agent-listen-port={free_port()}",
+            f"--metrics-export-port={free_port()}", "--disable-usage-stats",
+        )  # fmt: skip
+        spread(cluster, replicas=1)
+        wait_until(cluster.ready, timeout_s=30, on_timeout=cluster.logs)
+        yield cluster
+
+
+def spread(cluster: LocalCluster, replicas: int) -> None:
+    """One on each node; all requests come in at the head."""
+    config = cluster.fixed(replicas)
+    config["http_options"]["host"] = "0.0.0.0"  # HAProxy on the head must reach the other node's replica
+    config["proxy_location"] = "HeadOnly"
+    deployment_of(config)["max_replicas_per_node"] = 1
+    apply_when_possible(cluster, config)
+    cluster.wait_until_running_are(replicas, timeout_s=90)
+
+
+def test_the_gcs_killed_and_started_again_over_redis_fails_no_request_and_scaling_goes_on_after(
+    pair: LocalCluster, figure: Figure
+) -> None:
+    (gcs,) = pair.pids("gcs_server")
+    command = Path(f"/proc/{gcs}/cmdline").read_bytes().split(b"\0")[:-1]
+    variables = Path(f"/proc/{gcs}/environ").read_bytes().split(b"\0")[:-1]
+    with Traffic(pair.url, RATE) as traffic:
+        wait_for(traffic, 1)
+        os.kill(gcs, signal.SIGKILL)
+        at = wait_for(traffic, 3)
+        subprocess.Popen(  # as whatever supervises the head's container does
+            command, env=dict(variable.split(b"=", 1) for variable in variables),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        spread(pair, replicas=2)
+        scaled_s = traffic.now - at
+        wait_for(traffic, 1)
+    figure(
+        f"{len(traffic.failed)} of {len(traffic.outcomes)} failed in 3 s without GCS and after; "
+        f"a second replica {scaled_s:.1f} s after its start"
+    )
+    assert traffic.failed == [], told(traffic.failed)
+
+
+def children() -> dict[int, list[int]]:
+    """Of every process of this machine."""
+    found: dict[int, list[int]] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended meanwhile
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            found.setdefault(parent, []).append(int(process.name))
+    return found
+
+
+def processes_of(cluster: LocalCluster, ip: str) -> list[int]:
+    """Of the node: its raylet and all that this started."""
+    mark = f"--node_ip_address={ip}".encode()
+    (raylet,) = [pid for pid in cluster.pids("raylet") if mark in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    tree, found = children(), [raylet]
+    for pid in found:
+        found += tree.get(pid, [])
+    return found
+
+
+def test_a_node_lost_with_all_its_processes_takes_no_request_with_it_behind_haproxy(
+    pair: LocalCluster, figure: Figure
+) -> None:
+    spread(pair, replicas=2)
+    with Traffic(pair.url, RATE, retries=1) as traffic:
+        wait_for(traffic, 2)
+        lost = processes_of(pair, WORKER_IP)
+        assert len(set(lost) & set(pair.running(2) or [])) == 1
+        for pid in lost:
+            os.kill(pid, signal.SIGKILL)
+        at = traffic.now
+        wait_for(traffic, 12)
+    again = [outcome for outcome in traffic.outcomes if outcome.tries > 1]
+    last_s = max((outcome.due for outcome in again), default=at) - at
+    figure(
+        f"{len(traffic.failed)} of {len(traffic.outcomes)} failed, {len(again)} asked twice, "
+        f"the last due {last_s:.1f} s after; slowest answer {max(o.seconds for o in traffic.outcomes):.1f} s"
+    )
+    assert traffic.failed == [], told(traffic.failed)
