@@ -1,5 +1,6 @@
 """A real MLflow server on loopback, and versions of the starter model in it."""
 
+import os
 import secrets
 import subprocess
 import sys
@@ -29,6 +30,7 @@ class Server:
                 "--port", str(self._port), "--backend-store-uri", f"sqlite:///{self._folder}/mlflow.db",
                 "--artifacts-destination", str(self._folder / "artifacts"), "--workers", "1",
             ],
+            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         wait_until(self._answers, timeout_s=240)

@@ -93,16 +93,23 @@ def wait_for_warning(service: LocalCluster, text: str) -> None:
     wait_until(is_there, timeout_s=60, on_timeout=lambda: f"{service.ready()} {service.logs()}")
 
 
+def has_counted_a_rejection(service: LocalCluster) -> bool:
+    lines = httpx2.get(service.metrics_url, timeout=10).text.splitlines()
+    return any(
+        line.startswith("ray_digits_model_loads_total{") and 'outcome="rejected"' in line for line in lines
+    )
+
+
 def reload(service: LocalCluster, key: str | None) -> httpx2.Response:
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     return httpx2.post(f"{service.url}/admin/reload", headers=headers, timeout=60)
 
 
 def test_ten_moves_of_the_alias_under_load_lose_no_request_and_no_answer_is_of_two_models(
-    registry: Registry, service: LocalCluster, record_property: Callable[[str, object], None]
+    registry: Registry, service: LocalCluster, figure: Callable[[str], None]
 ) -> None:
-    with Traffic(service.url, rate=100) as traffic:
-        wait_until(lambda: traffic.now > 5, timeout_s=20)
+    with Traffic(service.url, rate=300) as traffic:
+        wait_until(lambda: traffic.now > 10, timeout_s=20)
         start = traffic.now
         for move in range(MOVES):
             version = registry.good[(move + 1) % 2]
@@ -113,7 +120,9 @@ def test_ten_moves_of_the_alias_under_load_lose_no_request_and_no_answer_is_of_t
     versions = {json.loads(outcome.text)["model"]["version"] for outcome in traffic.outcomes}
     assert versions == {version.version for version in registry.good}
     before, during = traffic.p99_s(1, start), traffic.p99_s(start, end)
-    record_property("moves", f"{len(traffic.outcomes)} requests, p99 {before:.4f} s before, {during:.4f} s")
+    figure(
+        f"0 of {len(traffic.outcomes)} failed, p99 {before * 1000:.0f} ms before, {during * 1000:.0f} meanwhile"
+    )
 
 
 def test_a_bad_model_never_answers_and_the_reason_is_told(registry: Registry, service: LocalCluster) -> None:
@@ -122,6 +131,7 @@ def test_a_bad_model_never_answers_and_the_reason_is_told(registry: Registry, se
         registry.move(registry.bad)
         wait_for_warning(service, f"version {registry.bad.version} was rejected: ")
         assert f"version {registry.bad.version} was rejected: " in service.logs()
+        wait_until(lambda: has_counted_a_rejection(service), timeout_s=60)
     assert traffic.failed == []
     assert {json.loads(o.text)["model"]["version"] for o in traffic.outcomes} == {registry.good[0].version}
     registry.move(registry.good[0])
