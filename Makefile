@@ -77,6 +77,9 @@ chaos: .venv/dev.lock  ## MINUTES=10 of load while every second a replica or the
 soak: .venv/dev.lock  ## MINUTES=60 of load: memory must stay where it is (needs wrk)
 	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),60)
 
+audit: .venv/dev.lock  ## Locks pinned and hashed, installed as locked, nothing known to be bad (OFFLINE=1: not the last)
+	$(BIN)/python -m requirements.audit $(if $(OFFLINE),--offline)
+
 lock: .venv/dev.lock  ## Write requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) -o requirements/serve.txt
 	$(BIN)/uv pip compile $(LOCK) --extra train -c requirements/serve.txt -o requirements/train.txt
@@ -92,5 +95,5 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	$(BIN)/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-.PHONY: help serve train mlflow test unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos soak lock
+.PHONY: help serve train mlflow test unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos soak audit lock
 .PRECIOUS: .venv/%.lock

@@ -1,0 +1,167 @@
+"""`make audit` over locks and packages that are not as they should be, and over a database that is ours."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from requirements import audit
+from requirements.audit import (
+    KNOWN_BAD,
+    LOCKS,
+    Locked,
+    differences,
+    installed_here,
+    read_lock,
+    vulnerabilities,
+)
+
+HASH = "    --hash=sha256:" + "0a" * 32
+
+
+def test_every_requirement_of_every_lock_is_pinned_and_hashed() -> None:
+    assert [lock.stem for lock in LOCKS] == ["serve", "train", "dev"]
+    for lock in LOCKS:
+        locked, problems = read_lock(lock.read_text())
+        assert problems == []
+        assert len(locked) == len(re.findall(r"(?m)^[^\s#]", lock.read_text())) > 80
+
+
+def test_a_lock_is_read_with_its_markers_and_comments() -> None:
+    text = f"""Some_Name==1.2 ; python_full_version < '9' \\
+{HASH} \\
+{HASH}
+    # via
+    #   another
+other==3 ; sys_platform == 'win32' \\
+{HASH}
+"""
+    assert read_lock(text) == ([Locked("some-name", "1.2", True), Locked("other", "3", False)], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"a>=1 \\\n{HASH}", "a is not pinned to one version"),
+        (f"a \\\n{HASH}", "a is not pinned to one version"),
+        (f"a==1.* \\\n{HASH}", "a is not pinned to one version"),
+        (f"a==1,<2 \\\n{HASH}", "a is not pinned to one version"),
+        (f"a @ https://example.org/a.whl \\\n{HASH}", "a is not pinned to one version"),
+        ("a==1", "a has no sha256"),
+        ("a==1 \\\n    --hash=md5:" + "0a" * 16, "a has no sha256"),
+        (f"a==1\nb==2 \\\n{HASH}", "a has no sha256"),
+        ("--index-url https://example.org", "is not a requirement"),
+        ("-e .", "is not a requirement"),
+        ("", "is not a requirement"),
+    ],
+)
+def test_what_is_not_pinned_and_hashed_is_named(text: str, said: str) -> None:
+    _, problems = read_lock(text)
+    assert [said in problem for problem in problems] == [True]
+
+
+def test_what_is_installed_otherwise_than_locked_is_named() -> None:
+    locked = [Locked("a", "1", True), Locked("b", "2", True), Locked("c", "3", False)]
+    assert differences(locked, {"a": "1", "b": "2", "pip": "26"}) == []
+    assert differences(locked, {"a": "1.1", "d": "4"}) == [
+        "a 1 is locked, 1.1 is installed",
+        "b 2 is locked, nothing is installed",
+        "d 4 is installed and not locked",
+    ]
+
+
+def test_the_packages_of_this_environment_are_seen() -> None:
+    assert installed_here().items() >= {"pytest": pytest.__version__}.items()
+
+
+class Database(BaseHTTPRequestHandler):
+    """Speaks as OSV does; `bad` are names with versions, `asked` is all it was asked for."""
+
+    bad: set[str]
+    asked: list[str]
+
+    def do_POST(self) -> None:
+        query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        package = f"{query['package']['name']}=={query['version']}"
+        self.asked.append(package)
+        body = json.dumps(self.known(query["package"]["name"]) if package in self.bad else {}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def known(self, name: str) -> dict[str, Any]:
+        events = [{"introduced": "0"}, {"fixed": "99"}]
+        affected = {
+            "package": {"name": name, "ecosystem": "PyPI"},
+            "ranges": [{"type": "ECOSYSTEM", "events": events}],
+        }
+        return {"vulns": [{"id": f"OSV-{name}", "affected": [affected]}]}
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Database]]:
+    Database.bad, Database.asked = {KNOWN_BAD}, []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Database) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PIP_AUDIT_OSV_URL", f"http://127.0.0.1:{server.server_port}/")
+        monkeypatch.setattr(audit, "DATABASES", ("osv",))
+        yield Database
+        server.shutdown()
+
+
+def test_every_package_of_every_lock_is_asked_for(database: type[Database]) -> None:
+    assert vulnerabilities() == []
+    locked = {
+        f"{one.name}=={one.version}"
+        for lock in LOCKS
+        for one in read_lock(lock.read_text())[0]
+        if one.is_for_here
+    }
+    assert {*database.asked} == locked | {KNOWN_BAD}
+
+
+@pytest.fixture
+def small_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "small.txt").write_text(f"good==1 \\\n{HASH}\nbad==2 \\\n{HASH}\n")
+    monkeypatch.setattr(audit, "LOCKS", [tmp_path / "small.txt"])
+
+
+def test_a_known_vulnerability_is_named_with_the_version_that_mends_it(
+    database: type[Database], small_lock: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.bad.add("bad==2")
+    assert vulnerabilities() == ["bad 2: OSV-bad, mended in 99"]
+    monkeypatch.setattr(audit, "IGNORED", {"OSV-bad": "a reason"})
+    assert vulnerabilities() == []
+
+
+def test_a_database_that_knows_nothing_bad_is_none(database: type[Database], small_lock: None) -> None:
+    """As a mirror that answers for every package, without its vulnerabilities."""
+    database.bad.clear()
+    (said,) = vulnerabilities()
+    assert "known vulnerabilities were NOT looked for" in said
+    assert database.asked == [KNOWN_BAD]
+
+
+def test_a_database_that_cannot_be_reached_is_none(small_lock: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_AUDIT_OSV_URL", "http://127.0.0.1:1/")
+    monkeypatch.setattr(audit, "DATABASES", ("osv",))
+    (said,) = vulnerabilities()
+    assert "make audit OFFLINE=1" in said
+
+
+def test_a_package_that_was_passed_over_is_a_problem() -> None:
+    assert audit._problems_of({"name": "a", "skip_reason": "not found"}) == ["a was not looked up: not found"]
+
+
+def test_what_is_ignored_has_a_reason() -> None:
+    assert [name for name, reason in audit.IGNORED.items() if len(reason) < 20] == []
