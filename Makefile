@@ -80,6 +80,9 @@ soak: .venv/dev.lock  ## MINUTES=60 of load: memory must stay where it is (needs
 audit: .venv/dev.lock  ## Locks pinned and hashed, installed as locked, nothing known to be bad (OFFLINE=1: not the last)
 	$(BIN)/python -m requirements.audit $(if $(OFFLINE),--offline)
 
+fuzz: .venv/dev.lock  ## Mutated requests for MINUTES=2, in process: none may be answered by a 5xx, or late
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),2)
+
 lock: .venv/dev.lock  ## Write requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) -o requirements/serve.txt
 	$(BIN)/uv pip compile $(LOCK) --extra train -c requirements/serve.txt -o requirements/train.txt
@@ -95,5 +98,5 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	$(BIN)/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-.PHONY: help serve train mlflow test unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos soak audit lock
+.PHONY: help serve train mlflow test unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos soak audit fuzz lock
 .PRECIOUS: .venv/%.lock

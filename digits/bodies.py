@@ -31,7 +31,7 @@ BYTES = "application/octet-stream"
 # What a sender says who did not say what the body is: nothing, what curl --data-binary says, "bytes".
 UNSAID = {"", "application/x-www-form-urlencoded", BYTES}
 # So many images of a request may have MAX_PIXELS, more of them accordingly less: 256 together would decode
-# for 50 s, and deflate packs them into 4 MB.
+# for 15 s of CPU, and deflate packs them into 4 MB.
 LARGE_IMAGES = 8
 READABLE = f"an image (image/png, image/jpeg, ...), multipart/form-data, application/json or {BYTES}"
 

@@ -21,6 +21,7 @@ MODELS: tuple[type[BaseModel], ...] = (
     PredictBody, PredictResponse, PredictManyResponse, ProblemDocument, Health, Ready, Reloaded,
 )  # fmt: skip
 
+EDGE = (400, 408, 413, 415, 431)  # what digits.edge may answer on any path, before there is a route
 KEYS: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}]
 
 
@@ -120,7 +121,7 @@ def _predict() -> dict[str, Any]:
 def _reload() -> dict[str, Any]:
     description = "Where the alias points was looked up, and what it points at loaded if it is another"
     return {
-        **_get(description, Reloaded, 400, 401, 403, 431, 503),
+        **_get(description, Reloaded, 401, 403, 503),
         "summary": "Follow the model's alias now, on the replica that answers",
         "operationId": "reload",
         "security": KEYS,
@@ -130,9 +131,9 @@ def _reload() -> dict[str, Any]:
 def _get(description: str, model: type[BaseModel] | None = None, *problems: int) -> dict[str, Any]:
     schema = _ref(model) if model else {"type": "object"}
     ok = {"description": description, "content": {"application/json": {"schema": schema}}}
-    return {"summary": description, "responses": {"200": ok, **_problems(*problems)}}
+    return {"summary": description, "responses": {"200": ok, **_problems(*sorted({*EDGE, *problems}))}}
 
 
 def _page() -> dict[str, Any]:
     page = {"description": "A page that loads nothing from outside", "content": {"text/html": {}}}
-    return {"summary": "Draw a digit, read the manual", "responses": {"200": page}}
+    return {"summary": "Draw a digit, read the manual", "responses": {"200": page, **_problems(*EDGE)}}

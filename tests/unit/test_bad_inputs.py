@@ -14,8 +14,8 @@ from digits.settings import EdgeSettings, ServeSettings
 from tests.bad_inputs import MAX_BYTES, TABLE, Row, check
 from tests.fakes import live
 
-# Of CPU, which no busy machine stretches.  The most that a row takes is 0.7 s; a JPEG of padding would take 4
-# if Pillow were let at it, and 256 images of 16 million pixels 50.
+# Of CPU, which no busy machine stretches.  The most that a row takes is 0.7 s; a JPEG of padding would take 4 s
+# if Pillow were let at it, and 256 images of 16 million pixels 15.
 BOUND_S = 2.0
 
 

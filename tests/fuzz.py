@@ -1,0 +1,156 @@
+"""Mutates good and bad requests for minutes, in process: `python -m tests.fuzz --minutes 2` (`make fuzz`).
+
+Guided by what it has seen: a mutant whose answer has a detail that none had before becomes a seed.  It ends
+with 1, and the request in a file, at the first 5xx, broken answer or answer that takes too long.
+"""
+
+import argparse
+import json
+import random
+import re
+import sys
+import time
+import warnings
+from pathlib import Path
+
+from starlette.testclient import TestClient
+from tqdm import tqdm
+
+from digits.api import create_api
+from digits.classifier import Classifier
+from digits.edge import Edge
+from digits.problems import MEDIA_TYPE, PROBLEMS
+from digits.schemas import PredictManyResponse, PredictResponse, ProblemDocument
+from digits.settings import EdgeSettings, ServeSettings
+from tests.bad_inputs import IMAGES, TABLE
+from tests.encodings import MANY, ONE, Body
+from tests.fakes import live
+
+DETAIL = re.compile("[0-9'].*")  # the figures and names in it
+SLOWEST_S = 2.0  # of CPU, for one request
+MAX_SEED_BYTES = 50_000
+MAX_SEEDS = 3000
+SPLICES = [
+    b"\0", b"\xff", b"\xff\xff\xff\xff", b"\r\n", b"--", b'"', b"[", b"{", b"-1", b"1e999", b"IDAT",
+    b"\xff\xd9",
+]  # fmt: skip
+
+
+def seeds() -> list[Body]:
+    one = [form(IMAGES[digit]) for form in ONE.values() for digit in (1, 8)]
+    many = [form(list(IMAGES[:3])) for form in MANY.values()]
+    rows = [row.body for row in TABLE.values() if row.method == "POST" and row.path == "/predict"]
+    return [body for body in one + many + rows if len(body.content) <= MAX_SEED_BYTES]
+
+
+def mutated(body: Body, pool: list[Body]) -> Body:
+    data = bytearray(body.content)
+    for _ in range(random.choice((1, 1, 2, 4, 8))):
+        place = random.randrange(len(data) + 1)
+        match random.randrange(6):
+            case 0 if place < len(data):
+                data[place] ^= 1 << random.randrange(8)
+            case 1:
+                del data[place : place + random.choice((1, 2, 8, 64, 1024))]
+            case 2:
+                data[place:place] = random.choice(SPLICES) * random.choice((1, 1, 2, 50))
+            case 3:
+                again = data[place : place + random.choice((4, 32, 512))]
+                data[place:place] = again * random.choice((1, 2, 100))
+            case 4:
+                other = random.choice(pool).content
+                start = random.randrange(len(other) + 1)
+                data[place : place + 32] = other[start : start + random.choice((4, 64, 1024))]
+            case _:
+                data[place : place + 4] = random.randbytes(4)
+    content_type = random.choice(pool).content_type if random.random() < 0.05 else body.content_type
+    return Body(bytes(data), content_type)
+
+
+def check(status: int, media_type: str, content: bytes) -> str:
+    """What kind of answer it is; raises ValueError or AssertionError for one that must not be."""
+    assert status < 500, status
+    if status != 200:
+        problem = ProblemDocument.model_validate_json(content, strict=True)
+        assert media_type == MEDIA_TYPE
+        assert problem.status == status == PROBLEMS[problem.code].status
+        assert 0 < len(problem.detail) < 300
+        return f"{problem.code}: {DETAIL.sub('', problem.detail)[:60]}"
+    answer = json.loads(content)
+    if "predictions" in answer:
+        PredictManyResponse.model_validate_json(content)
+        codes = {str(item.get("error", {}).get("code")) for item in answer["predictions"]}
+        return "list: " + " ".join(sorted(codes))
+    return str(PredictResponse.model_validate_json(content, strict=True).digit)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=2)
+    parser.add_argument(
+        "--seed", type=int, default=None, help="to run the same again; else another each time"
+    )
+    arguments = parser.parse_args()
+    seed = time.time_ns() % 2**32 if arguments.seed is None else arguments.seed
+    random.seed(seed)
+    warnings.simplefilter("ignore")  # Pillow's
+    classifier = Classifier.load(ServeSettings(model_uri="models/starter"), threads=1)
+    edge = Edge(create_api(live(classifier)), EdgeSettings(), behind_haproxy=False)
+    pool = seeds()
+    groups: dict[str, list[Body]] = {}  # by media type, each of which gets as many mutants
+    for body in pool:
+        groups.setdefault((body.content_type or "").partition(";")[0], []).append(body)
+    groups = {name: bodies for name, bodies in groups.items() if len(bodies) > 2}
+    kinds: dict[str, int] = {}
+    asked, slowest, slowest_bytes = 0, 0.0, 0
+    start = time.monotonic()
+    seconds = arguments.minutes * 60
+    with (
+        TestClient(edge, raise_server_exceptions=False) as client,
+        tqdm(total=round(seconds), unit="s") as bar,
+    ):
+        while (passed := time.monotonic() - start) < seconds:
+            group = random.choice(list(groups.values()))
+            body = mutated(random.choice(group), pool)
+            headers = (
+                {} if body.content_type is None else {"Content-Type": body.content_type.encode("latin-1")}
+            )
+            began = time.process_time()
+            fault = None
+            try:
+                response = client.post("/predict", content=body.content, headers=headers)  # type: ignore[arg-type]
+                kind = check(response.status_code, response.headers["content-type"], response.content)
+            except (ValueError, AssertionError) as error:
+                fault = repr(error)
+            took = time.process_time() - began
+            if took > SLOWEST_S:
+                fault = f"{took:.2f} s of CPU"
+            if fault:
+                file = Path("out") / f"fuzz-{seed}-{asked}"
+                file.parent.mkdir(exist_ok=True)
+                file.write_bytes(body.content)
+                sys.exit(
+                    f"{fault}\n{len(body.content)} bytes of Content-Type {body.content_type!r} in {file}"
+                )
+            asked += 1
+            if took > slowest:
+                slowest, slowest_bytes = took, len(body.content)
+            if kind not in kinds and len(pool) < MAX_SEEDS and 0 < len(body.content) <= MAX_SEED_BYTES:
+                pool.append(body)
+                group.append(body)
+            kinds[kind] = kinds.get(kind, 0) + 1
+            bar.update(round(passed) - bar.n)
+            if asked % 200 == 0:
+                bar.set_postfix(requests=asked, kinds=len(kinds), slowest=f"{slowest:.2f}s")
+    codes: dict[str, int] = {}
+    for kind, count in kinds.items():
+        code = kind.partition(":")[0]
+        codes[code] = codes.get(code, 0) + count
+    for code, count in sorted(codes.items(), key=lambda pair: -pair[1]):
+        print(f"{count:8} {code}")
+    print(f"{asked} requests of seed {seed}, {len(kinds)} kinds of answer, no 5xx; "
+          f"slowest {slowest:.2f} s of CPU for {slowest_bytes} bytes")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
