@@ -13,6 +13,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(TESTS).parts[0]
         if folder in MARKED_FOLDERS:
             item.add_marker(folder)
+        call = getattr(item, "callspec", None)
+        is_behind_rays_proxy = call and call.params.get("cluster") == "proxy"
+        if is_behind_rays_proxy and item.get_closest_marker("long_behind_rays_proxy"):
+            item.add_marker("long")
 
 
 @pytest.fixture

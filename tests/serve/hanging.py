@@ -2,7 +2,8 @@
 
 A Serve entry point like app.py: `import_path: tests.serve.hanging:app`.  It reads
 
-    DIGITS_SEEN       file that gets a byte for each COUNTED or SLOW image that reaches the model
+    DIGITS_SEEN       file that gets a byte for each image but the HANGING that reaches the model; beside it
+                      a file "go" ends the wait of those that are HELD
     DIGITS_ON_LOOP    1: the model runs on the event loop, as one does that is faster than a millisecond
 """
 
@@ -31,7 +32,7 @@ def _golden_3(darker: int) -> Pixels:
     return pixels
 
 
-HANGS, SLOW, COUNTED = (_golden_3(darker) for darker in (1, 2, 3))
+HANGS, SLOW, COUNTED, HELD = (_golden_3(darker) for darker in (1, 2, 3, 4))
 
 
 def body(pixels: Pixels) -> Body:
@@ -51,12 +52,15 @@ def _watched(predict: Callable[[Any, Images], Probabilities]) -> Callable[[Any, 
         def those_like(pixels: Pixels) -> int:
             return int((images == pixels).all(axis=(1, 2)).sum())
 
-        with Path(os.environ["DIGITS_SEEN"]).open("ab") as seen:
-            seen.write(bytes(those_like(COUNTED) + those_like(SLOW)))
+        seen = Path(os.environ["DIGITS_SEEN"])
+        with seen.open("ab") as file:
+            file.write(bytes(sum(map(those_like, (COUNTED, SLOW, HELD)))))
         if those_like(HANGS):
             time.sleep(1000)
         if those_like(SLOW):
             time.sleep(SLOW_S)
+        while those_like(HELD) and not seen.with_name("go").exists():
+            time.sleep(0.05)
         return predict(model, images)
 
     return watched

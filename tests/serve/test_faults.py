@@ -219,6 +219,7 @@ def one(cluster: LocalCluster) -> LocalCluster:
 
 def wait_for_successor(cluster: LocalCluster, old: list[int]) -> None:
     def is_there() -> bool:
+        assert cluster.replica_pids(), "no replica is up"
         pids = cluster.running(1)
         return bool(pids) and pids != old
 
@@ -238,6 +239,7 @@ def test_a_rolling_update_of_the_only_replica_loses_no_request(one: LocalCluster
     assert again <= 2
 
 
+@pytest.mark.long_behind_rays_proxy
 def test_a_bad_rollout_leaves_the_old_replica_answering_says_why_and_a_good_one_follows(
     one: LocalCluster, tmp_path: Path, figure: Figure
 ) -> None:
@@ -267,6 +269,7 @@ def test_a_bad_rollout_leaves_the_old_replica_answering_says_why_and_a_good_one_
     assert good_s <= 60
 
 
+@pytest.mark.long_behind_rays_proxy
 @pytest.mark.parametrize(
     "where", ["in its thread", pytest.param("on the event loop", marks=pytest.mark.long)]
 )
