@@ -34,7 +34,7 @@ ADMIN = "/admin/"
 # HAProxy somebody does: HAProxy's timeouts, the batch queue's, and the batch queue asks whether its caller
 # is still there.
 UNWATCHED = [(b"x-request-timeout-seconds", b"0"), (b"x-request-disconnect-disabled", b"?1")]
-# HAProxy waits for a body itself (option http-buffer-request) while it fits, with the headers, in its buffer
+# HAProxy waits for a body itself (http-request wait-for-body) while it fits, with the headers, in its buffer
 # of 16 KiB, of which it keeps 1 KiB free (tune.maxrewrite).
 HAPROXY_BUFFERS = 15 * 1024
 KEPT = (b"x-request-id", b"retry-after")  # of the headers of an answer that becomes a problem

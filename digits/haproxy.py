@@ -18,7 +18,10 @@ if __name__ == "__main__":  # run by its path, so the package is not on the path
 
 from digits.problems import PROBLEMS, problem_response
 
-REQUEST_WITHIN_S = 10  # headers, and the body if it fits the buffer; a larger one's deadline is the edge's
+REQUEST_WITHIN_S = (
+    10  # headers, and then the body if it fits the buffer; a larger one's deadline is the edge's
+)
+BUFFERED = 15 * 1024  # as HAPROXY_BUFFERS in digits/edge.py has it
 # What Ray writes (ray/serve/_private/haproxy_templates.py, 2.60) -> what is run.  Each must occur.
 TIGHTER = {
     r"(?m)^(frontend prometheus\n +bind )(?=:)": r"\g<1>127.0.0.1",
@@ -27,11 +30,13 @@ TIGHTER = {
     # Keep connections to replicas until nearly all descriptors are in use.  A thousand clients pass HAProxy's
     # own 20 %: each request then opened a connection, and waited in a queue of the kernel that nobody counts.
     r"(?m)^( +)(maxconn .*)$": r"\1\2\n\1tune.pool-low-fd-ratio 90\n\1tune.pool-high-fd-ratio 95",
-    # A slow client then waits here, where that costs nothing, and holds up no replica.
-    r"(?m)^( +)(timeout client .*)$": (
-        rf"\1\2\n\1timeout http-request {REQUEST_WITHIN_S}s\n\1option http-buffer-request"
+    r"(?m)^( +)(timeout client .*)$": rf"\1\2\n\1timeout http-request {REQUEST_WITHIN_S}s",
+    # A slow client waits here, where that costs nothing, and holds up no replica.  A body that does not fit
+    # goes on at once: were it waited for, one that is too large would be asked for, and refused late as slow.
+    r"(?m)^(frontend http_frontend\n +)(bind .*)$": (
+        rf"\1\2\n    http-request wait-for-body time {REQUEST_WITHIN_S}s "
+        rf"unless {{ req.body_size gt {BUFFERED} }}\n    http-response del-header server"
     ),
-    r"(?m)^(frontend http_frontend\n +)(bind .*)$": r"\1\2\n    http-response del-header server",
     r"(?m)^( +errorfile (50[234]) .*/)500\.http$": r"\g<1>\2.http",
 }
 # Ray starts HAProxy before it knows of any replica, and answers 404 to all until then: no client asks again.
@@ -46,7 +51,7 @@ OWN_ERRORS = {
 
 def tightened(config: str) -> str:
     """Raises ValueError if a line that must be changed is not there: another Ray, another template."""
-    if "option http-buffer-request" in config:  # Ray starts HAProxy again without writing the file anew
+    if "http-request wait-for-body" in config:  # Ray starts HAProxy again without writing the file anew
         return config
     for pattern, replacement in TIGHTER.items():
         config, count = re.subn(pattern, replacement, config)

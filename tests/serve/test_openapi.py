@@ -1,5 +1,6 @@
 """The service does what its OpenAPI document says: schemathesis asks for all of it, rightly and wrongly."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -25,4 +26,4 @@ def test_the_service_keeps_to_its_openapi_document(cluster: LocalCluster, tmp_pa
         cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout[-5000:]
-    assert "POST /predict" not in result.stdout.partition("WARNINGS")[2], "it never got past the key"
+    assert re.search(r"Tested: [5-9]\b", result.stdout), result.stdout[-5000:]

@@ -4,8 +4,8 @@ import http.client
 import io
 import re
 import socket
-import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from digits.golden import golden_digits
@@ -50,7 +50,12 @@ class Wire:
 
     def end(self) -> None:
         """FIN: no more will be sent, but the answer can still be read."""
-        self.socket.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # the service was first
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def reply(self, method: str = "POST") -> Reply:
+        """The next response, and nothing of what follows it."""
+        return _read(http.client.HTTPResponse(self.socket, method=method))
 
     def read_all(self) -> bytes:
         """Until the service closes; raises TimeoutError if it never does."""
@@ -69,19 +74,6 @@ class Wire:
         except ConnectionResetError:  # it closed while something it had not read was under way
             return b""
 
-    def is_closed_within(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            self.socket.settimeout(max(0.01, deadline - time.monotonic()))
-            try:
-                if not self.socket.recv(2**16):
-                    return True
-            except ConnectionResetError:
-                return True
-            except TimeoutError:
-                break
-        return False
-
 
 def statuses(answer: bytes) -> list[int]:
     """Of each response in a stream of them, whose bodies hold nothing like a status line."""
@@ -98,9 +90,7 @@ def ask(
     content = b"".join([b"%x\r\n%b\r\n" % (len(body), body)] * bool(body)) + b"0\r\n\r\n" if chunked else body
     with Wire(port) as wire:
         wire.send(b"\r\n".join(lines) + b"\r\n\r\n", content)
-        response = http.client.HTTPResponse(wire.socket, method=method)
-        response.begin()
-        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        return wire.reply(method)
 
 
 class _Bytes:
@@ -115,6 +105,9 @@ class _Bytes:
 
 def parsed(answer: bytes) -> Reply:
     """The first response of a stream."""
-    response = http.client.HTTPResponse(_Bytes(answer))  # type: ignore[arg-type]
+    return _read(http.client.HTTPResponse(_Bytes(answer)))  # type: ignore[arg-type]
+
+
+def _read(response: http.client.HTTPResponse) -> Reply:
     response.begin()
     return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())

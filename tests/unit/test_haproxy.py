@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from digits.haproxy import OWN_ERRORS, own_error, tightened
+from digits.edge import HAPROXY_BUFFERS
+from digits.haproxy import BUFFERED, OWN_ERRORS, own_error, tightened
 from digits.problems import PROBLEMS
 from tests.serve.cluster import read_serve_env
 
@@ -40,7 +41,6 @@ defaults
     timeout connect 5s
     timeout client 30s
     timeout http-request 10s
-    option http-buffer-request
     errorfile 502 /tmp/a/502.http
     errorfile 503 /tmp/a/503.http
     errorfile 504 /tmp/a/504.http
@@ -49,6 +49,7 @@ frontend prometheus
     mode http
 frontend http_frontend
     bind *:8000
+    http-request wait-for-body time 10s unless { req.body_size gt 15360 }
     http-response del-header server
 listen stats
   bind 127.0.0.1:8404
@@ -58,6 +59,10 @@ listen stats
 
 def test_rays_configuration_is_tightened_and_the_service_stays_where_it_listens() -> None:
     assert tightened(RAYS) == RUN
+
+
+def test_a_body_that_haproxy_does_not_wait_for_is_waited_for_by_the_edge() -> None:
+    assert BUFFERED == HAPROXY_BUFFERS
 
 
 def test_a_configuration_that_is_tight_already_stays_as_it_is() -> None:
