@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ class Fails(Classifier):
         raise self._error
 
 
-CLASSIFIERS = {
+CLASSIFIERS: dict[str, Callable[[], Classifier | None]] = {
     "a good model": checksum_classifier,
     "a failing model": lambda: Fails(RuntimeError("the model broke")),
     "a slow model": lambda: Fails(DeadlineExceeded("not answered within 5 s")),
