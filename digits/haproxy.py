@@ -18,9 +18,7 @@ if __name__ == "__main__":  # run by its path, so the package is not on the path
 
 from digits.problems import PROBLEMS, problem_response
 
-REQUEST_WITHIN_S = (
-    10  # headers, and then the body if it fits the buffer; a larger one's deadline is the edge's
-)
+REQUEST_WITHIN_S = 10  # headers, then a body that fits the buffer; a larger one's deadline is the edge's
 BUFFERED = 15 * 1024  # as HAPROXY_BUFFERS in digits/edge.py has it
 # What Ray writes (ray/serve/_private/haproxy_templates.py, 2.60) -> what is run.  Each must occur.
 TIGHTER = {
