@@ -245,6 +245,13 @@ def seen(tmp_path_factory: pytest.TempPathFactory, cluster: LocalCluster) -> Pat
     cluster.apply(config)
     wait_until(file.exists, timeout_s=90, on_timeout=cluster.logs)  # a new replica tries its model
     cluster.wait_until_running_are(1, timeout_s=90)
+
+    def is_alone() -> bool:
+        before = file.stat().st_size
+        answers = [ask(cluster, body(COUNTED)) for _ in range(4)]
+        return all(status == 200 for status, _ in answers) and file.stat().st_size == before + 4
+
+    wait_until(is_alone, timeout_s=30, on_timeout=cluster.logs)  # the one before it may answer for a moment
     return file
 
 
