@@ -77,11 +77,11 @@ chaos: .venv/dev.lock  ## MINUTES=10 of load while every second a replica or the
 soak: .venv/dev.lock  ## MINUTES=60 of load: memory must stay where it is (needs wrk)
 	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),60)
 
-audit: .venv/dev.lock  ## Locks pinned and hashed, installed as locked, nothing known to be bad (OFFLINE=1: not the last)
-	$(BIN)/python -m requirements.audit $(if $(OFFLINE),--offline)
-
 fuzz: .venv/dev.lock  ## Mutated requests for MINUTES=2, in process: none may be answered by a 5xx, or late
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),2)
+
+audit: .venv/dev.lock  ## Locks pinned and hashed, installed as locked, nothing known to be bad (OFFLINE=1: not the last)
+	$(BIN)/python -m requirements.audit $(if $(OFFLINE),--offline)
 
 lock: .venv/dev.lock  ## Write requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) -o requirements/serve.txt

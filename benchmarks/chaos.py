@@ -1,0 +1,75 @@
+"""Steady load while again and again a replica or the controller is killed.
+
+    python -m benchmarks.chaos --minutes 10 --every-s 1 [--proxy python]
+
+Ends with 1 unless 99.9 % of the requests are answered right, with one retry each, and no two seconds go by
+without a right answer.
+"""
+
+import argparse
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from itertools import pairwise
+
+from tqdm import tqdm
+
+from tests.serve.cluster import LocalCluster, proxy_env, serve_env, wait_until
+from tests.serve.traffic import Outcome, Traffic
+
+REPLICAS, RATE = 4, 50
+SUCCESS, DEAD_S = 0.999, 2.0
+
+
+def longest_gap_s(outcomes: list[Outcome], end: float) -> float:
+    """The longest time that went by without a right answer, from the first request to `end`."""
+    answers = sorted(outcome.due + outcome.seconds for outcome in outcomes if outcome.is_right)
+    return max(after - before for before, after in pairwise([0.0, *answers, end]))
+
+
+def kill_one(cluster: LocalCluster, chance: random.Random) -> str:
+    """A replica or the controller, each as likely; nobody, if that is not back from its last death."""
+    (kind,) = chance.choices(["ServeReplica", "ServeController"], weights=[REPLICAS, 1])
+    if not (alive := cluster.pids(f"ray::{kind}")):
+        return "nobody"
+    with suppress(ProcessLookupError):
+        os.kill(chance.choice(alive), signal.SIGKILL)
+    return kind
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--every-s", type=float, default=1, help="seconds between two kills")
+    parser.add_argument("--proxy", choices=["haproxy", "python"], default="haproxy")
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    chance, killed = random.Random(asked.seed), Counter[str]()
+    with LocalCluster(**(serve_env() if asked.proxy == "haproxy" else proxy_env())) as cluster:
+        cluster.deploy(cluster.fixed(REPLICAS))
+        wait_until(lambda: len(cluster.replicas()) == REPLICAS, timeout_s=120, on_timeout=cluster.logs)
+        with Traffic(cluster.url, RATE, retries=1) as traffic:
+            for number in tqdm(range(round(asked.minutes * 60 / asked.every_s)), unit="kill"):
+                time.sleep(max(0.0, (number + 1) * asked.every_s - traffic.now))
+                killed[kill_one(cluster, chance)] += 1
+            end = traffic.now
+    right = 1 - len(traffic.failed) / len(traffic.outcomes)
+    gap_s = longest_gap_s(traffic.outcomes, end)
+    ways = Counter((outcome.status, outcome.text[:60]) for outcome in traffic.failed)
+    print(f"killed: {dict(killed)}")
+    print(
+        f"{len(traffic.outcomes)} requests, {right:.4%} right, {len(traffic.failed)} failed: {dict(ways)}; "
+        f"{sum(outcome.tries > 1 for outcome in traffic.outcomes)} asked twice"
+    )
+    print(f"longest time without a right answer: {gap_s:.2f} s")
+    sys.exit(None if right >= SUCCESS and gap_s < DEAD_S else "the promise is not kept")
+
+
+if __name__ == "__main__":
+    main()
