@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from digits.errors import BadInput
+from digits.onewrite import in_one_write
 from digits.problems import PROBLEMS, problem_response, request_id_from
 from digits.settings import EdgeSettings
 
@@ -75,7 +76,7 @@ class Edge:
             elif name in (b"authorization", b"x-api-key"):
                 keys.append(value)
         request_id = request_id_from(given)
-        answer = _Answer(send, request_id)
+        answer = _Answer(in_one_write(send), request_id)
         try:
             if doubled:
                 raise BadInput("header_invalid", "a header that may stand once stands twice")
@@ -84,10 +85,14 @@ class Edge:
             if self._must_wait_for_body(passed, size):
                 receive = _replayed(await self._body(receive), receive)
         except BadInput as error:
-            await answer.refuse(error)
+            await answer.refuse(error.code, str(error))
             return
         scope["headers"] = [*passed.items(), (b"x-request-id", request_id.encode()), *self._added]
-        await self._app(scope, receive, answer)
+        try:
+            await self._app(scope, receive, answer)
+        except Exception:  # uvicorn would answer plain text; it still logs what was raised
+            await answer.explain_failure()
+            raise
 
     def _check_headers(self, scope: Scope, passed: dict[bytes, bytes], size: int) -> None:
         settings = self._settings
@@ -167,9 +172,11 @@ class _Answer:
         self._send = send
         self._request_id = request_id
         self._body: bytes | None = None  # of the problem, once there is one
+        self._has_begun = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self._has_begun = True
             if message["status"] in RAYS_OWN and not _is_explained(message):
                 kept = [header for header in message["headers"] if header[0] in KEPT]
                 message = self._problem(*RAYS_OWN[message["status"]], kept)
@@ -179,11 +186,15 @@ class _Answer:
             message = {**message, "body": body}
         await self._send(message)
 
-    async def refuse(self, error: BadInput) -> None:
+    async def refuse(self, code: str, detail: str) -> None:
         """The body may still be under way; what ends it is the end of the connection."""
         headers = [(b"x-request-id", self._request_id.encode()), (b"connection", b"close")]
-        await self(self._problem(error.code, str(error), headers))
+        await self(self._problem(code, detail, headers))
         await self({"type": "http.response.body"})
+
+    async def explain_failure(self) -> None:
+        if not self._has_begun:
+            await self.refuse(*RAYS_OWN[500])
 
     def _problem(self, code: str, detail: str, kept: Headers) -> Message:
         headers, self._body = problem_response(code, detail, self._request_id)

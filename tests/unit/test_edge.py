@@ -302,3 +302,25 @@ def test_whether_ray_loads_it_is_read_from_rays_own_setting(
 ) -> None:
     monkeypatch.setenv(CALLBACK, value)
     assert is_loaded_by_ray() is loaded
+
+
+async def test_an_app_that_fails_before_it_answers_is_a_problem_and_still_logged() -> None:
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("secret")
+
+    wire = Wire()
+    with pytest.raises(RuntimeError):
+        await through(wire, app=fails)
+    assert (wire.problem.code, wire.sent[0]["status"]) == ("internal", 500)
+    assert "secret" not in str(wire.sent)
+
+
+async def test_an_app_that_fails_in_the_middle_of_its_answer_gets_no_second_one() -> None:
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError
+
+    wire = Wire()
+    with pytest.raises(RuntimeError):
+        await through(wire, app=fails)
+    assert [message["type"] for message in wire.sent] == ["http.response.start"]
