@@ -90,8 +90,12 @@ class Edge:
         scope["headers"] = [*passed.items(), (b"x-request-id", request_id.encode()), *self._added]
         try:
             await self._app(scope, receive, answer)
-        except Exception:  # uvicorn would answer plain text; it still logs what was raised
-            await answer.explain_failure()
+        # uvicorn would answer either by plain text; it still logs what was raised.
+        except asyncio.CancelledError:  # so Ray ends a request whose replica has gone
+            await answer.explain(503)
+            raise
+        except Exception:
+            await answer.explain(500)
             raise
 
     def _check_headers(self, scope: Scope, passed: dict[bytes, bytes], size: int) -> None:
@@ -192,9 +196,9 @@ class _Answer:
         await self(self._problem(code, detail, headers))
         await self({"type": "http.response.body"})
 
-    async def explain_failure(self) -> None:
+    async def explain(self, status: int) -> None:
         if not self._has_begun:
-            await self.refuse(*RAYS_OWN[500])
+            await self.refuse(*RAYS_OWN[status])
 
     def _problem(self, code: str, detail: str, kept: Headers) -> Message:
         headers, self._body = problem_response(code, detail, self._request_id)

@@ -304,14 +304,20 @@ def test_whether_ray_loads_it_is_read_from_rays_own_setting(
     assert is_loaded_by_ray() is loaded
 
 
-async def test_an_app_that_fails_before_it_answers_is_a_problem_and_still_logged() -> None:
+@pytest.mark.parametrize(
+    ("error", "code", "status"),
+    [(RuntimeError("secret"), "internal", 500), (asyncio.CancelledError("secret"), "unavailable", 503)],
+)
+async def test_an_app_that_fails_before_it_answers_is_a_problem_and_still_logged(
+    error: BaseException, code: str, status: int
+) -> None:
     async def fails(scope: Scope, receive: Receive, send: Send) -> None:
-        raise RuntimeError("secret")
+        raise error
 
     wire = Wire()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(type(error)):
         await through(wire, app=fails)
-    assert (wire.problem.code, wire.sent[0]["status"]) == ("internal", 500)
+    assert (wire.problem.code, wire.sent[0]["status"]) == (code, status)
     assert "secret" not in str(wire.sent)
 
 
