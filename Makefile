@@ -71,8 +71,8 @@ load: .venv/dev.lock  ## Locust's users against URL=..., its web page on 127.0.0
 tune: .venv/dev.lock  ## The best configuration for SLO_P99_MS=... on this machine (needs wrk and h2load)
 	$(BIN)/python -m benchmarks.tune --slo-p99-ms $(SLO_P99_MS)
 
-chaos: .venv/dev.lock  ## MINUTES=10 of load while every second a replica or the controller is killed
-	$(BIN)/python -m benchmarks.chaos --minutes $(or $(MINUTES),10)
+chaos: .venv/dev.lock  ## MINUTES=10 of load while every EVERY_S=2 seconds a replica or the controller is killed
+	$(BIN)/python -m benchmarks.chaos --minutes $(or $(MINUTES),10) --every-s $(or $(EVERY_S),2)
 
 soak: .venv/dev.lock  ## MINUTES=60 of load: memory must stay where it is (needs wrk)
 	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),60)

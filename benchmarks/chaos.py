@@ -1,6 +1,6 @@
 """Steady load while again and again a replica or the controller is killed.
 
-    python -m benchmarks.chaos --minutes 10 --every-s 1 [--proxy python]
+    python -m benchmarks.chaos --minutes 10 --every-s 2 [--proxy python]
 
 Ends with 1 unless 99.9 % of the requests are answered right, with one retry each, and no two seconds go by
 without a right answer.
@@ -46,7 +46,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--every-s", type=float, default=1, help="seconds between two kills")
+    parser.add_argument("--every-s", type=float, default=2, help="seconds between two kills")
     parser.add_argument("--proxy", choices=["haproxy", "python"], default="haproxy")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()

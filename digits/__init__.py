@@ -7,9 +7,10 @@ Read top to bottom; each module may import only what docs/architecture.md allows
     manifest                  what a model folder says of itself
     model                     ONNX Runtime: pixels -> probabilities
     batching                  one queue in front of one model
+    classifier, reloading     one model with its queue; and how another takes its place
     problems, schemas, bodies, api    the HTTP surface, without Ray
     serving                   the Ray Serve deployment around it all
-    edge, haproxy             what stands in front of it: what passes, what listens
+    edge, onewrite, haproxy   what stands in front of it: what passes, how it is sent, what listens
 
     datasets, augmentation, network, fitting, evaluation, export, plots    the parts of a training run
     checkpoints               what an epoch leaves, and a run's folder put right after a death

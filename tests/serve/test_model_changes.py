@@ -120,7 +120,7 @@ def test_ten_moves_of_the_alias_under_load_lose_no_request_and_no_answer_is_of_t
     versions = {json.loads(outcome.text)["model"]["version"] for outcome in traffic.outcomes}
     assert versions == {version.version for version in registry.good}
     before, during = traffic.p99_s(1, start), traffic.p99_s(start, end)
-    figure(f"0 of {len(traffic.outcomes)} failed, p99 {before * 1000:.0f} ms, then {during * 1000:.0f}")
+    figure(f"0 of {len(traffic.outcomes)} failed, p99 {before * 1000:.1f} ms, then {during * 1000:.1f}")
 
 
 def test_a_bad_model_never_answers_and_the_reason_is_told(registry: Registry, service: LocalCluster) -> None:

@@ -76,6 +76,17 @@ def test_the_invariants_name_tests_that_exist() -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_the_promises_name_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    sections = re.findall(r"In `(tests/[\w/.]+)`\.\n(.*?)(?=\n## |\Z)", text, re.DOTALL)
+    assert len(sections) > 10
+    for file, section in sections:
+        named = re.findall(r"`(test_\w+)`", section)
+        assert named
+        source = (ROOT / file).read_text()
+        assert [name for name in named if f"def {name}(" not in source] == [], file
+
+
 def test_the_tables_of_scaling_are_computed_from_the_measured_costs() -> None:
     costs = json.loads((ROOT / "docs" / "benchmarks" / "cost.json").read_text())
     text = (ROOT / "docs" / "scaling.md").read_text()
