@@ -26,7 +26,7 @@ from tests.serve.traffic import BODY, Traffic
 
 WATCHED = ("ray::ServeReplica", "ray::ProxyActor", "ray::ServeController", "bin/haproxy")
 CONNECTIONS, RATE, SAMPLE_EVERY_S = 4, 20, 2.0
-GROWTH_MB = 5.0
+GROWTH_MB, SETTLES_S = 5.0, 10
 BAD = Body(b"\x89PNG\r\n\x1a\n" + bytes(500), "image/png"), json_body({"pixels": [1, 2]})
 PICTURE = ROOT / "docs" / "benchmarks" / "soak.png"
 
@@ -48,13 +48,27 @@ def misbehave(port: int, number: int) -> None:
         cut.sendall(f"{head}5000\r\n\r\n".encode() + body.content[:100])
 
 
-def watch(cluster: LocalCluster, minutes: float) -> dict[str, Samples]:
+def settled_pids(cluster: LocalCluster) -> dict[str, int]:
+    """HAProxy is started anew for each replica that comes; the old process goes some seconds later."""
+    pids: dict[str, int] = {}
+
+    def have_stayed() -> bool:
+        nonlocal pids
+        before = pids
+        pids = {f"{title} {pid}": pid for title in WATCHED for pid in cluster.pids(title)}
+        time.sleep(SETTLES_S)
+        return pids == before
+
+    wait_until(have_stayed, timeout_s=120)
+    return pids
+
+
+def watch(port: int, pids: dict[str, int], minutes: float) -> dict[str, Samples]:
     """Samples of each process, which must be there from the beginning to the end."""
-    pids = {f"{title} {pid}": pid for title in WATCHED for pid in cluster.pids(title)}
     samples: dict[str, Samples] = {name: [] for name in pids}
     start = time.monotonic()
     for number in tqdm(range(round(minutes * 60 / SAMPLE_EVERY_S)), unit="sample"):
-        misbehave(cluster.port, number)
+        misbehave(port, number)
         for name, pid in pids.items():
             samples[name].append(((time.monotonic() - start) / 60, resident_mb(pid)))
         time.sleep(max(0.0, start + (number + 1) * SAMPLE_EVERY_S - time.monotonic()))
@@ -96,9 +110,10 @@ def main() -> None:
         picture.write_bytes(BODY.content)
         script.write_text(WRK_SCRIPT.replace("{content_type}", "image/png").replace("{body}", str(picture)))
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{round(asked.minutes * 60)}s", "-s", str(script)]
+        pids = settled_pids(cluster)
         with Traffic(cluster.url, RATE) as traffic:
             wrk = subprocess.Popen([*command, f"{cluster.url}/predict"], stdout=subprocess.PIPE, text=True)
-            samples = watch(cluster, asked.minutes)
+            samples = watch(cluster.port, pids, asked.minutes)
             output, _ = wrk.communicate(timeout=60)
     draw(samples)
     is_flat = True
