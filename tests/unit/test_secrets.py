@@ -143,7 +143,7 @@ def test_settings_that_are_shown_show_no_hash_of_a_key() -> None:
         ("postgresql+psycopg://ann:p@ss:1@db/mlflow", "postgresql+psycopg://db/mlflow"),
         ("http://token@mlflow", "http://mlflow"),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
-        ("sqlite:////work/a@b/mlflow.db", "sqlite:////work/a@b/mlflow.db"),
+        ("sqlite:////srv/a@b/mlflow.db", "sqlite:////srv/a@b/mlflow.db"),
     ],
 )
 def test_the_address_of_mlflow_is_shown_without_its_password(uri: str, shown: str) -> None:
