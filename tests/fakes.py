@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-from digits.batching import Images, Probabilities
+from digits.batching import Images, IsAbandoned, Probabilities
 from digits.classifier import Classifier
 from digits.reloading import LiveModel
 from digits.settings import ServeSettings
@@ -31,6 +31,15 @@ class ChecksumModel:
 def checksum_classifier(**settings: int | float) -> Classifier:
     asked = ServeSettings.model_validate({"model_uri": "models/starter"} | settings)
     return Classifier(asked, ChecksumModel(), "checksum", "1")  # type: ignore[arg-type]
+
+
+class Fails(Classifier):
+    def __init__(self, error: Exception) -> None:
+        ready = checksum_classifier()
+        self.settings, self.name, self.version, self._error = ready.settings, "fails", "1", error
+
+    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Probabilities:
+        raise self._error
 
 
 def live(classifier: Classifier | None) -> LiveModel:

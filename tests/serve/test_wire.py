@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from digits.settings import EdgeSettings
-from tests.serve.cluster import LocalCluster, wait_until
+from tests.serve.cluster import LocalCluster
 from tests.serve.wire import HEAD, SEVEN, Wire, parsed, request, statuses
 
 MAX_BYTES = EdgeSettings().max_body_bytes
@@ -17,22 +17,12 @@ SLACK_S = 15  # of a busy machine
 EMPTY_LINE = b"\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-def service(cluster: LocalCluster) -> Iterator[LocalCluster]:
-    cluster.deploy(cluster.fixed(1))
-    wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=120, on_timeout=cluster.logs)
-    wait_until(cluster.ready, timeout_s=60, on_timeout=cluster.logs)
-    before = cluster.replica_pids()
-    yield cluster
-    assert cluster.replica_pids() == before
-
-
 @pytest.fixture
-def wire(service: LocalCluster) -> Iterator[Wire]:
+def wire(unharmed: LocalCluster) -> Iterator[Wire]:
     """After each test the service must read a digit, at once and right."""
-    with Wire(service.port) as wire:
+    with Wire(unharmed.port) as wire:
         yield wire
-    with Wire(service.port) as other:
+    with Wire(unharmed.port) as other:
         other.send(request(headers=b"Connection: close\r\n"))
         answer = parsed(other.read_all())
     assert (answer.status, json.loads(answer.content)["digit"]) == (200, 7)
@@ -208,8 +198,8 @@ def test_a_hundred_requests_at_once_on_one_connection_are_answered_in_order(wire
     assert places == sorted(places)
 
 
-def test_many_connections_that_say_nothing_hold_up_nobody(service: LocalCluster, wire: Wire) -> None:
-    silent = [Wire(service.port) for _ in range(300)]
+def test_many_connections_that_say_nothing_hold_up_nobody(unharmed: LocalCluster, wire: Wire) -> None:
+    silent = [Wire(unharmed.port) for _ in range(300)]
     try:
         wire.send(request(headers=b"Connection: close\r\n"))
         assert json.loads(parsed(wire.read_all()).content)["digit"] == 7

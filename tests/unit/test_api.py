@@ -8,7 +8,6 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from digits.api import create_api
-from digits.batching import Images, IsAbandoned, Probabilities
 from digits.classifier import Classifier
 from digits.edge import Edge
 from digits.errors import DeadlineExceeded
@@ -18,7 +17,7 @@ from digits.problems import PROBLEMS
 from digits.schemas import PredictManyResponse, PredictResponse
 from digits.settings import EdgeSettings
 from tests.encodings import MANY, ONE, Body, base64_png, form, image_file, json_body
-from tests.fakes import checksum_classifier, live
+from tests.fakes import Fails, checksum_classifier, live
 
 IMAGES = list(golden_digits()[0])
 LIMITS = EdgeSettings(max_body_bytes=100_000)
@@ -162,15 +161,6 @@ def test_a_full_queue_answers_429_with_retry_after() -> None:
         response = post(client, MANY["form with files"](IMAGES[:2]))
     assert (response.status_code, response.json()["code"]) == (429, "overloaded")
     assert response.headers["retry-after"] == "1"
-
-
-class Fails(Classifier):
-    def __init__(self, error: Exception) -> None:
-        ready = checksum_classifier()
-        self.settings, self.name, self.version, self._error = ready.settings, "fails", "1", error
-
-    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Probabilities:
-        raise self._error
 
 
 @pytest.mark.parametrize(

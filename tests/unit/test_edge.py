@@ -240,7 +240,8 @@ def test_with_keys_set_only_who_has_one_is_let_through(path: str) -> None:
     assert client.post(path).headers["www-authenticate"] == "Bearer"
     for key in ("three", sha256("one"), "", "Bearer one"):
         assert asked(client, path, {"X-API-Key": f"Bearer {key}"}) == (403, "key_refused")
-    for headers in ({"Authorization": "Bearer one"}, {"X-API-Key": "two"}):
+    both = {"Authorization": "Bearer the gateway's own", "X-API-Key": "two"}
+    for headers in ({"Authorization": "Bearer one"}, {"X-API-Key": "two"}, both):
         assert asked(client, path, headers) == (200, "")
         assert "one" not in client.post(path, headers=headers).text
 

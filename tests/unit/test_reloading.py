@@ -3,12 +3,16 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from digits import classifier, reloading
+from digits.batching import Images
 from digits.classifier import PROJECT
 from digits.errors import ModelRejected, NotReady, TrackingUnavailable, Wedged
 from digits.manifest import ONNX_FILE, read_manifest
@@ -193,3 +197,25 @@ async def test_a_healthy_model_is_healthy_and_one_that_reads_wrong_or_hangs_is_n
     with pytest.raises(Wedged, match="a batch has been running"):
         await loads.live.check_health()
     hang.set()
+
+
+async def test_a_queue_that_is_long_but_moves_is_no_reason_to_end_a_replica(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loads = Loads()
+    await loads.live.configure(ServeSettings(model_uri="models/starter", max_batch_size=1))
+    predict = DigitModel.predict
+
+    def slowly(self: DigitModel, images: Images) -> Any:
+        time.sleep(0.02)
+        return predict(self, images)
+
+    monkeypatch.setattr(classifier, "WEDGED_AFTER_S", 0.2)
+    monkeypatch.setattr(DigitModel, "expected_seconds", lambda self, size: 1.0)
+    monkeypatch.setattr(DigitModel, "predict", slowly)
+    assert loads.live.classifier
+    ahead = asyncio.ensure_future(loads.live.classifier.classify(np.zeros((30, 28, 28), np.uint8)))
+    await asyncio.sleep(0)
+    await loads.live.check_health()
+    assert not ahead.done()
+    await ahead

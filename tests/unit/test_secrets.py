@@ -13,7 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from digits.api import create_api
-from digits.batching import Images, IsAbandoned, Probabilities
+from digits.batching import Images
 from digits.classifier import PROJECT, Classifier
 from digits.edge import Edge
 from digits.errors import DeadlineExceeded, Overloaded, TrackingUnavailable
@@ -22,7 +22,7 @@ from digits.golden import golden_digits
 from digits.settings import EdgeSettings, Settings, TrainSettings
 from digits.tracking import start_run, without_password
 from tests.encodings import MANY, ONE, Body, base64_png, form, image_file, json_body
-from tests.fakes import checksum_classifier, live
+from tests.fakes import Fails, checksum_classifier, live
 
 KEY, WRONG_KEY = "open-sesame-8f1c02", "let-me-in-77aa31"
 HASH = hashlib.sha256(KEY.encode()).hexdigest()
@@ -57,15 +57,6 @@ def written_as(content: bytes) -> Iterator[str]:
 def leaked(log: str, content: bytes) -> set[str]:
     there = windows(log)
     return {piece for text in written_as(content) for piece in windows(text) & there}
-
-
-class Fails(Classifier):
-    def __init__(self, error: Exception) -> None:
-        ready = checksum_classifier()
-        self.settings, self.name, self.version, self._error = ready.settings, "fails", "1", error
-
-    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Probabilities:
-        raise self._error
 
 
 CLASSIFIERS: dict[str, Callable[[], Classifier | None]] = {
