@@ -16,6 +16,7 @@ from digits.golden import golden_digits
 from digits.manifest import ONNX_FILE, read_manifest, read_verified
 
 INPUT, OUTPUT = "pixels", "probabilities"
+PROVIDERS = "CUDAExecutionProvider", "CPUExecutionProvider"  # the first that the installed package offers
 
 
 class DigitModel:
@@ -92,4 +93,6 @@ def _session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     # Spinning threads burn the CPU that decoding needs while no batch runs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    offered = onnxruntime.get_available_providers()
+    providers = [provider for provider in PROVIDERS if provider in offered]
+    return onnxruntime.InferenceSession(content, options, providers=providers)
