@@ -7,6 +7,7 @@ BIN := .venv/bin
 DATA ?= mnist
 URL ?= http://127.0.0.1:8000
 SLO_P99_MS ?= 50
+OVERLAY ?= local
 
 HAPROXY ?= 1
 # serve.env as the shell takes it, and what Ray starts as HAProxy, which must be an absolute path.
@@ -18,7 +19,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_DISABLE_TELEMETRY := true
 
 help:  ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv/serve.lock  ## Serve serve_config.yaml on 127.0.0.1:8000 (HAPROXY=0 for Ray's own proxy)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(SERVE_ENV) $(BIN)/serve run serve_config.yaml
@@ -83,6 +84,20 @@ fuzz: .venv/dev.lock  ## Mutated requests for MINUTES=2, in process: none may be
 audit: .venv/dev.lock  ## Locks pinned and hashed, installed as locked, nothing known to be bad (OFFLINE=1: not the last)
 	$(BIN)/python -m requirements.audit $(if $(OFFLINE),--offline)
 
+deploy:  ## Apply kuberay/overlays/OVERLAY=local to kubectl's cluster, and wait until it serves
+	kubectl apply --server-side -k kuberay/overlays/$(OVERLAY)
+	kubectl wait -n digits rayservice/digits --for=condition=Ready --timeout=15m
+	kubectl wait -n digits rayservice/digits --for=condition=UpgradeInProgress=false --timeout=15m
+
+# The clusters first: KubeRay empties their part of Redis, which needs Redis and a namespace that still stands.
+undeploy:  ## Take it away again
+	kubectl delete -n digits --ignore-not-found --timeout=10m rayjob,rayservice --all
+	while kubectl get -n digits raycluster -o name | grep .; do sleep 2; done
+	kubectl delete --ignore-not-found --timeout=10m -k kuberay/overlays/$(OVERLAY)
+
+k8s-test: .venv/dev.lock  ## Install OVERLAY=local on kubectl's cluster, use, scale, upgrade, retrain it, take it away
+	OVERLAY=$(OVERLAY) $(BIN)/pytest tests/kubernetes -m kubernetes
+
 lock: .venv/dev.lock  ## Write requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) -o requirements/serve.txt
 	$(BIN)/uv pip compile $(LOCK) --extra train -c requirements/serve.txt -o requirements/train.txt
@@ -98,5 +113,6 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	$(BIN)/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-.PHONY: help serve train mlflow test unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos soak audit fuzz lock
+.PHONY: help serve train mlflow test unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos soak audit fuzz lock \
+	deploy undeploy k8s-test
 .PRECIOUS: .venv/%.lock

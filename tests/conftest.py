@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-MARKED_FOLDERS = {"serve", "train"}
+MARKED_FOLDERS = {"serve", "train", "kubernetes"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
