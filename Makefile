@@ -98,6 +98,15 @@ undeploy:  ## Take it away again
 k8s-test: .venv/dev.lock  ## Install OVERLAY=local on kubectl's cluster, use, scale, upgrade, retrain it, take it away
 	OVERLAY=$(OVERLAY) $(BIN)/pytest tests/kubernetes -m kubernetes
 
+KUBERAY_CRDS = github.com/ray-project/kuberay/raw/v1.7.0/ray-operator/config/crd/bases
+
+crds:  ## KubeRay's schemas, which the manifests' tests need, into .crds/
+	mkdir -p .crds
+	for kind in rayclusters rayservices rayjobs raycronjobs; do \
+		curl --fail --silent --show-error --location --output .crds/ray.io_$$kind.yaml \
+			https://$(KUBERAY_CRDS)/ray.io_$$kind.yaml || exit 1; done
+	cd .crds && sha256sum --check --quiet ../tests/kuberay-crds.sha256
+
 lock: .venv/dev.lock  ## Write requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK) -o requirements/serve.txt
 	$(BIN)/uv pip compile $(LOCK) --extra train -c requirements/serve.txt -o requirements/train.txt
@@ -114,5 +123,5 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	@touch $@
 
 .PHONY: help serve train mlflow test unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos soak audit fuzz lock \
-	deploy undeploy k8s-test
+	deploy undeploy k8s-test crds
 .PRECIOUS: .venv/%.lock

@@ -5,7 +5,6 @@ A worker and a driver that are killed: test_training.py.
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -29,6 +28,7 @@ from digits.settings import TrainSettings
 from digits.tracking import download
 from digits.training import train
 from tests.mlflow_server import Server
+from tests.programs import skip_or_fail
 from tests.train.conftest import ROOT, Workplace, wait_for
 from tests.train.test_training import runs, steps, steps_so_far
 
@@ -64,10 +64,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     whole = 4 * sum(variable.nbytes for variable in map(np.asarray, build_network(0.3).get_weights()))
     mount = ["mount", "-t", "tmpfs", "-o", f"size={whole * 5 // 2}", "digits-test", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
-        reason = "only root may mount the small disk that this test fills"
-        if os.environ.get("DIGITS_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        skip_or_fail("mount", "only root may mount the small disk that this test fills")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
