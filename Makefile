@@ -8,6 +8,9 @@ DATA ?= mnist
 URL ?= http://127.0.0.1:8000
 SLO_P99_MS ?= 50
 OVERLAY ?= local
+DOCKER ?= docker
+DOCKER_FLAGS ?=
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 HAPROXY ?= 1
 # serve.env as the shell takes it, and what Ray starts as HAProxy, which must be an absolute path.
@@ -84,6 +87,17 @@ fuzz: .venv/dev.lock  ## Mutated requests for MINUTES=2, in process: none may be
 audit: .venv/dev.lock  ## Locks pinned and hashed, installed as locked, nothing known to be bad (OFFLINE=1: not the last)
 	$(BIN)/python -m requirements.audit $(if $(OFFLINE),--offline)
 
+# DOCKER_FLAGS: --network host, --build-arg BASE=..., --build-arg PIP_INDEX_URL=... as your network needs.
+image:  ## The images digits-serve and digits-train of this version
+	for target in serve train; do $(DOCKER) build --quiet --target $$target --tag digits-$$target:$(VERSION) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) $(DOCKER_FLAGS) . || exit 1; done
+
+image-test: .venv/dev.lock  ## Build the images and run them as containers: answers, limits, SIGTERM, size, start
+	$(BIN)/pytest tests/containers/test_image.py
+
+cluster-test: .venv/dev.lock  ## Containers as the pods of kuberay/, Redis and MLflow with them: faults, upgrade, training
+	$(BIN)/pytest tests/containers/test_cluster.py
+
 deploy:  ## Apply kuberay/overlays/OVERLAY=local to kubectl's cluster, and wait until it serves
 	kubectl apply --server-side -k kuberay/overlays/$(OVERLAY)
 	kubectl wait -n digits rayservice/digits --for=condition=Ready --timeout=15m
@@ -123,5 +137,5 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	@touch $@
 
 .PHONY: help serve train mlflow test unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos soak audit fuzz lock \
-	deploy undeploy k8s-test crds
+	image image-test cluster-test deploy undeploy k8s-test crds
 .PRECIOUS: .venv/%.lock

@@ -45,7 +45,7 @@ class Batcher:
         self._max_queued_images = max_queued_images
         self._timeout_s = timeout_s
         self._waiting: deque[_Item] = deque()
-        self._queued_images = 0
+        self.queued_images = 0
         self._worker: asyncio.Task[None] | None = None
         self._running_since: float | None = None
 
@@ -62,9 +62,9 @@ class Batcher:
         at once when the queue is full, DeadlineExceeded when the images waited longer than `timeout_s`,
         Abandoned, and what the model raised.
         """
-        if self._queued_images + len(images) > self._max_queued_images:
+        if self.queued_images + len(images) > self._max_queued_images:
             raise Overloaded(
-                f"{self._queued_images} images are waiting and at most {self._max_queued_images} may"
+                f"{self.queued_images} images are waiting and at most {self._max_queued_images} may"
             )
         if len(images) <= self._max_batch_size:
             return await self._enqueue(images, is_abandoned)
@@ -78,7 +78,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         item = _Item(images, loop.create_future(), loop.time(), is_abandoned)
         self._waiting.append(item)
-        self._queued_images += len(images)
+        self.queued_images += len(images)
         if self._worker is None:
             # A task starts after the callbacks that are ready now: requests that arrived together
             # are all queued before the first batch is taken.
@@ -102,7 +102,7 @@ class Batcher:
         room = self._max_batch_size
         while self._waiting and len(self._waiting[0].images) <= room:
             item = self._waiting.popleft()
-            self._queued_images -= len(item.images)
+            self.queued_images -= len(item.images)
             if item.answer.done():
                 continue
             waited_s = now - item.queued_at

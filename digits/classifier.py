@@ -5,6 +5,7 @@ requests that began on the old one end on the old one, so no answer ever mixes t
 """
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
@@ -18,6 +19,7 @@ from digits.manifest import read_manifest
 from digits.model import DigitModel
 from digits.registry import RegisteredVersion, fetch, remember_good
 from digits.settings import ServeSettings
+from digits.tally import Tally
 
 # A call this short costs less than a hop to a thread and back under load, and holds up nobody.  A longer
 # one would keep the loop from reading the requests of the next batch: docs/decisions/0003.
@@ -30,19 +32,29 @@ PROJECT = Path(__file__).parents[1]
 
 
 class Classifier:
-    def __init__(self, settings: ServeSettings, model: DigitModel, name: str, version: str) -> None:
+    def __init__(
+        self, settings: ServeSettings, model: DigitModel, name: str, version: str, tally: Tally | None = None
+    ) -> None:
         self.settings = settings
         self.name = name
         self.version = version
         self._batcher = Batcher(
-            _Runner(model).predict,  # which knows nothing of this object: a cycle would outlive the swap
+            _Runner(
+                model, tally or Tally()
+            ).predict,  # which knows nothing of this object: a cycle would outlive the swap
             max_batch_size=settings.max_batch_size,
             max_queued_images=settings.max_queued_images,
             timeout_s=settings.queue_timeout_s,
         )
 
     @classmethod
-    def load(cls, settings: ServeSettings, threads: int, registered: RegisteredVersion | None = None) -> Self:
+    def load(
+        cls,
+        settings: ServeSettings,
+        threads: int,
+        registered: RegisteredVersion | None = None,
+        tally: Tally | None = None,
+    ) -> Self:
         """The registered version, or what is in the folder `model_uri`.
 
         Blocks for as long as fetching, verifying and warming take.  Raises ModelRejected or
@@ -54,9 +66,13 @@ class Classifier:
         model.check_golden_digits()
         model.check_speed(settings.max_batch_size, settings.batch_budget_ms)
         if registered is None:
-            return cls(settings, model, read_manifest(folder).name, folder.name)
+            return cls(settings, model, read_manifest(folder).name, folder.name, tally)
         remember_good(settings.model_uri, registered, cache)
-        return cls(settings, model, registered.name, registered.version)
+        return cls(settings, model, registered.name, registered.version, tally)
+
+    @property
+    def queued_images(self) -> int:
+        return self._batcher.queued_images
 
     async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Probabilities:
         """(n, 28, 28) pixels -> (n, 10) probabilities, rounded; raises what `Batcher.submit` raises."""
@@ -84,8 +100,9 @@ class Classifier:
 class _Runner:
     """A model and its thread."""
 
-    def __init__(self, model: DigitModel) -> None:
+    def __init__(self, model: DigitModel, tally: Tally) -> None:
         self._model = model
+        self._tally = tally
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     async def predict(self, batch: Images) -> Probabilities:
@@ -95,4 +112,7 @@ class _Runner:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, batch)
 
     def _run(self, batch: Images) -> Probabilities:
-        return self._model.predict(batch).astype(np.float64).round(DECIMALS)
+        began = time.perf_counter()
+        probabilities = self._model.predict(batch)
+        self._tally.add(time.perf_counter() - began, probabilities)
+        return probabilities.astype(np.float64).round(DECIMALS)

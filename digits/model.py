@@ -3,17 +3,21 @@
 The only module that imports onnxruntime.  An ONNX file is data: loading one runs no code of its maker.
 """
 
+import os
 import time
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from digits.errors import ModelRejected
 from digits.golden import golden_digits
 from digits.manifest import ONNX_FILE, read_manifest, read_verified
+
+# Read while the library is loaded; it would keep an id of this machine in HOME, and report to its maker.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime
 
 INPUT, OUTPUT = "pixels", "probabilities"
 PROVIDERS = "CUDAExecutionProvider", "CPUExecutionProvider"  # the first that the installed package offers

@@ -13,6 +13,7 @@ from digits.classifier import Classifier
 from digits.errors import DigitsError, NotReady, TrackingUnavailable
 from digits.registry import RegisteredVersion, has_alias, is_registered, last_good, resolve
 from digits.settings import ServeSettings
+from digits.tally import Tally
 
 
 class LiveModel:
@@ -26,6 +27,7 @@ class LiveModel:
     def __init__(self, threads: int, log: logging.Logger, count: Callable[[str], None]) -> None:
         self.classifier: Classifier | None = None
         self.warning: str | None = None
+        self.tally = Tally()  # of all models that answered here
         self._threads = threads
         self._log = log
         self._count = count
@@ -96,7 +98,7 @@ class LiveModel:
 
     async def _load(self, settings: ServeSettings, registered: RegisteredVersion | None) -> None:
         # In a thread: health checks, and requests on the old model, must be answered meanwhile.
-        loaded = await asyncio.to_thread(Classifier.load, settings, self._threads, registered)
+        loaded = await asyncio.to_thread(Classifier.load, settings, self._threads, registered, self.tally)
         self.classifier, self._registered = loaded, registered
         self._count("loaded")
         self._log.info(

