@@ -24,8 +24,8 @@ from benchmarks.load import closed_loop
 from digits.api import create_api
 from digits.batching import Images, Probabilities
 from digits.classifier import PROJECT, Classifier
+from digits.decoding import decode_image
 from digits.golden import golden_digits
-from digits.images import decode_image
 from digits.model import DigitModel
 from digits.settings import ServeSettings
 from tests.encodings import image_file

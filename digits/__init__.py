@@ -3,10 +3,12 @@
 Read top to bottom; each module may import only what docs/architecture.md allows it.
 
     errors, settings          what can go wrong; what can be set
-    images                    bytes -> pixels, the one preprocessing for training and serving
+    images                    grey levels -> pixels, the one preprocessing for training and serving
+    decoding                  image files -> grey levels, and so to pixels
     manifest                  what a model folder says of itself
     model                     ONNX Runtime: pixels -> probabilities
     batching                  one queue in front of one model
+    tally                     what its batches were, in counts
     classifier, reloading     one model with its queue; and how another takes its place
     problems, schemas, bodies, api    the HTTP surface, without Ray
     serving                   the Ray Serve deployment around it all

@@ -14,16 +14,9 @@ from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser, parse_options_header
 
+from digits.decoding import MAX_PIXELS, decode_image, is_image_file
 from digits.errors import BadInput
-from digits.images import (
-    MAX_PIXELS,
-    SIDE,
-    Pixels,
-    are_surely_mnist_like,
-    decode_image,
-    is_image_file,
-    normalise,
-)
+from digits.images import SIDE, Pixels, are_surely_mnist_like, normalise
 from digits.schemas import PREDICT_BODY, ImageBody, ImagesBody, PixelsBody, PixelsListBody, explain
 
 DATA_URL = re.compile(r"data:[^,]{0,100};base64,", re.ASCII | re.IGNORECASE)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from digits.decoding import preprocessing_sha256
 from digits.errors import ModelRejected
-from digits.images import preprocessing_sha256
 from digits.manifest import KERAS_FILE, ONNX_FILE, Manifest, record, write_manifest, written_whole
 from digits.model import OUTPUT, DigitModel
 

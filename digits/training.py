@@ -27,6 +27,7 @@ from ray.train.tensorflow import TensorflowTrainer
 from digits import tracking
 from digits.checkpoints import BEST, STATE, mend, read_arrays, read_progress, write_checkpoint
 from digits.datasets import Dataset, load, located
+from digits.decoding import preprocessing_sha256
 from digits.errors import (
     DigitsError,
     DiskFull,
@@ -38,7 +39,6 @@ from digits.evaluation import evaluate
 from digits.export import export, git_commit, package_versions
 from digits.fitting import Fitting, State
 from digits.gate import GateSettings
-from digits.images import preprocessing_sha256
 from digits.manifest import KERAS_FILE, Manifest
 from digits.network import build_network, load_network, use_keras_3
 from digits.plots import History, save_plots

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from starlette.types import Receive, Scope, Send
 
-from digits.images import Pixels, decode_image
+from digits.decoding import decode_image
+from digits.images import Pixels
 from digits.model import DigitModel
 
 MAX_BATCH_SIZE = 64

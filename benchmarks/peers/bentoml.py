@@ -6,7 +6,7 @@ from pathlib import Path
 import bentoml
 import numpy as np
 
-from digits.images import decode_image
+from digits.decoding import decode_image
 from digits.model import DigitModel
 
 MAX_BATCH_SIZE = 64

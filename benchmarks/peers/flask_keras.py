@@ -14,8 +14,8 @@ from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from numpy.typing import NDArray
 
+from digits.decoding import decode_image
 from digits.golden import golden_digits
-from digits.images import decode_image
 from digits.model import DigitModel
 from digits.network import build_network
 

@@ -12,7 +12,8 @@ import litserve
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.images import Pixels, decode_image
+from digits.decoding import decode_image
+from digits.images import Pixels
 from digits.model import DigitModel
 
 MAX_BATCH_SIZE = 64

@@ -73,7 +73,7 @@ def _value(variable: Object, files: Files) -> str:
     return files[reference["name"]][reference["key"]]
 
 
-def start_command(group: Object, head_service: str | None) -> list[str]:
+def start_command(group: Object, head_service: str | None, has_redis: bool = False) -> list[str]:
     """The shell line of a Ray container; `head_service` of a worker, None for the head."""
     container = group["template"]["spec"]["containers"][0]
     limits = container["resources"]["limits"]
@@ -87,6 +87,8 @@ def start_command(group: Object, head_service: str | None) -> list[str]:
     if gpus := limits.get("nvidia.com/gpu"):
         parameters["num-gpus"] = str(gpus)
     parameters |= {"address": f"{head_service}:{GCS}"} if head_service else {"dashboard-host": "0.0.0.0"}
+    if has_redis and not head_service:
+        parameters["redis-password"] = "$REDIS_PASSWORD"  # for the shell to fill in
     parameters |= group.get("rayStartParams", {})
     flags = [
         f"--{key}" if value == "true" else f"--{key}={value}" for key, value in sorted(parameters.items())
@@ -113,7 +115,8 @@ def ray_pods(cluster: Object, name: str, files: Files, token: str, is_service: b
         shared |= OF_SERVICES
     of_head = {"RAY_NODE_TYPE_NAME": "headgroup", "RAY_ADDRESS": f"127.0.0.1:{GCS}"}
     of_worker = {"FQ_RAY_IP": head_service, "RAY_IP": head_service, "RAY_ADDRESS": f"{head_service}:{GCS}"}
-    if options := cluster.get("gcsFaultToleranceOptions"):
+    options = cluster.get("gcsFaultToleranceOptions")
+    if options:
         shared["RAY_external_storage_namespace"] = options.get("externalStorageNamespace", name)
         of_head["RAY_REDIS_ADDRESS"] = options["redisAddress"]
         of_head["REDIS_PASSWORD"] = _value(options["redisPassword"], files)
@@ -123,7 +126,7 @@ def ray_pods(cluster: Object, name: str, files: Files, token: str, is_service: b
         made = plain_pod(group["template"], files)
         return replace(
             made,
-            command=start_command(group, head_service),
+            command=start_command(group, head_service, options is not None),
             environment=environment | made.environment,  # what the manifest says stands
             shm_mb=made.memory_mb,
         )

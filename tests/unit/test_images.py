@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digits.classifier import PROJECT
+from digits.decoding import MAX_PIXELS, decode_image
 from digits.errors import BadInput
 from digits.golden import golden_digits
-from digits.images import MAX_PIXELS, Pixels, are_surely_mnist_like, decode_image, normalise
+from digits.images import Pixels, are_surely_mnist_like, normalise
 from digits.model import DigitModel
 from tests.encodings import image_file
 from tests.pictures import pictures

@@ -25,7 +25,8 @@ def test_the_head_starts_without_cpus_and_a_worker_with_its_limits() -> None:
     assert made.head.command == [
         "/bin/bash", "-c", "--",
         "ulimit -n 65536; ray start --head --block --dashboard-agent-listen-port=52365 "
-        "--dashboard-host=0.0.0.0 --memory=3221225472 --metrics-export-port=8080 --num-cpus=0",
+        "--dashboard-host=0.0.0.0 --memory=3221225472 --metrics-export-port=8080 --num-cpus=0 "
+        "--redis-password=$REDIS_PASSWORD",
     ]  # fmt: skip
     assert made.worker.command[-1] == (
         "ulimit -n 65536; ray start --address=digits-abcde-head-svc:6379 --block "

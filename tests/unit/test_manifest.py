@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from digits.classifier import PROJECT
+from digits.decoding import preprocessing_sha256
 from digits.errors import ModelRejected
-from digits.images import preprocessing_sha256
 from digits.manifest import MANIFEST, ONNX_FILE, copy_for_serving, read_manifest, read_verified
 from digits.model import DigitModel
 
