@@ -18,6 +18,7 @@ Images = NDArray[np.uint8]  # (n, 28, 28)
 Probabilities = NDArray[np.floating]  # (n, 10)
 Predict = Callable[[Images], Awaitable[Probabilities]]
 IsAbandoned = Callable[[], bool]
+CountWait = Callable[[float], None]
 # To ask whether a caller is still there costs a microsecond or two: worth it for those who waited so long.
 ASK_AFTER_S = 0.05
 
@@ -35,15 +36,25 @@ class _Item:
 
 
 class Batcher:
-    """Use from one event loop only."""
+    """Use from one event loop only.
+
+    `count_wait` is told of each batch how many seconds its images had waited, all of them together.
+    """
 
     def __init__(
-        self, predict: Predict, *, max_batch_size: int, max_queued_images: int, timeout_s: float
+        self,
+        predict: Predict,
+        *,
+        max_batch_size: int,
+        max_queued_images: int,
+        timeout_s: float,
+        count_wait: CountWait = lambda seconds: None,
     ) -> None:
         self._predict = predict
         self._max_batch_size = max_batch_size
         self._max_queued_images = max_queued_images
         self._timeout_s = timeout_s
+        self._count_wait = count_wait
         self._waiting: deque[_Item] = deque()
         self.queued_images = 0
         self._worker: asyncio.Task[None] | None = None
@@ -99,7 +110,7 @@ class Batcher:
         """The longest run of waiting items that fits a batch, less those nobody waits for any more."""
         now = asyncio.get_running_loop().time()
         batch: list[_Item] = []
-        room = self._max_batch_size
+        room, all_waited_s = self._max_batch_size, 0.0
         while self._waiting and len(self._waiting[0].images) <= room:
             item = self._waiting.popleft()
             self.queued_images -= len(item.images)
@@ -114,6 +125,9 @@ class Batcher:
                 continue
             batch.append(item)
             room -= len(item.images)
+            all_waited_s += waited_s * len(item.images)
+        if batch:
+            self._count_wait(all_waited_s)
         return batch
 
     async def _run(self, batch: list[_Item]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from digits.batching import Batcher, Images, IsAbandoned, Probabilities
 from digits.errors import DeadlineExceeded, ModelRejected, Overloaded, Wedged
 from digits.golden import golden_digits
-from digits.manifest import read_manifest
+from digits.manifest import ONNX_FILE, read_manifest
 from digits.model import DigitModel
 from digits.registry import RegisteredVersion, fetch, remember_good
 from digits.settings import ServeSettings
@@ -33,18 +33,25 @@ PROJECT = Path(__file__).parents[1]
 
 class Classifier:
     def __init__(
-        self, settings: ServeSettings, model: DigitModel, name: str, version: str, tally: Tally | None = None
+        self,
+        settings: ServeSettings,
+        model: DigitModel,
+        name: str,
+        version: str,
+        tally: Tally | None = None,
+        sha256: str = "",
     ) -> None:
         self.settings = settings
         self.name = name
         self.version = version
+        self.sha256 = sha256  # of the model's file
+        tally = tally or Tally()
         self._batcher = Batcher(
-            _Runner(
-                model, tally or Tally()
-            ).predict,  # which knows nothing of this object: a cycle would outlive the swap
+            _Runner(model, tally).predict,  # knows nothing of this object: a cycle would outlive the swap
             max_batch_size=settings.max_batch_size,
             max_queued_images=settings.max_queued_images,
             timeout_s=settings.queue_timeout_s,
+            count_wait=tally.add_wait,
         )
 
     @classmethod
@@ -65,10 +72,12 @@ class Classifier:
         model = DigitModel.load(folder, threads=threads, max_batch_size=settings.max_batch_size)
         model.check_golden_digits()
         model.check_speed(settings.max_batch_size, settings.batch_budget_ms)
+        manifest = read_manifest(folder)
+        sha256 = manifest.files[ONNX_FILE].sha256
         if registered is None:
-            return cls(settings, model, read_manifest(folder).name, folder.name, tally)
+            return cls(settings, model, manifest.name, folder.name, tally, sha256)
         remember_good(settings.model_uri, registered, cache)
-        return cls(settings, model, registered.name, registered.version, tally)
+        return cls(settings, model, registered.name, registered.version, tally, sha256)
 
     @property
     def queued_images(self) -> int:

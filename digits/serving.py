@@ -76,6 +76,9 @@ class Metrics:
             "digits_batches", description="Batches, by the bound of their size.", tag_keys=("at_most",)
         )
         self._seconds = metrics.Counter("digits_model_seconds", description="Seconds that the model ran.")
+        self._waited = metrics.Counter(
+            "digits_wait_seconds", description="Seconds that images waited for the model, each its own."
+        )
         self._answers = metrics.Counter(
             "digits_answers", description="Images answered, by the digit.", tag_keys=("digit",)
         )
@@ -88,7 +91,7 @@ class Metrics:
         self._model = metrics.Gauge(
             "digits_model_info",
             description="1 for the model that answers.",
-            tag_keys=("name", "version"),  # type: ignore[arg-type]  # Ray declares a tuple of one
+            tag_keys=("name", "version", "sha256"),  # type: ignore[arg-type]  # Ray declares a tuple of one
         )
         self._told: dict[tuple[str, object], float] = {}
         self._answering: dict[str, str] = {}
@@ -101,6 +104,7 @@ class Metrics:
         tally = live.tally
         batches = tally.batches.copy()
         self._tell(self._seconds, None, SECONDS, batches.pop(SECONDS))
+        self._tell(self._waited, None, SECONDS, tally.waited_s)
         for counter, tag, counts in (
             (self._batches, "at_most", batches),
             (self._answers, "digit", tally.digits.copy()),
@@ -110,7 +114,7 @@ class Metrics:
                 self._tell(counter, tag, value, count)
         if classifier := live.classifier:
             self._queued.set(classifier.queued_images)
-            answering = {"name": classifier.name, "version": classifier.version}
+            answering = {"name": classifier.name, "version": classifier.version, "sha256": classifier.sha256}
             if self._answering not in ({}, answering):
                 self._model.set(0, tags=self._answering)
             self._model.set(1, tags=answering)

@@ -21,6 +21,11 @@ class Tally:
         self.batches: dict[int | str, float] = dict.fromkeys((*BATCH_SIZES, SECONDS), 0.0)
         self.digits = dict.fromkeys(range(10), 0)
         self.confidences = dict.fromkeys(CONFIDENCES, 0)
+        self.waited_s = 0.0
+
+    def add_wait(self, seconds: float) -> None:
+        """Seconds that the images of a batch had waited, all of them together; told on the event loop."""
+        self.waited_s += seconds
 
     def add(self, seconds: float, probabilities: Probabilities) -> None:
         """A batch that took the model so long, and its (n, 10) answers; health checks are among them."""

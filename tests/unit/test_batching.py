@@ -217,3 +217,23 @@ async def test_how_long_a_batch_has_been_running_is_known() -> None:
     await answer
     await asyncio.sleep(0)
     assert queue.running_s() == 0
+
+
+async def test_each_batch_tells_how_long_its_images_waited_and_one_of_which_none_is_left_tells_nothing() -> (
+    None
+):
+    model, waits = EchoModel(), list[float]()
+    model.gate.clear()
+    queue = Batcher(model, max_batch_size=4, max_queued_images=9, timeout_s=30, count_wait=waits.append)
+    running = asyncio.ensure_future(queue.submit(images(1)))
+    await wait_until(lambda: model.batches == [1])
+    three = asyncio.ensure_future(queue.submit(images(3, 4, 5)))
+    gone = asyncio.ensure_future(queue.submit(images(6, 7)))  # does not fit the batch of the three
+    await asyncio.sleep(0.05)
+    gone.cancel()
+    model.gate.set()
+    assert (answered(await running), answered(await three)) == ([1], [3, 4, 5])
+    await wait_until(lambda: queue.queued_images == 0)
+    assert model.batches == [1, 3]
+    assert len(waits) == 2
+    assert waits[1] >= 3 * 0.049  # each of the three for itself

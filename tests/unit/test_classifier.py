@@ -1,13 +1,15 @@
 """Where the model runs, and what a Classifier is made from."""
 
+import hashlib
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from digits.classifier import Classifier
+from digits.classifier import PROJECT, Classifier
 from digits.errors import ModelRejected
+from digits.manifest import ONNX_FILE
 from digits.settings import ServeSettings
 from tests.fakes import ChecksumModel
 
@@ -26,9 +28,11 @@ async def test_a_short_call_runs_on_the_loop_and_a_long_one_in_its_thread(
     assert [name == threading.current_thread().name for name in model.threads] == [on_loop]
 
 
-def test_the_starter_model_loads_and_is_named_by_its_folder() -> None:
+def test_the_starter_model_loads_and_is_named_by_its_folder_and_its_files_sha256() -> None:
     classifier = Classifier.load(STARTER, threads=1)
     assert (classifier.name, classifier.version) == ("digits", "starter")
+    content = (PROJECT / "models" / "starter" / ONNX_FILE).read_bytes()
+    assert classifier.sha256 == hashlib.sha256(content).hexdigest()
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ SECRET_NAME = re.compile(r"(?i)(pass(word|wd)?|secret|token|api_?key|credential)
 # A name that says secret and a literal value of some length; a private key; the tokens of well-known hosts.
 SECRET = re.compile(
     r"""(?ix)
-    \b[\w-]*(?:password|passwd|secret|token|api[_-]?key|credential)s?["']?\s*[:=]\s*["']?(?P<value>[^\s"',;)}\]]{8,})
+    \b[\w-]*(?:password|passwd|secret|token|api[_-]?key|credential)s?["']?[^\S\n]*[:=][^\S\n]*["']?(?P<value>[^\s"',;)}\]]{8,})
     | -----BEGIN[ A-Z]*PRIVATE\ KEY-----
     | \bgh[pousr]_[A-Za-z0-9]{30,} | \bAKIA[0-9A-Z]{16}\b | \bxox[abpr]-[\w-]{20,} | \bhf_[A-Za-z0-9]{30,}
     | \beyJ[\w-]{20,}\.eyJ[\w-]{20,}

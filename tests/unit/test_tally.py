@@ -44,4 +44,5 @@ async def test_a_classifier_counts_what_it_answers() -> None:
     await classifier.classify(np.full((2, 28, 28), 1, np.uint8))
     assert tally.digits[4] == 2  # 784 ends in 4
     assert tally.confidences[0.99] == 2
+    assert tally.waited_s > 0
     assert classifier.queued_images == 0
