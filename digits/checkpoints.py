@@ -32,6 +32,13 @@ def read_progress(folder: Path) -> History:
     return history
 
 
+def best_epoch(history: History) -> int:
+    """Its index, by validation accuracy; of equals, the one with the lower loss."""
+    return max(
+        range(len(history)), key=lambda epoch: (history[epoch]["val_accuracy"], -history[epoch]["val_loss"])
+    )
+
+
 def read_arrays(file: Path) -> State:
     with file.open("rb") as content, np.load(content, allow_pickle=False) as arrays:
         return dict(arrays)

@@ -1,4 +1,4 @@
-"""The Ray Train run around it all: workers, checkpoints, restarts, one MLflow run, and what comes after.
+"""The Ray Train run: workers, checkpoints, restarts, one MLflow run.
 
 The only module that imports ray.train.
 """
@@ -6,11 +6,8 @@ The only module that imports ray.train.
 import contextlib
 import errno
 import hashlib
-import json
 import logging
 import os
-import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,25 +21,24 @@ import ray.train
 from ray.experimental.tqdm_ray import tqdm
 from ray.train.tensorflow import TensorflowTrainer
 
-from digits import tracking
-from digits.checkpoints import BEST, STATE, mend, read_arrays, read_progress, write_checkpoint
+from digits import release, tracking
+from digits.checkpoints import (
+    BEST,
+    STATE,
+    best_epoch,
+    mend,
+    read_arrays,
+    read_progress,
+    write_checkpoint,
+)
 from digits.datasets import Dataset, load, located
 from digits.decoding import preprocessing_sha256
-from digits.errors import (
-    DigitsError,
-    DiskFull,
-    PromotionRefused,
-    TrackingUnavailable,
-    TrainingFailed,
-)
-from digits.evaluation import evaluate
-from digits.export import export, git_commit, package_versions
+from digits.errors import DigitsError, DiskFull, TrackingUnavailable, TrainingFailed
+from digits.export import git_commit, package_versions
 from digits.fitting import Fitting, State
-from digits.gate import GateSettings
-from digits.manifest import KERAS_FILE, Manifest
-from digits.network import build_network, load_network, use_keras_3
-from digits.plots import History, save_plots
-from digits.registry import promote, register
+from digits.manifest import Manifest
+from digits.network import use_keras_3
+from digits.plots import History
 from digits.settings import TrainSettings
 
 log = logging.getLogger(__name__)
@@ -72,13 +68,14 @@ def train(settings: TrainSettings) -> TrainResult:
         _tell(lambda: tracking.end_run(uri, run_id, "FAILED"))
         raise
     folder = Path(settings.output) / name
-    with _said_if_full(settings.output, name):
-        manifest, history = _finish(settings, dataset, checkpoint, folder, tags["git_commit"])
+    with _said_if_full(settings.output, name), checkpoint.as_directory() as files:
+        manifest, history = release.build(settings, dataset, Path(files), folder, tags["git_commit"])
     try:
-        return _register(settings, dataset, folder, manifest, history, uri, run_id)
+        version, outcome = release.publish(settings, dataset, folder, manifest, history, uri, run_id)
     except TrackingUnavailable as error:
         left = f"{error}; nothing is lost: the model and history.json are in {folder}, and the same command"
         return TrainResult(folder, manifest, None, f"{left} registers them once MLflow answers")
+    return TrainResult(folder, manifest, version, outcome)
 
 
 def _tags(dataset: Dataset) -> dict[str, str]:
@@ -221,7 +218,7 @@ def _work(config: dict[str, Any]) -> None:
 
         entry = fitting.epoch(number, show)
         history.append(entry)
-        if _best_epoch(history) == number:
+        if best_epoch(history) == number:
             best = fitting.weights()
         _report(settings, history, best, fitting.state(), rank)
     if bar:
@@ -230,14 +227,7 @@ def _work(config: dict[str, Any]) -> None:
 
 def _is_done(history: History, settings: TrainSettings) -> bool:
     return len(history) >= settings.epochs or (
-        bool(history) and len(history) - 1 - _best_epoch(history) >= settings.patience
-    )
-
-
-def _best_epoch(history: History) -> int:
-    """By validation accuracy; of equals, the one with the lower loss."""
-    return max(
-        range(len(history)), key=lambda epoch: (history[epoch]["val_accuracy"], -history[epoch]["val_loss"])
+        bool(history) and len(history) - 1 - best_epoch(history) >= settings.patience
     )
 
 
@@ -259,54 +249,3 @@ def digest(state: State) -> str:
     for key in sorted(state):
         together.update(np.ascontiguousarray(state[key]).tobytes())
     return together.hexdigest()
-
-
-def _finish(
-    settings: TrainSettings, dataset: Dataset, checkpoint: ray.train.Checkpoint, folder: Path, commit: str
-) -> tuple[Manifest, History]:
-    """From the best epoch's weights to a model folder with its plots."""
-    network = build_network(settings.dropout)
-    with checkpoint.as_directory() as files:
-        history = read_progress(Path(files))
-        network.set_weights(list(read_arrays(Path(files) / BEST).values()))
-    evaluation = evaluate(
-        lambda images: network.predict(images, batch_size=1000, verbose=0),
-        dataset.test_images, dataset.test_labels,
-    )  # fmt: skip
-    chosen = {
-        "best_val_accuracy": history[_best_epoch(history)]["val_accuracy"],
-        "epochs": float(len(history)),
-    }
-    manifest = export(
-        network, folder, name=settings.model_name, data=dataset.name, data_sha256=dataset.sha256,
-        metrics=evaluation.metrics() | chosen,
-        command=shlex.join(["python", *sys.argv]), commit=commit, sample=dataset.test_images,
-    )  # fmt: skip
-    (folder / "history.json").write_text(json.dumps(history, indent=1))
-    save_plots(folder, history, evaluation, dataset.test_images, dataset.test_labels)
-    return manifest, history
-
-
-def _register(
-    settings: TrainSettings,
-    dataset: Dataset,
-    folder: Path,
-    manifest: Manifest,
-    history: History,
-    uri: str,
-    run_id: str,
-) -> TrainResult:
-    tracking.log_missing_epochs(uri, run_id, history)
-    tracking.log_results(uri, run_id, manifest.metrics, folder)
-    packages = [f"{package}=={manifest.packages[package]}" for package in ("keras", "tensorflow", "numpy")]
-    source = tracking.log_model(
-        uri, run_id, folder, load_network(folder / KERAS_FILE), dataset.test_images[:2], packages
-    )
-    version = register(settings.model_name, source, run_id, manifest)
-    tracking.end_run(uri, run_id, "FINISHED")
-    try:
-        promote(settings.model_name, version, GateSettings())
-        outcome = f"models:/{settings.model_name}/{version} is the champion"
-    except PromotionRefused as error:
-        outcome = f"models:/{settings.model_name}/{version} is registered, not promoted: {error}"
-    return TrainResult(folder, manifest, version, outcome)
