@@ -37,11 +37,12 @@ mlflow: .venv/train.lock  ## The MLflow server and UI on 127.0.0.1:5000, over ml
 test: .venv/dev.lock  ## Every test
 	$(BIN)/pytest
 
-unit: .venv/dev.lock  ## The tests that need neither Ray nor TensorFlow, in seconds
+unit: .venv/dev.lock  ## The tests that start no service, no training and no container
 	$(BIN)/pytest tests/unit
 
 faults: .venv/dev.lock  ## Every fault on a real service, and the long ones: ten kills under 10,000 requests
-	$(BIN)/pytest tests/serve/test_faults.py tests/serve/test_nodes.py tests/serve/test_clients.py -m "long or not long"
+	$(BIN)/pytest tests/serve/test_faults.py tests/serve/test_nodes.py tests/serve/test_clients.py \
+		tests/serve/test_model_changes.py tests/train/test_faults.py -m "long or not long"
 
 check: lint type unit  ## What a commit must pass
 

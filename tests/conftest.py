@@ -9,15 +9,20 @@ TESTS = Path(__file__).parent
 MARKED_FOLDERS = {"serve", "train", "containers", "kubernetes"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    elsewhere = []
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
         if folder in MARKED_FOLDERS:
             item.add_marker(folder)
         call = getattr(item, "callspec", None)
-        is_behind_rays_proxy = call and call.params.get("cluster") == "proxy"
-        if is_behind_rays_proxy and item.get_closest_marker("long_behind_rays_proxy"):
-            item.add_marker("long")
+        if call and "proxy" in call.params.values():
+            if item.get_closest_marker("long_behind_rays_proxy"):
+                item.add_marker("long")
+            if item.get_closest_marker("haproxy_only"):
+                elsewhere.append(item)
+    config.hook.pytest_deselected(items=elsewhere)
+    items[:] = [item for item in items if item not in elsewhere]
 
 
 @pytest.fixture

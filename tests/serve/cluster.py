@@ -1,6 +1,7 @@
-"""A Ray cluster of one node on loopback, started and steered by the commands a user has."""
+"""A Ray cluster of one node on loopback, started by the commands a user has."""
 
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -27,9 +28,17 @@ HAPROXY_FILES = (
 )  # fmt: skip
 
 
+# Of neither those that the system gives to whoever connects (from 32768) nor those that Ray gives to its
+# workers (10002 to 19999): nobody else takes one before its server does.
+PORTS = iter(random.sample(range(20000, 32768), 32768 - 20000))
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """Never the same twice."""
+    for port in PORTS:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise RuntimeError("all ports are taken")
 
 
 Seen = TypeVar("Seen")
@@ -140,22 +149,21 @@ class LocalCluster:
         return config
 
     def deploy(self, config: dict[str, Any]) -> None:
+        """By the command that a user has, which takes seconds to start."""
         file = Path(self._folder) / "config.yaml"
         file.write_text(yaml.safe_dump(config))
         self.run("serve", "deploy", str(file))
 
     def apply(self, config: dict[str, Any]) -> None:
-        """As `deploy`, by the API behind that command: in a moment, not in seconds."""
+        """By the API behind that command."""
         httpx2.put(self._api, headers=self._key, json=config, timeout=60).raise_for_status()
 
     def running(self, replicas: int) -> list[int] | None:
         """Pids of the replicas once just so many answer and none is on its way; else None."""
         try:
-            applications = self.details()["applications"]
+            found = self._deployment().get("replicas", [])
         except httpx2.HTTPError:
             return None
-        deployments = applications.get("digits", {}).get("deployments", {})
-        found = deployments.get("DigitClassifier", {}).get("replicas", [])
         there = [replica["pid"] for replica in found if replica["state"] == "RUNNING"]
         coming = [replica for replica in found if replica["state"] not in ("RUNNING", "STOPPING")]
         return there if len(there) == replicas and not coming else None
@@ -163,26 +171,28 @@ class LocalCluster:
     def wait_until_running_are(self, replicas: int, timeout_s: float = 60) -> list[int]:
         return wait_until(lambda: self.running(replicas), timeout_s, self.logs)
 
-    def status(self) -> dict[str, Any]:
-        status: dict[str, Any] = yaml.safe_load(self.run("serve", "status"))["applications"]["digits"]
-        return status
-
     def wait_until_running(self, timeout_s: float = 60) -> None:
-        wait_until(lambda: self.status()["status"] == "RUNNING", timeout_s, self.logs)
+        wait_until(lambda: self._application().get("status") == "RUNNING", timeout_s, self.logs)
 
     def replicas(self) -> set[str]:
         """Ids of the processes that answer, none while one comes or goes; the same: none was restarted."""
-        deployments = self.status()["deployments"]  # empty for a moment after a deploy
-        if not deployments or deployments["DigitClassifier"]["status"] != "HEALTHY":
+        if self._application().get("status") != "RUNNING":  # a deployment is HEALTHY until its change begins
             return set()
-        return {replica["replica_id"] for replica in self._running()}
+        deployment = self._deployment()
+        found = _running(deployment) if deployment.get("status") == "HEALTHY" else []
+        return {replica["replica_id"] for replica in found}
 
     def replica_pids(self) -> list[int]:
-        return [replica["pid"] for replica in self._running()]
+        return [replica["pid"] for replica in _running(self._deployment())]
 
-    def _running(self) -> list[dict[str, Any]]:
-        replicas = self.details()["applications"]["digits"]["deployments"]["DigitClassifier"]["replicas"]
-        return [replica for replica in replicas if replica["state"] == "RUNNING"]
+    def _application(self) -> dict[str, Any]:
+        application: dict[str, Any] = self.details()["applications"].get("digits", {})
+        return application
+
+    def _deployment(self) -> dict[str, Any]:
+        """Empty for a moment after it was changed."""
+        deployment: dict[str, Any] = self._application().get("deployments", {}).get("DigitClassifier", {})
+        return deployment
 
     def pids(self, title: str) -> list[int]:
         """Of this cluster's processes whose title holds it: ray::ServeReplica, gcs_server, bin/haproxy..."""
@@ -218,3 +228,7 @@ class LocalCluster:
         except httpx2.TransportError:
             return None
         return response.json() if response.status_code == 200 else None
+
+
+def _running(deployment: dict[str, Any]) -> list[dict[str, Any]]:
+    return [replica for replica in deployment.get("replicas", []) if replica["state"] == "RUNNING"]

@@ -16,7 +16,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
 @pytest.fixture(scope="module")
 def unharmed(cluster: LocalCluster) -> Iterator[LocalCluster]:
     """One replica, and the same one at the end: no test of the module may have ended it."""
-    cluster.deploy(cluster.fixed(1))
+    cluster.apply(cluster.fixed(1))
     wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=120, on_timeout=cluster.logs)
     wait_until(cluster.ready, timeout_s=60, on_timeout=cluster.logs)
     before = cluster.replica_pids()

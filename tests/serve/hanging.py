@@ -3,10 +3,12 @@
 A Serve entry point like app.py: `import_path: tests.serve.hanging:app`.  It reads
 
     DIGITS_SEEN       file that gets a byte for each image but the HANGING that reaches the model; beside it
-                      a file "go" ends the wait of those that are HELD
+                      a file "go" ends the wait of those that are HELD, and one "waiting" says how many
+                      requests are queued whose senders are still there
     DIGITS_ON_LOOP    1: the model runs on the event loop, as one does that is faster than a millisecond
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -45,6 +47,18 @@ class HangingClassifier(DigitClassifier.func_or_class):  # type: ignore[name-def
         if os.environ.get("DIGITS_ON_LOOP") != "1":
             DigitModel.expected_seconds = lambda *_: 1.0  # type: ignore[method-assign]
         await super().__init__()
+        self._telling = asyncio.create_task(self._tell_who_waits())
+
+    async def _tell_who_waits(self) -> None:
+        file = Path(os.environ["DIGITS_SEEN"]).with_name("waiting")
+        while True:
+            await asyncio.sleep(0.1)
+            if classifier := self._live.classifier:
+                file.write_text(str(sum(map(_is_waited_for, classifier._batcher._waiting))))
+
+
+def _is_waited_for(item: Any) -> bool:
+    return not (item.answer.done() or (item.is_abandoned and item.is_abandoned()))
 
 
 def _watched(predict: Callable[[Any, Images], Probabilities]) -> Callable[[Any, Images], Probabilities]:

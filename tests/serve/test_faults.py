@@ -155,11 +155,10 @@ def test_a_front_that_is_killed_is_back_in_15_s_and_nothing_fails_after(
         assert {outcome.status for outcome in traffic.failed} <= {0, 503}, told(traffic.failed)
 
 
+@pytest.mark.haproxy_only
 def test_the_fallback_proxy_killed_behind_haproxy_is_noticed_by_no_request(
     two: LocalCluster, figure: Figure
 ) -> None:
-    if not two.behind_haproxy:
-        pytest.skip("Ray's own proxy has no fallback")
     with Traffic(two.url, RATE) as traffic:
         wait_for(traffic, 1)
         pids = two.pids("ray::ProxyActor")

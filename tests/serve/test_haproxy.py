@@ -7,7 +7,6 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -17,18 +16,18 @@ from digits.golden import golden_digits
 from digits.haproxy import REQUEST_WITHIN_S
 from tests.encodings import ONE
 from tests.programs import require_program
-from tests.serve.cluster import LocalCluster, serve_env, wait_until
+from tests.serve.cluster import LocalCluster, wait_until
 
+pytestmark = pytest.mark.haproxy_only
 BODY = ONE["png"](golden_digits()[0][7])
 
 
 @pytest.fixture(scope="module")
-def haproxy() -> Iterator[LocalCluster]:
-    with LocalCluster(**serve_env()) as cluster:
-        cluster.deploy(cluster.config())
-        cluster.wait_until_running()
-        wait_until(cluster.ready, timeout_s=30)
-        yield cluster
+def haproxy(cluster: LocalCluster) -> LocalCluster:
+    cluster.apply(cluster.fixed(1))
+    cluster.wait_until_running_are(1, timeout_s=90)
+    wait_until(cluster.ready, timeout_s=30, on_timeout=cluster.logs)
+    return cluster
 
 
 def sockets() -> list[tuple[str, int]]:

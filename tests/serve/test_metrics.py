@@ -23,7 +23,7 @@ INSTEAD = (
 
 @pytest.fixture(scope="module")
 def service(cluster: LocalCluster) -> LocalCluster:
-    cluster.deploy(cluster.config())
+    cluster.apply(cluster.config())
     cluster.wait_until_running()
     wait_until(cluster.ready, timeout_s=60, on_timeout=cluster.logs)
     return cluster
@@ -74,7 +74,7 @@ def test_whatever_the_dashboard_and_the_alerts_ask_prometheus_has_an_answer(
             assert post(service, b"seven", "text/plain").status_code == 415
             return sorted(query for query in asked if not prometheus.ask(query))
 
-        wait_until(lambda: not unanswered(), timeout_s=60, on_timeout=lambda: "\n".join(unanswered()))
+        wait_until(lambda: not unanswered(), timeout_s=180, on_timeout=lambda: "\n".join(unanswered()))
         assert prometheus.broken_rules() == []
 
 

@@ -18,6 +18,7 @@ from tests.mlflow_server import Server, register_copy
 from tests.serve.cluster import LocalCluster, proxy_env, serve_env, wait_until
 from tests.serve.traffic import BODY, Traffic
 
+pytestmark = pytest.mark.long_behind_rays_proxy
 STARTER = PROJECT / "models" / "starter"
 KEY = "correct-horse"
 MOVES = 10
@@ -71,7 +72,7 @@ def service(
             "model_cache": str(tmp_path_factory.mktemp("cache")),
             "alias_poll_s": 1,
         }
-        cluster.deploy(config)
+        cluster.apply(config)
         cluster.wait_until_running(timeout_s=120)
         wait_until(cluster.ready, timeout_s=30, on_timeout=cluster.logs)
         yield cluster

@@ -16,6 +16,7 @@ from tests.serve.traffic import Traffic
 
 WORKER_IP = "127.0.0.2"
 Figure = Callable[[str], None]
+pytestmark = pytest.mark.long_behind_rays_proxy
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.wait()
 
 
-@pytest.fixture(scope="module", params=["haproxy", pytest.param("proxy", marks=pytest.mark.long)])
+@pytest.fixture(scope="module", params=["haproxy", "proxy"])
 def pair(request: pytest.FixtureRequest, redis: str) -> Iterator[LocalCluster]:
     environment = serve_env() if request.param == "haproxy" else proxy_env()
     storage = {"RAY_REDIS_ADDRESS": redis, "RAY_external_storage_namespace": request.param}

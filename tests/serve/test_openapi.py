@@ -15,7 +15,7 @@ CHECKS = (
 
 
 def test_the_service_keeps_to_its_openapi_document(cluster: LocalCluster, tmp_path: Path) -> None:
-    cluster.deploy(cluster.fixed(1))
+    cluster.apply(cluster.fixed(1))
     wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=120, on_timeout=cluster.logs)
     wait_until(cluster.ready, timeout_s=60, on_timeout=cluster.logs)
     result = subprocess.run(

@@ -1,4 +1,4 @@
-"""The real service: serve_config.yaml deployed with Ray's own commands, asked over HTTP."""
+"""The real service: serve_config.yaml deployed by Ray's own command, asked over HTTP."""
 
 import threading
 from collections.abc import Iterator
@@ -69,14 +69,14 @@ def test_a_bad_request_is_a_problem_over_the_wire_too(service: httpx2.Client) ->
 def test_a_change_of_user_config_reaches_the_running_replica(
     cluster: LocalCluster, service: httpx2.Client
 ) -> None:
-    before = cluster.replicas()
-    cluster.deploy(cluster.config(max_images_per_request=3))
+    before = wait_until(cluster.replicas, timeout_s=30, on_timeout=cluster.logs)
+    cluster.apply(cluster.config(max_images_per_request=3))
     body = MANY["base64 list"](list(IMAGES))
     wait_until(lambda: post(service, body).status_code == 413, timeout_s=30, on_timeout=cluster.logs)
-    assert cluster.replicas() == before
-    cluster.deploy(cluster.config())
+    assert wait_until(cluster.replicas, timeout_s=30, on_timeout=cluster.logs) == before
+    cluster.apply(cluster.config())
     wait_until(lambda: post(service, body).status_code == 200, timeout_s=30, on_timeout=cluster.logs)
-    assert cluster.replicas() == before
+    assert wait_until(cluster.replicas, timeout_s=30, on_timeout=cluster.logs) == before
 
 
 @contextmanager
@@ -105,11 +105,11 @@ def asking(client: httpx2.Client, connections: int) -> Iterator[list[httpx2.Resp
 def test_scaling_in_the_config_adds_a_replica_without_a_failed_request(
     cluster: LocalCluster, service: httpx2.Client
 ) -> None:
-    cluster.deploy(cluster.fixed(1))
+    cluster.apply(cluster.fixed(1))
     wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=60, on_timeout=cluster.logs)
     with asking(service, connections=4) as answers:
         for replicas in (2, 1):
-            cluster.deploy(cluster.fixed(replicas))
+            cluster.apply(cluster.fixed(replicas))
             wait_until(
                 lambda: len(cluster.replicas()) == replicas,  # noqa: B023
                 timeout_s=90, on_timeout=cluster.logs,
@@ -123,7 +123,7 @@ def test_load_brings_a_second_replica_and_its_end_takes_one_away(
     config = cluster.config()
     autoscaling = config["applications"][0]["deployments"][0]["autoscaling_config"]
     autoscaling |= {"target_ongoing_requests": 1, "upscale_delay_s": 1, "downscale_delay_s": 1}
-    cluster.deploy(config)
+    cluster.apply(config)
     with asking(service, connections=16):
         wait_until(lambda: len(cluster.replicas()) == 2, timeout_s=60, on_timeout=cluster.logs)
     wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=90, on_timeout=cluster.logs)
@@ -134,7 +134,7 @@ def test_more_requests_than_may_wait_are_refused_at_once_and_told_when_to_come_b
 ) -> None:
     config = cluster.fixed(1)
     config["applications"][0]["deployments"][0] |= {"max_ongoing_requests": 1, "max_queued_requests": 1}
-    cluster.deploy(config)
+    cluster.apply(config)
     large = Body(
         image_file(np.kron(IMAGES[3], np.ones((100, 100), np.uint8))), "image/png"
     )  # 0.1 s to decode
@@ -150,14 +150,14 @@ def test_more_requests_than_may_wait_are_refused_at_once_and_told_when_to_come_b
         assert answer.headers["retry-after"] == "1"
         if cluster.has_edge:
             assert answer.json()["code"] == "overloaded"
-    cluster.deploy(cluster.config())
+    cluster.apply(cluster.config())
     wait_until(lambda: not refused(), timeout_s=30, on_timeout=cluster.logs)
 
 
 def test_a_model_that_is_not_there_never_becomes_ready_and_says_why(cluster: LocalCluster) -> None:
-    cluster.deploy(cluster.config(model_uri="models/none"))
+    cluster.apply(cluster.config(model_uri="models/none"))
     message = "no manifest.json in"
     wait_until(lambda: message in cluster.run("serve", "status"), timeout_s=90, on_timeout=cluster.logs)
-    cluster.deploy(cluster.config())
+    cluster.apply(cluster.config())
     cluster.wait_until_running(timeout_s=90)
     assert cluster.ready()

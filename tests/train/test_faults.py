@@ -1,10 +1,9 @@
-"""What goes wrong around a training: a full disk, MLflow gone, bad data, two at once.
-
-A worker and a driver that are killed: test_training.py.
-"""
+"""What goes wrong in a training: a process killed, a full disk, MLflow gone, bad data, two at once."""
 
 import hashlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -30,7 +29,7 @@ from digits.training import train
 from tests.mlflow_server import Server
 from tests.programs import skip_or_fail
 from tests.train.conftest import ROOT, Workplace, wait_for
-from tests.train.test_training import runs, steps, steps_so_far
+from tests.train.test_training import runs, steps
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,37 @@ def small_file(folder: Path, count: int = 320) -> str:
     return str(file)
 
 
+def steps_so_far(workplace: Workplace) -> list[int]:
+    try:
+        (run,) = runs(workplace)
+    except (ValueError, AttributeError):
+        return []
+    return steps(workplace, run)
+
+
+def checkpoints(workplace: Workplace, name: str) -> int:
+    return len(list((workplace.folder / "out" / "ray" / name).glob("checkpoint_2*")))
+
+
+def test_a_killed_worker_and_then_a_killed_driver_leave_one_run_without_a_gap(tmp_path: Path) -> None:
+    workplace = Workplace(tmp_path)
+    process = workplace.start(epochs="8", name="hard")
+    wait_for(lambda: checkpoints(workplace, "hard") >= 1, 120, "no checkpoint was written")
+    worker = subprocess.run(
+        ["pgrep", "-f", "ray::.*RayTrainWorker", "-n"], capture_output=True, text=True, check=True
+    )
+    os.kill(int(worker.stdout.split()[0]), signal.SIGKILL)
+    wait_for(lambda: len(steps_so_far(workplace)) >= 4, 120, "training did not go on after a worker's death")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
+    assert max(steps_so_far(workplace)) < 8, "the driver was killed too late to prove anything"
+    workplace.train(epochs="8", name="hard")
+    (run,) = runs(workplace)
+    assert run.info.status == "FINISHED"
+    assert steps(workplace, run) == list(range(1, 9))
+    assert len(json.loads((workplace.folder / "out" / "hard" / "history.json").read_text())) == 8
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Has room for two checkpoints and a half; Ray writes the third before it deletes the first."""
@@ -69,6 +99,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.long
 def test_a_full_disk_is_said_and_the_training_goes_on_once_there_is_room(
     tmp_path: Path, small_disk: Path
 ) -> None:
@@ -99,6 +130,7 @@ def test_a_full_disk_is_said_and_the_training_goes_on_once_there_is_room(
     assert kept[:2] == before, "an epoch that had its checkpoint was trained again"
 
 
+@pytest.mark.long
 def test_mlflow_gone_in_the_middle_ends_no_training_and_the_same_command_registers_its_model(
     tmp_path: Path,
 ) -> None:
@@ -159,6 +191,7 @@ def test_several_at_once_that_open_a_new_store_find_it_whole(tmp_path: Path) -> 
     assert {run.info.run_name for run in runs(workplace)} == {"0", "1", "2"}
 
 
+@pytest.mark.long
 def test_two_trainings_at_once_register_two_versions_each_with_its_own_file(tmp_path: Path) -> None:
     workplace = Workplace(tmp_path)
     data = small_file(tmp_path)

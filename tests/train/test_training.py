@@ -1,10 +1,7 @@
-"""train_ray.py as users run it: in step, through deaths, told to MLflow once, registered, served."""
+"""train_ray.py as users run it: in step, told to MLflow once, registered, served."""
 
 import asyncio
-import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +16,7 @@ from digits.datasets import load
 from digits.errors import NotRegistered
 from digits.registry import resolve
 from digits.settings import ServeSettings
-from tests.train.conftest import ROOT, Workplace, wait_for
+from tests.train.conftest import ROOT, Workplace
 
 
 def runs(workplace: Workplace) -> list[Run]:
@@ -110,37 +107,6 @@ def test_the_same_name_after_the_end_is_refused_clearly(trained: Workplace) -> N
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert output.strip().endswith("the run first has finished; give another name, or none")
-
-
-def checkpoints(workplace: Workplace, name: str) -> int:
-    return len(list((workplace.folder / "out" / "ray" / name).glob("checkpoint_2*")))
-
-
-def test_a_killed_worker_and_then_a_killed_driver_leave_one_run_without_a_gap(tmp_path: Path) -> None:
-    workplace = Workplace(tmp_path)
-    process = workplace.start(epochs="8", name="hard")
-    wait_for(lambda: checkpoints(workplace, "hard") >= 1, 120, "no checkpoint was written")
-    worker = subprocess.run(
-        ["pgrep", "-f", "ray::.*RayTrainWorker", "-n"], capture_output=True, text=True, check=True
-    )
-    os.kill(int(worker.stdout.split()[0]), signal.SIGKILL)
-    wait_for(lambda: len(steps_so_far(workplace)) >= 4, 120, "training did not go on after a worker's death")
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=30)
-    assert max(steps_so_far(workplace)) < 8, "the driver was killed too late to prove anything"
-    workplace.train(epochs="8", name="hard")
-    (run,) = runs(workplace)
-    assert run.info.status == "FINISHED"
-    assert steps(workplace, run) == list(range(1, 9))
-    assert len(json.loads((workplace.folder / "out" / "hard" / "history.json").read_text())) == 8
-
-
-def steps_so_far(workplace: Workplace) -> list[int]:
-    try:
-        (run,) = runs(workplace)
-    except (ValueError, AttributeError):
-        return []
-    return steps(workplace, run)
 
 
 def test_help_names_every_flag_without_loading_ray_or_tensorflow() -> None:
