@@ -15,14 +15,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         folder = item.path.relative_to(TESTS).parts[0]
         if folder in MARKED_FOLDERS:
             item.add_marker(folder)
-        call = getattr(item, "callspec", None)
-        if call and "proxy" in call.params.values():
+        if folder == "serve" and "proxy" in _parameters(item):
             if item.get_closest_marker("long_behind_rays_proxy"):
                 item.add_marker("long")
             if item.get_closest_marker("haproxy_only"):
                 elsewhere.append(item)
     config.hook.pytest_deselected(items=elsewhere)
     items[:] = [item for item in items if item not in elsewhere]
+
+
+def _parameters(item: pytest.Item) -> list[object]:
+    call = getattr(item, "callspec", None)
+    return list(call.params.values()) if call else []
 
 
 @pytest.fixture

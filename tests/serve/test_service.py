@@ -102,6 +102,7 @@ def asking(client: httpx2.Client, connections: int) -> Iterator[list[httpx2.Resp
     assert {answer.json()["digit"] for answer in answers} == {3}
 
 
+@pytest.mark.long_behind_rays_proxy
 def test_scaling_in_the_config_adds_a_replica_without_a_failed_request(
     cluster: LocalCluster, service: httpx2.Client
 ) -> None:
@@ -117,6 +118,7 @@ def test_scaling_in_the_config_adds_a_replica_without_a_failed_request(
     assert len(answers) > 50
 
 
+@pytest.mark.long_behind_rays_proxy
 def test_load_brings_a_second_replica_and_its_end_takes_one_away(
     cluster: LocalCluster, service: httpx2.Client
 ) -> None:
