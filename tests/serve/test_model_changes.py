@@ -5,6 +5,8 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import httpx2
@@ -106,20 +108,29 @@ def reload(service: LocalCluster, key: str | None) -> httpx2.Response:
     return httpx2.post(f"{service.url}/admin/reload", headers=headers, timeout=60)
 
 
+def move_in_turn(tracking_uri: str, url: str, versions: list[str]) -> None:
+    client = mlflow.MlflowClient(tracking_uri)
+    with httpx2.Client(base_url=url) as service:
+        for version in versions:
+            client.set_registered_model_alias("digits", "champion", version)
+            wait_until(lambda: service.get("/readyz").json()["model"]["version"] == version, timeout_s=60)  # noqa: B023
+
+
 def test_ten_moves_of_the_alias_under_load_lose_no_request_and_no_answer_is_of_two_models(
     registry: Registry, service: LocalCluster, figure: Callable[[str], None]
 ) -> None:
-    with Traffic(service.url, rate=300) as traffic:
-        wait_until(lambda: traffic.now > 10, timeout_s=20)
-        start = traffic.now
-        for move in range(MOVES):
-            version = registry.good[(move + 1) % 2]
-            registry.move(version)
-            wait_for_version(service, version)
-        end = traffic.now
+    versions = [registry.good[(move + 1) % 2].version for move in range(MOVES)]
+    # What moves and looks must not take the time of what sends and measures.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as another:
+        another.submit(move_in_turn, registry.server.uri, service.url, []).result()
+        with Traffic(service.url, rate=300) as traffic:
+            wait_until(lambda: traffic.now > 10, timeout_s=20)
+            start = traffic.now
+            another.submit(move_in_turn, registry.server.uri, service.url, versions).result()
+            end = traffic.now
     assert traffic.failed == []
-    versions = {json.loads(outcome.text)["model"]["version"] for outcome in traffic.outcomes}
-    assert versions == {version.version for version in registry.good}
+    answered = {json.loads(outcome.text)["model"]["version"] for outcome in traffic.outcomes}
+    assert answered == set(versions)
     before, during = traffic.p99_s(1, start), traffic.p99_s(start, end)
     figure(f"0 of {len(traffic.outcomes)} failed, p99 {before * 1000:.1f} ms, then {during * 1000:.1f}")
 
