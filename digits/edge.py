@@ -97,6 +97,7 @@ class Edge:
         except Exception:
             await answer.explain(500)
             raise
+        await answer.complete()
 
     def _check_headers(self, scope: Scope, passed: dict[bytes, bytes], size: int) -> None:
         settings = self._settings
@@ -200,6 +201,11 @@ class _Answer:
     async def explain(self, status: int) -> None:
         if not self._has_begun:
             await self.refuse(*RAYS_OWN[status])
+
+    async def complete(self) -> None:
+        """Ray's proxy says nothing where a replica died with its request: send_http_response_on_exception."""
+        if not self._has_begun:
+            await self.refuse("replica_lost", "the replica ended before it answered; send the request again")
 
     def _problem(self, code: str, detail: str, kept: Headers) -> Message:
         headers, self._body = problem_response(code, detail, self._request_id)

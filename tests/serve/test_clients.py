@@ -309,7 +309,7 @@ def test_requests_given_up_while_they_wait_never_reach_the_model(
         assert busy.result()[0] == 200
     assert ask(cluster, BODY)[0] == 200
     saw = seen.stat().st_size - before - 1
-    figure(f"the model saw {saw} of {there} that waited and {abandoned} that were given up")
+    figure(f"{there} waited, {abandoned} were given up, the model saw {saw}")
     assert answers == {b"HTTP/1.1 200 OK\r\n"}
     assert saw == there
 

@@ -322,6 +322,15 @@ async def test_an_app_that_fails_before_it_answers_is_a_problem_and_still_logged
     assert "secret" not in str(wire.sent)
 
 
+async def test_an_app_that_returns_without_an_answer_has_lost_its_replica() -> None:
+    async def says_nothing(scope: Scope, receive: Receive, send: Send) -> None:
+        pass
+
+    wire = Wire()
+    await through(wire, app=says_nothing)
+    assert (wire.problem.code, wire.sent[0]["status"]) == ("replica_lost", 502)
+
+
 async def test_an_app_that_fails_in_the_middle_of_its_answer_gets_no_second_one() -> None:
     async def fails(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
