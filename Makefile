@@ -34,7 +34,7 @@ mlflow: .venv/train.lock  ## The MLflow server and UI on 127.0.0.1:5000, over ml
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 \
 		--backend-store-uri sqlite:///mlflow.db
 
-test: .venv/dev.lock  ## Every test
+test: .venv/dev.lock  ## Every test but the long ones of `make faults`
 	$(BIN)/pytest
 
 unit: .venv/dev.lock  ## The tests that start no service, no training and no container

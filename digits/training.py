@@ -22,15 +22,7 @@ from ray.experimental.tqdm_ray import tqdm
 from ray.train.tensorflow import TensorflowTrainer
 
 from digits import release, tracking
-from digits.checkpoints import (
-    BEST,
-    STATE,
-    best_epoch,
-    mend,
-    read_arrays,
-    read_progress,
-    write_checkpoint,
-)
+from digits.checkpoints import BEST, STATE, best_epoch, mend, read_arrays, read_progress, write_checkpoint
 from digits.datasets import Dataset, load, located
 from digits.decoding import preprocessing_sha256
 from digits.errors import DigitsError, DiskFull, TrackingUnavailable, TrainingFailed
