@@ -40,7 +40,7 @@ test: .venv/dev.lock  ## Every test but the long ones of `make faults`
 unit: .venv/dev.lock  ## The tests that start no service, no training and no container
 	$(BIN)/pytest tests/unit
 
-faults: .venv/dev.lock  ## Every fault on a real service, and the long ones: ten kills under 10,000 requests
+faults: .venv/dev.lock  ## Every fault on a real service and in a training, the long ones too: half an hour
 	$(BIN)/pytest tests/serve/test_faults.py tests/serve/test_nodes.py tests/serve/test_clients.py \
 		tests/serve/test_model_changes.py tests/train/test_faults.py -m "long or not long"
 
