@@ -41,11 +41,14 @@ HAPROXY_BUFFERS = 15 * 1024
 KEPT = (b"x-request-id", b"retry-after")  # of the headers of an answer that becomes a problem
 ADDED = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 # The plain text that Ray Serve itself answers, by its status -> the problem it is, and what to do about it.
+# 502 stands for no answer at all, which is what Ray's proxy has where a replica died with its request
+# (ray/serve/_private/http_util.py, send_http_response_on_exception).
 RAYS_OWN = {
     404: ("not_found", "this service has POST /predict, and GET /docs that explains it"),
     408: ("timed_out", "no replica answered in time; send the request again"),
     429: ("overloaded", "as many requests wait as may; try again in a second"),
     500: ("internal", "the failure is in the service's log under this request's id"),
+    502: ("replica_lost", "the replica ended before it answered; send the request again"),
     503: ("unavailable", "no replica is up; try again in a few seconds"),
 }
 
@@ -97,7 +100,7 @@ class Edge:
         except Exception:
             await answer.explain(500)
             raise
-        await answer.complete()
+        await answer.explain(502)
 
     def _check_headers(self, scope: Scope, passed: dict[bytes, bytes], size: int) -> None:
         settings = self._settings
@@ -201,11 +204,6 @@ class _Answer:
     async def explain(self, status: int) -> None:
         if not self._has_begun:
             await self.refuse(*RAYS_OWN[status])
-
-    async def complete(self) -> None:
-        """Ray's proxy says nothing where a replica died with its request: send_http_response_on_exception."""
-        if not self._has_begun:
-            await self.refuse("replica_lost", "the replica ended before it answered; send the request again")
 
     def _problem(self, code: str, detail: str, kept: Headers) -> Message:
         headers, self._body = problem_response(code, detail, self._request_id)

@@ -1,5 +1,6 @@
 """Parts of the real service killed while requests come at a steady rate: what fails, and for how long."""
 
+import math
 import os
 import shutil
 import signal
@@ -77,7 +78,10 @@ def kill_replicas(cluster: LocalCluster, kills: int, rate: float, requests: int,
             back_s.append(traffic.now - killed[-1])
         wait_until(lambda: len(traffic.outcomes) >= requests, timeout_s=requests / rate + 60)
     before_s = FROZEN_S + 0.5  # what is due so long before a death can be in the replica's hands
-    late_s = [o.due - max(at for at in killed if at - before_s <= o.due) for o in traffic.failed]
+    late_s = [
+        o.due - max((at for at in killed if at - before_s <= o.due), default=-math.inf)
+        for o in traffic.failed
+    ]
     figure(
         f"{len(traffic.failed)} of {len(traffic.outcomes)} failed over {kills} kills, the last due "
         f"{max(late_s, default=0):.1f} s after; two replicas again after {max(back_s):.1f} s at most"
@@ -85,6 +89,7 @@ def kill_replicas(cluster: LocalCluster, kills: int, rate: float, requests: int,
     if cluster.behind_haproxy:
         assert traffic.failed == [], told(traffic.failed)
     assert max(late_s, default=0) <= 1, told(traffic.failed)  # Serve repeats no request that has begun
+    assert {outcome.status for outcome in traffic.failed} <= {502, 503}, told(traffic.failed)
     assert len(traffic.failed) <= kills * rate * (FROZEN_S + 0.5)
     assert max(back_s) <= 15
 

@@ -25,7 +25,7 @@ BODY = ONE["png"](golden_digits()[0][7])
 @pytest.fixture(scope="module")
 def haproxy(cluster: LocalCluster) -> LocalCluster:
     cluster.apply(cluster.fixed(1))
-    cluster.wait_until_running_are(1, timeout_s=90)
+    wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=120, on_timeout=cluster.logs)
     wait_until(cluster.ready, timeout_s=30, on_timeout=cluster.logs)
     return cluster
 
