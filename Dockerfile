@@ -35,11 +35,11 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/
     RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES=200000000 \
     RAY_USAGE_STATS_ENABLED=0 \
     MLFLOW_DISABLE_TELEMETRY=true \
-    RAY_SERVE_HAPROXY_BINARY_PATH=/app/digits/haproxy.py
+    RAY_SERVE_HAPROXY_BINARY_PATH=/app/digits/gateway/haproxy.py
 # serve.env, which has the reasons; a test holds the two equal.
 ENV RAY_SERVE_ENABLE_HA_PROXY=1 \
     RAY_SERVE_THROUGHPUT_OPTIMIZED=1 \
-    RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=digits.edge:middlewares \
+    RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=digits.gateway.middleware:middlewares \
     RAY_SERVE_HAPROXY_RETRY_ON="conn-failure empty-response" \
     RAY_SERVE_HAPROXY_NBTHREAD=2 \
     RAY_SERVE_HAPROXY_METRICS_ENABLED=0 \
@@ -60,7 +60,7 @@ FROM runtime AS serve
 COPY --from=packages-serve /opt/venv /opt/venv
 COPY --from=code /app /app
 EXPOSE 8000
-CMD ["bash", "digits/container.sh"]
+CMD ["bash", "digits/serving/container.sh"]
 ARG VERSION
 ARG REVISION
 LABEL org.opencontainers.image.title="digits-serve" \

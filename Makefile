@@ -15,7 +15,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 HAPROXY ?= 1
 # serve.env as the shell takes it, and what Ray starts as HAProxy, which must be an absolute path.
 SERVE_ENV = $(shell sed -n "s/^\([A-Z_0-9]*\)=\(.*\)/\1='\2'/p" serve.env) \
-	RAY_SERVE_HAPROXY_BINARY_PATH="$(CURDIR)/digits/haproxy.py" \
+	RAY_SERVE_HAPROXY_BINARY_PATH="$(CURDIR)/digits/gateway/haproxy.py" \
 	$(if $(filter 0,$(HAPROXY)),RAY_SERVE_ENABLE_HA_PROXY=0 RAY_SERVE_THROUGHPUT_OPTIMIZED=0)
 
 export RAY_USAGE_STATS_ENABLED := 0
@@ -58,7 +58,7 @@ type: .venv/dev.lock  ## mypy --strict
 	$(BIN)/mypy
 
 starter: .venv/train.lock  ## Make models/starter of the finished training run NAME=...
-	$(BIN)/python -c 'from pathlib import Path; from digits.manifest import copy_for_serving; \
+	$(BIN)/python -c 'from pathlib import Path; from digits.models.manifest import copy_for_serving; \
 		copy_for_serving(Path("out/$(NAME)"), Path("models/starter"))'
 
 accuracy: .venv/dev.lock  ## 10,000 MNIST test images over HTTP against a running `make serve`

@@ -1,5 +1,5 @@
 """Ray Serve's entry point: `serve run serve_config.yaml` imports `app` from here."""
 
-from digits.serving import DigitClassifier
+from digits.serving.deployment import DigitClassifier
 
 app = DigitClassifier.bind()  # type: ignore[attr-defined]  # serve.ingress() hides the deployment's type

@@ -19,7 +19,7 @@ def parse_args(argv: Sequence[str] | None = None) -> TrainSettings:
 if __name__ == "__main__":
     settings = parse_args()
     try:
-        from digits.training import train  # after the flags: --help need not wait for Ray and TensorFlow
+        from digits.training.run import train  # after the flags: --help need not wait for Ray and TensorFlow
 
         result = train(settings)
     except DigitsError as error:

@@ -15,7 +15,7 @@ import httpx2
 from PIL import Image
 from tqdm import tqdm
 
-from digits.datasets import load
+from digits.training.data import load
 
 Sample = tuple[bytes, int, str]  # an image file, its label, its group in the report
 

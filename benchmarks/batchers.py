@@ -21,14 +21,14 @@ import numpy as np
 from ray import serve
 from starlette.applications import Starlette
 
-from digits.api import create_api
-from digits.batching import Batcher, Images, IsAbandoned, Probabilities
-from digits.classifier import ON_LOOP_S, PROJECT, Classifier
-from digits.golden import golden_digits
-from digits.model import DigitModel
+from digits.http.app import create_api
+from digits.inference.batcher import Batcher, Images, IsAbandoned, Probabilities
+from digits.inference.classifier import ON_LOOP_S, PROJECT, Classifier
+from digits.models.runtime import DigitModel
 from digits.settings import ServeSettings
-from tests.encodings import image_file
-from tests.fakes import live
+from digits.vision.golden import golden_digits
+from testkit.encodings import image_file
+from testkit.fakes import live
 
 ROUNDS, SECONDS = 3, 3
 CONNECTIONS = (1, 16, 64)

@@ -18,8 +18,8 @@ from itertools import pairwise
 
 from tqdm import tqdm
 
-from tests.serve.cluster import LocalCluster, proxy_env, serve_env, wait_until
-from tests.serve.traffic import Outcome, Traffic
+from testkit.cluster import LocalCluster, proxy_env, serve_env, wait_until
+from testkit.traffic import Outcome, Traffic
 
 REPLICAS, RATE = 4, 50
 SUCCESS, DEAD_S = 0.999, 2.0

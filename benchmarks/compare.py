@@ -25,8 +25,8 @@ from benchmarks.load import MOST_CONNECTIONS, closed_loop, open_loop
 from benchmarks.report import write_report
 from benchmarks.running import Running, running
 from benchmarks.services import MANY_CONTENT_TYPE, ROOT, services
-from digits.golden import golden_digits
-from digits.model import DigitModel
+from digits.models.runtime import DigitModel
+from digits.vision.golden import golden_digits
 
 CONNECTIONS = (1, 16, 64, 256)
 SHARES = (0.4, 0.7, 0.9, 1.2)  # of what the service answered at best, in a closed loop

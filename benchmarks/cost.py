@@ -21,16 +21,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.load import closed_loop
-from digits.api import create_api
-from digits.batching import Images, Probabilities
-from digits.classifier import PROJECT, Classifier
-from digits.decoding import decode_image
-from digits.golden import golden_digits
-from digits.model import DigitModel
+from digits.http.app import create_api
+from digits.inference.batcher import Images, Probabilities
+from digits.inference.classifier import PROJECT, Classifier
+from digits.models.runtime import DigitModel
 from digits.settings import ServeSettings
-from tests.encodings import image_file
-from tests.fakes import live
-from tests.serve.cluster import LocalCluster, serve_env, wait_until
+from digits.vision.decoding import decode_image
+from digits.vision.golden import golden_digits
+from testkit.cluster import LocalCluster, serve_env, wait_until
+from testkit.encodings import image_file
+from testkit.fakes import live
 
 OUTPUT = PROJECT / "docs" / "benchmarks" / "cost.json"
 SETTINGS = ServeSettings(model_uri="models/starter")

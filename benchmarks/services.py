@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from digits.images import Pixels
-from tests.encodings import image_file
-from tests.serve.cluster import serve_env
+from digits.vision.normalising import Pixels
+from testkit.cluster import serve_env
+from testkit.encodings import image_file
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / ".bench"  # what benchmarks.setup makes: a virtual environment for each, and MLflow's model

@@ -20,9 +20,9 @@ from scipy.stats import linregress
 from tqdm import tqdm
 
 from benchmarks.load import WRK_SCRIPT
-from tests.encodings import Body, json_body
-from tests.serve.cluster import ROOT, LocalCluster, proxy_env, serve_env, wait_until
-from tests.serve.traffic import BODY, Traffic
+from testkit.cluster import ROOT, LocalCluster, proxy_env, serve_env, wait_until
+from testkit.encodings import Body, json_body
+from testkit.traffic import BODY, Traffic
 
 WATCHED = ("ray::ServeReplica", "ray::ProxyActor", "ray::ServeController", "bin/haproxy")
 CONNECTIONS, RATE, SAMPLE_EVERY_S = 4, 20, 2.0

@@ -8,9 +8,9 @@ import dataclasses
 import statistics
 import time
 
-from digits.datasets import Dataset, load
-from digits.fitting import Fitting
 from digits.settings import TrainSettings
+from digits.training.data import Dataset, load
+from digits.training.step import Fitting
 
 IMAGES, ROUNDS = 20_000, 10
 

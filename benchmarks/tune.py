@@ -21,9 +21,9 @@ import yaml
 from tqdm import tqdm
 
 from benchmarks.load import Open, closed_loop, open_loop
-from digits.golden import golden_digits
-from tests.encodings import image_file
-from tests.serve.cluster import LocalCluster, serve_env, wait_until
+from digits.vision.golden import golden_digits
+from testkit.cluster import LocalCluster, serve_env, wait_until
+from testkit.encodings import image_file
 
 CORES = os.cpu_count() or 1
 PICTURE = image_file(golden_digits()[0][7])

@@ -13,8 +13,8 @@ from typing import Any
 
 from locust import FastHttpUser, between, task
 
-from digits.golden import golden_digits
-from tests.encodings import MANY, ONE, Body
+from digits.vision.golden import golden_digits
+from testkit.encodings import MANY, ONE, Body
 
 IMAGES, LABELS = golden_digits()
 BAD = {

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from digits.golden import golden_digits
+from digits.http.schemas import FailedItem, PredictManyResponse, PredictResponse, ProblemDocument
 from digits.problems import MEDIA_TYPE, PROBLEMS
-from digits.schemas import FailedItem, PredictManyResponse, PredictResponse, ProblemDocument
 from digits.settings import EdgeSettings, ServeSettings
-from tests.encodings import BOUNDARY, Body, base64_png, form, image_file, json_body
+from digits.vision.golden import golden_digits
+from testkit.encodings import BOUNDARY, Body, base64_png, form, image_file, json_body
 
 MAX_BYTES = EdgeSettings().max_body_bytes
 MAX_IMAGES = ServeSettings(model_uri="x").max_images_per_request

@@ -16,15 +16,15 @@ from pathlib import Path
 from starlette.testclient import TestClient
 from tqdm import tqdm
 
-from digits.api import create_api
-from digits.classifier import Classifier
-from digits.edge import Edge
+from digits.gateway.middleware import Edge
+from digits.http.app import create_api
+from digits.http.schemas import PredictManyResponse, PredictResponse, ProblemDocument
+from digits.inference.classifier import Classifier
 from digits.problems import MEDIA_TYPE, PROBLEMS
-from digits.schemas import PredictManyResponse, PredictResponse, ProblemDocument
 from digits.settings import EdgeSettings, ServeSettings
+from testkit.encodings import MANY, ONE, Body
+from testkit.fakes import live
 from tests.bad_inputs import IMAGES, TABLE
-from tests.encodings import MANY, ONE, Body
-from tests.fakes import live
 
 DETAIL = re.compile("[0-9'].*")  # the figures and names in it
 SLOWEST_S = 2.0  # of CPU, for one request

@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx2
 import mlflow
 
-from digits import tracking
-from digits.manifest import copy_for_serving, read_manifest
-from digits.registry import RegisteredVersion, register, resolve
-from digits.tracking import tracking_uri
-from tests.serve.cluster import free_port, wait_until
+from digits.models.manifest import copy_for_serving, read_manifest
+from digits.registry import mlflow as tracking
+from digits.registry.mlflow import tracking_uri
+from digits.registry.versions import RegisteredVersion, register, resolve
+from testkit.cluster import free_port, wait_until
 
 
 class Server:

@@ -6,8 +6,8 @@ from pathlib import Path
 import bentoml
 import numpy as np
 
-from digits.decoding import decode_image
-from digits.model import DigitModel
+from digits.models.runtime import DigitModel
+from digits.vision.decoding import decode_image
 
 MAX_BATCH_SIZE = 64
 

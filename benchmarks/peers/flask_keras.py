@@ -14,10 +14,10 @@ from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from numpy.typing import NDArray
 
-from digits.decoding import decode_image
-from digits.golden import golden_digits
-from digits.model import DigitModel
-from digits.network import build_network
+from digits.models.runtime import DigitModel
+from digits.training.network import build_network
+from digits.vision.decoding import decode_image
+from digits.vision.golden import golden_digits
 
 if TYPE_CHECKING:
     import keras

@@ -12,9 +12,9 @@ import litserve
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.decoding import decode_image
-from digits.images import Pixels
-from digits.model import DigitModel
+from digits.models.runtime import DigitModel
+from digits.vision.decoding import decode_image
+from digits.vision.normalising import Pixels
 
 MAX_BATCH_SIZE = 64
 

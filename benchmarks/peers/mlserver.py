@@ -9,7 +9,7 @@ from mlserver import MLModel
 from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
-from digits.model import DigitModel
+from digits.models.runtime import DigitModel
 
 
 class Digits(MLModel):

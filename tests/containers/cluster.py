@@ -7,10 +7,10 @@ from typing import Any
 import httpx2
 import yaml
 
+from testkit.cluster import wait_until
 from tests.containers.kuberay import DASHBOARD, Files, ray_pods
 from tests.containers.pods import RunningPod, Service
-from tests.manifests import Object
-from tests.serve.cluster import wait_until
+from tests.rules.manifests import Object
 
 RUNNING_WITHIN_S, READY_WITHIN_S = 240, 120
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.manifests import Object, cpus, mebibytes
+from tests.rules.manifests import Object, cpus, mebibytes
 
 DASHBOARD, GCS, METRICS, AGENT = 8265, 6379, 8080, 52365
 WORKERS_WAIT_FOR_GCS_S = 600

@@ -12,9 +12,9 @@ from typing import Self
 
 import httpx2
 
+from testkit.cluster import free_port
 from tests.containers.engine import LABEL, RESTRICTED, Container, docker
 from tests.containers.kuberay import Pod
-from tests.serve.cluster import free_port
 
 NETWORK = "digits-test"
 SLOTS = 8

@@ -14,14 +14,14 @@ import httpx2
 import pytest
 import yaml
 
+from testkit.cluster import wait_until
+from testkit.traffic import Traffic
 from tests.containers.cluster import RayCluster
 from tests.containers.engine import docker, remove_containers
 from tests.containers.kuberay import Files, plain_pod, ray_pods, submitter
 from tests.containers.pods import RunningPod, Service, network
-from tests.manifests import Object, render
 from tests.programs import require_program
-from tests.serve.cluster import wait_until
-from tests.serve.traffic import Traffic
+from tests.rules.manifests import Object, render
 
 pytestmark = pytest.mark.usefixtures("images")
 Figure = Callable[[str], None]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import httpx2
 import pytest
 
+from testkit.cluster import ROOT, read_serve_env, wait_until
+from testkit.traffic import Traffic
 from tests.containers.engine import RESTRICTED, SERVE, TRAIN, VERSION, Container, container, docker, image_mb
-from tests.serve.cluster import ROOT, read_serve_env, wait_until
-from tests.serve.traffic import Traffic
 
 pytestmark = pytest.mark.usefixtures("images")
 Figure = Callable[[str], None]
@@ -85,7 +85,7 @@ def test_it_runs_as_nobody_who_may_write(service: Service) -> None:
 
 
 def test_it_imports_from_compiled_files(service: Service) -> None:
-    said = service.container.execute("sh", "-c", "python -v -c 'import digits.api' 2>&1")
+    said = service.container.execute("sh", "-c", "python -v -c 'import digits.http.app' 2>&1")
     compiled = [line for line in said.splitlines() if line.startswith("# code object from")]
     assert any("/app/digits/__pycache__/api." in line for line in compiled)
     assert not [

@@ -14,7 +14,7 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-from digits.golden import golden_digits
+from digits.vision.golden import golden_digits
 
 TIMEOUT_S = 40  # above every limit of the service
 THREADS = 16

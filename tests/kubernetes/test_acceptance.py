@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from testkit.cluster import wait_until
 from tests.kubernetes.kubectl import (
     NAMESPACE,
     OVERLAY,
@@ -23,7 +24,6 @@ from tests.kubernetes.kubectl import (
     run,
     running_replicas,
 )
-from tests.serve.cluster import wait_until
 
 Figure = Callable[[str], None]
 

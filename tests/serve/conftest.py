@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.serve.cluster import LocalCluster, proxy_env, serve_env, wait_until
+from testkit.cluster import LocalCluster, proxy_env, serve_env, wait_until
 
 
 @pytest.fixture(scope="session", params=["haproxy", "proxy"])

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from digits.batching import Images, Probabilities
-from digits.golden import golden_digits
-from digits.images import Pixels
-from digits.model import DigitModel
-from digits.serving import DigitClassifier
-from tests.encodings import Body, image_file
+from digits.inference.batcher import Images, Probabilities
+from digits.models.runtime import DigitModel
+from digits.serving.deployment import DigitClassifier
+from digits.vision.golden import golden_digits
+from digits.vision.normalising import Pixels
+from testkit.encodings import Body, image_file
 
 SLOW_S = 2.0
 

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import httpx2
 import yaml
 
-from tests.monitoring import rules
+from testkit.cluster import LocalCluster, free_port, wait_until
 from tests.programs import require_program
-from tests.serve.cluster import LocalCluster, free_port, wait_until
+from tests.rules.monitoring import rules
 
 
 class Prometheus:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from testkit.cluster import LocalCluster
 from tests.bad_inputs import TABLE, check
-from tests.serve.cluster import LocalCluster
 from tests.serve.wire import ask
 
 

@@ -15,12 +15,12 @@ import httpx2
 import pytest
 
 from benchmarks.load import open_loop
-from tests.encodings import Body
+from testkit.cluster import LocalCluster, wait_until
+from testkit.encodings import Body
+from testkit.traffic import BODY, Traffic
 from tests.programs import require_program
-from tests.serve.cluster import LocalCluster, wait_until
 from tests.serve.hanging import COUNTED, HELD, SLOW, body
 from tests.serve.test_faults import RATE, told, wait_for, with_variables
-from tests.serve.traffic import BODY, Traffic
 
 Figure = Callable[[str], None]
 CLIENTS = 500

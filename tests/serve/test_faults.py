@@ -11,11 +11,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from digits.classifier import PROJECT
-from digits.manifest import ONNX_FILE
-from tests.serve.cluster import LocalCluster, wait_until
+from digits.inference.classifier import PROJECT
+from digits.models.manifest import ONNX_FILE
+from testkit.cluster import LocalCluster, wait_until
+from testkit.traffic import Outcome, Traffic
 from tests.serve.hanging import HANGS, body
-from tests.serve.traffic import Outcome, Traffic
 
 RATE = 60
 FROZEN_S = 0.2  # a replica is stopped so long before it is killed, so that it dies with requests in its hands

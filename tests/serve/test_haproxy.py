@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from digits.golden import golden_digits
-from digits.haproxy import REQUEST_WITHIN_S
-from tests.encodings import ONE
+from digits.gateway.haproxy import REQUEST_WITHIN_S
+from digits.vision.golden import golden_digits
+from testkit.cluster import LocalCluster, wait_until
+from testkit.encodings import ONE
 from tests.programs import require_program
-from tests.serve.cluster import LocalCluster, wait_until
 
 pytestmark = pytest.mark.haproxy_only
 BODY = ONE["png"](golden_digits()[0][7])

@@ -5,11 +5,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from digits.golden import golden_digits
-from tests.monitoring import alerts, metrics, queries, selectors
-from tests.serve.cluster import LocalCluster, wait_until
+from digits.vision.golden import golden_digits
+from testkit.cluster import LocalCluster, wait_until
+from testkit.traffic import Traffic
+from tests.rules.monitoring import alerts, metrics, queries, selectors
 from tests.serve.prometheus import scraping
-from tests.serve.traffic import Traffic
 
 IMAGES, LABELS = golden_digits()
 # What goes wrong in no healthy service, and what stands for it: the same metric, with the same labels.

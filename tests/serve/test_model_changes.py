@@ -13,12 +13,12 @@ import httpx2
 import mlflow
 import pytest
 
-from digits.classifier import PROJECT
-from digits.manifest import ONNX_FILE, read_manifest, record, write_manifest
-from digits.registry import RegisteredVersion
+from digits.inference.classifier import PROJECT
+from digits.models.manifest import ONNX_FILE, read_manifest, record, write_manifest
+from digits.registry.versions import RegisteredVersion
+from testkit.cluster import LocalCluster, proxy_env, serve_env, wait_until
+from testkit.traffic import BODY, Traffic
 from tests.mlflow_server import Server, register_copy
-from tests.serve.cluster import LocalCluster, proxy_env, serve_env, wait_until
-from tests.serve.traffic import BODY, Traffic
 
 pytestmark = pytest.mark.long_behind_rays_proxy
 STARTER = PROJECT / "models" / "starter"

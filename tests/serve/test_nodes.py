@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from testkit.cluster import LocalCluster, free_port, proxy_env, serve_env, wait_until
+from testkit.traffic import Traffic
 from tests.programs import require_program
-from tests.serve.cluster import LocalCluster, free_port, proxy_env, serve_env, wait_until
 from tests.serve.test_faults import RATE, apply_when_possible, deployment_of, told, wait_for
-from tests.serve.traffic import Traffic
 
 WORKER_IP = "127.0.0.2"
 Figure = Callable[[str], None]

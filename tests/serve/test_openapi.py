@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.serve.cluster import BIN, LocalCluster, wait_until
+from testkit.cluster import BIN, LocalCluster, wait_until
 
 # Not positive_data_acceptance: no schema can say of a text or of bytes that they are an image.  Not
 # negative_data_rejection: an item of a list that is wrong gets its problem in its place, under status 200.

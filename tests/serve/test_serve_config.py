@@ -8,8 +8,8 @@ from pydantic import BaseModel
 from ray.serve.schema import ServeDeploySchema
 
 from digits.settings import ServeSettings
-from tests.kuberay_rules import serve_configs
-from tests.manifests import ROOT, Object, names, render
+from tests.rules.kuberay import serve_configs
+from tests.rules.manifests import ROOT, Object, names, render
 
 # What a manifest's serveConfigV2 may have otherwise than serve_config.yaml, by the path in it.
 MAY_DIFFER = {

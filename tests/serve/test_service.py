@@ -9,10 +9,10 @@ import httpx2
 import numpy as np
 import pytest
 
-from digits.golden import golden_digits
-from digits.schemas import PredictResponse
-from tests.encodings import MANY, ONE, Body, image_file
-from tests.serve.cluster import LocalCluster, wait_until
+from digits.http.schemas import PredictResponse
+from digits.vision.golden import golden_digits
+from testkit.cluster import LocalCluster, wait_until
+from testkit.encodings import MANY, ONE, Body, image_file
 
 IMAGES, LABELS = golden_digits()
 

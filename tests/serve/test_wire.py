@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from digits.settings import EdgeSettings
-from tests.serve.cluster import LocalCluster
+from testkit.cluster import LocalCluster
 from tests.serve.wire import HEAD, SEVEN, Wire, parsed, request, statuses
 
 MAX_BYTES = EdgeSettings().max_body_bytes

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from digits.golden import golden_digits
-from tests.encodings import image_file
+from digits.vision.golden import golden_digits
+from testkit.encodings import image_file
 
 TIMEOUT_S = 60  # above every limit of the service: what has not come by then is a hang
 SEVEN = image_file(golden_digits()[0][7])

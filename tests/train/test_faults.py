@@ -16,16 +16,16 @@ import mlflow
 import numpy as np
 import pytest
 
-from digits import datasets
-from digits.checkpoints import BEST, LIST, STATE, read_arrays, read_progress
-from digits.datasets import load
 from digits.errors import DataUnavailable
-from digits.manifest import ONNX_FILE, read_manifest
-from digits.network import build_network
-from digits.registry import SHA256_TAG
+from digits.models.manifest import ONNX_FILE, read_manifest
+from digits.registry.mlflow import download
+from digits.registry.versions import SHA256_TAG
 from digits.settings import TrainSettings
-from digits.tracking import download
-from digits.training import train
+from digits.training import data as datasets
+from digits.training.checkpoints import BEST, LIST, STATE, read_arrays, read_progress
+from digits.training.data import load
+from digits.training.network import build_network
+from digits.training.run import train
 from tests.mlflow_server import Server
 from tests.programs import skip_or_fail
 from tests.train.conftest import ROOT, Workplace, wait_for
@@ -161,7 +161,7 @@ def test_mlflow_gone_in_the_middle_ends_no_training_and_the_same_command_registe
 
 OPENS_A_STORE = """
 import sys
-from digits import tracking
+from digits.registry import mlflow as tracking
 import mlflow, mlflow.store.tracking.sqlalchemy_store
 print("ready", flush=True)
 sys.stdin.readline()
@@ -240,7 +240,7 @@ BAD: dict[str, dict[str, object]] = {
 def test_bad_data_leaves_no_folder_no_run_and_no_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Every kind of bad file: tests/unit/test_datasets.py."""
+    """Every kind of bad file: tests/unit/training/test_data.py."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     good = {"x_train": np.zeros((3, 28, 28), np.uint8), "y_train": np.arange(3)}

@@ -7,13 +7,13 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from digits import tracking
-from digits.classifier import PROJECT
 from digits.errors import AlreadyRegistered, ModelRejected, NotRegistered, TrackingUnavailable
-from digits.manifest import ONNX_FILE
-from digits.registry import SHA256_TAG, RegisteredVersion, fetch, resolve, rollback, table
+from digits.inference.classifier import PROJECT
+from digits.models.manifest import ONNX_FILE
+from digits.registry import mlflow as tracking
+from digits.registry.versions import SHA256_TAG, RegisteredVersion, fetch, resolve, rollback, table
+from testkit.cluster import free_port
 from tests.mlflow_server import Server, register_copy
-from tests.serve.cluster import free_port
 
 STARTER = PROJECT / "models" / "starter"
 

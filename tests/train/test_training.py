@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from mlflow.entities import Run
 
-from digits.classifier import Classifier
-from digits.datasets import load
 from digits.errors import NotRegistered
-from digits.registry import resolve
+from digits.inference.classifier import Classifier
+from digits.registry.versions import resolve
 from digits.settings import ServeSettings
+from digits.training.data import load
 from tests.train.conftest import ROOT, Workplace
 
 

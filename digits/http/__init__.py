@@ -1,0 +1,7 @@
+"""The HTTP API, without Ray: request bodies, answers, problems, OpenAPI, the drawing page (page.html).
+
+schemas  JSON bodies and answers
+bodies   request bodies -> pixels
+openapi  the document at /openapi.json
+app      the routes
+"""

@@ -1,0 +1,190 @@
+"""MLflow: the only module that imports it.  Runs here; versions and aliases in digits.registry.versions.
+
+Works with mlflow-skinny, which reaches tracking servers over HTTP; a sqlite:// store needs the training
+requirements.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.errors import AlreadyRegistered, NotRegistered, TrackingUnavailable
+from digits.models.manifest import copy_for_serving
+
+if TYPE_CHECKING:
+    import keras
+    from mlflow import MlflowClient
+
+EXPERIMENT = "digits"
+RUN_KEY = "ray_train_run"  # the tag that finds the run of a training that was interrupted
+# MLflow's own defaults keep a caller for four minutes (7 tries with growing pauses, 120 s each).
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+def tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI, or the store beside the code, by its full path: workers run elsewhere."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
+
+
+def without_password(uri: str) -> str:
+    """The address as it may be shown: in messages, in logs, at /readyz."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", uri)
+
+
+@contextlib.contextmanager
+def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
+    """Raises TrackingUnavailable with the address within seconds, NotRegistered for what is not there."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    shown = without_password(uri)
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    try:
+        mlflow.set_tracking_uri(uri)
+        with _one_at_a_time(uri):
+            client = mlflow.MlflowClient(uri)
+        yield client
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise NotRegistered(f"{error.message} (MLflow at {shown})") from error
+        if error.error_code == "RESOURCE_ALREADY_EXISTS":
+            raise AlreadyRegistered(f"{error.message} (MLflow at {shown})") from error
+        raise TrackingUnavailable(
+            f"MLflow at {shown} does not answer: {_said(error.message, uri)}"
+        ) from error
+    except (RequestException, ConnectionError) as error:
+        raise TrackingUnavailable(f"MLflow at {shown} does not answer: {_said(error, uri)}") from error
+    except ModuleNotFoundError as error:
+        raise TrackingUnavailable(
+            f"MLflow at {shown} needs {error.name}, which only requirements/train.txt installs; "
+            "start `make mlflow` and set MLFLOW_TRACKING_URI=http://127.0.0.1:5000"
+        ) from error
+
+
+@contextlib.contextmanager
+def _one_at_a_time(uri: str) -> Iterator[None]:
+    """Who opens a new sqlite store makes its tables; of two at once one would find them half made.
+
+    The lock is on the folder, so that no file of it stays, and ends with the process.
+    """
+    folder = Path(uri.removeprefix("sqlite:///")).parent
+    if not uri.startswith("sqlite:///") or not folder.is_dir():
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _said(error: object, uri: str) -> str:
+    """What MLflow's client says of an address it cannot reach may hold all of it."""
+    return str(error).replace(uri, without_password(uri))
+
+
+def start_run(uri: str, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
+    """Open the one run of this training, or continue it; gives the run's id.
+
+    A run that carries `name` and has not finished is the same training, interrupted: its driver was
+    killed, or its tracking server was gone at the end.  Raises AlreadyRegistered if it has finished.
+    """
+    with contextlib.suppress(AlreadyRegistered), mlflow_client(uri) as client:
+        client.create_experiment(EXPERIMENT)
+    with mlflow_client(uri) as client:
+        found_experiment = client.get_experiment_by_name(EXPERIMENT)
+        assert found_experiment is not None
+        experiment = found_experiment.experiment_id
+        if found := client.search_runs([experiment], f"tags.{RUN_KEY} = '{name}'", max_results=1):
+            if found[0].info.status == "FINISHED":
+                raise AlreadyRegistered(f"the run {name} has finished; give another name, or none")
+            run_id = str(found[0].info.run_id)
+            client.update_run(run_id, "RUNNING")
+            return run_id
+        run_id = str(client.create_run(experiment, run_name=name, tags=tags | {RUN_KEY: name}).info.run_id)
+        for key, value in params.items():
+            client.log_param(run_id, key, value)
+        return run_id
+
+
+def log_epoch(uri: str, run_id: str, step: int, metrics: dict[str, float]) -> None:
+    from mlflow.entities import Metric
+
+    with mlflow_client(uri) as client:
+        now = int(time.time() * 1000)
+        client.log_batch(run_id, metrics=[Metric(key, value, now, step) for key, value in metrics.items()])
+
+
+def log_missing_epochs(uri: str, run_id: str, history: list[dict[str, float]]) -> None:
+    """Send the epochs, counted from 1, that could not be sent when they ended."""
+    with mlflow_client(uri) as client:
+        there = {metric.step for metric in client.get_metric_history(run_id, "val_accuracy")}
+    for step, metrics in enumerate(history, 1):
+        if step not in there:
+            log_epoch(uri, run_id, step, metrics)
+
+
+def log_results(uri: str, run_id: str, metrics: dict[str, float], folder: Path) -> None:
+    """Final metrics, and every picture of the folder."""
+    with mlflow_client(uri) as client:
+        for key, value in metrics.items():
+            client.log_metric(run_id, key, value)
+        for picture in sorted(folder.glob("*.png")):
+            client.log_artifact(run_id, str(picture), "plots")
+
+
+def end_run(uri: str, run_id: str, status: str) -> None:
+    """`status` is FINISHED, FAILED or KILLED."""
+    with mlflow_client(uri) as client:
+        client.set_terminated(run_id, status)
+
+
+def log_model(
+    uri: str,
+    run_id: str,
+    folder: Path,
+    network: "keras.Model",
+    example: NDArray[np.uint8],
+    packages: list[str],
+) -> str:
+    """Log the Keras network, with the folder it is served from as `serving` in it; gives the model's URI."""
+    with mlflow_client(uri) as client, tempfile.TemporaryDirectory() as temporary:
+        from mlflow.keras import save_model
+        from mlflow.models import Model, infer_signature
+
+        logged = client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)
+        whole = Path(temporary) / "model"
+        whole.mkdir()  # save_model writes the input example before it makes its folder
+        save_model(
+            network, str(whole), mlflow_model=Model(run_id=run_id, model_id=logged.model_id),
+            signature=infer_signature(example, np.asarray(network(example))), input_example=example,
+            pip_requirements=packages,
+        )  # fmt: skip
+        copy_for_serving(folder, whole / "serving")
+        client.log_model_artifacts(logged.model_id, str(whole))
+        client.finalize_logged_model(logged.model_id, "READY")
+        return f"models:/{logged.model_id}"
+
+
+def download(uri: str, artifact: str, folder: Path) -> Path:
+    """Fetch models:/NAME/VERSION/path into the folder; gives the path it has there."""
+    with mlflow_client(uri):
+        import mlflow
+
+        return Path(mlflow.artifacts.download_artifacts(artifact, dst_path=str(folder), tracking_uri=uri))

@@ -1,0 +1,4 @@
+"""Ray Serve.
+
+deployment  the deployment around the HTTP API, and its metrics
+"""

@@ -1,0 +1,51 @@
+"""What kuberay/components/monitoring asks Prometheus, and what a replica exports for it."""
+
+import ast
+import json
+import re
+
+import yaml
+
+from tests.rules.manifests import KUBERAY, ROOT, Object
+
+FOLDER = KUBERAY / "components" / "monitoring"
+
+
+def rules() -> Object:
+    """As Prometheus itself reads them: the operator's object is around that."""
+    found: Object = yaml.safe_load((FOLDER / "rules.yaml").read_text())["spec"]
+    return found
+
+
+def alerts() -> list[Object]:
+    return [rule for group in rules()["groups"] for rule in group["rules"]]
+
+
+def queries() -> list[str]:
+    dashboard = json.loads((FOLDER / "dashboard.json").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    return [query.replace("$__rate_interval", "1m") for query in asked]
+
+
+METRIC = r"\b(?:(?:ray|kuberay)_(?!io_)\w+|up\b)"
+
+
+def selectors(query: str) -> set[str]:
+    """The series it looks at, without thresholds, windows and offsets."""
+    return set(re.findall(METRIC + r"""(?:\{(?:[^"}]|"[^"]*")*\})?""", query))
+
+
+def metrics(query: str) -> set[str]:
+    return {selector.partition("{")[0] for selector in selectors(query)}
+
+
+def own_metrics() -> set[tuple[str, str, tuple[str, ...]]]:
+    """Name, type and labels of what digits/serving declares, by its text: unit tests load no Ray."""
+    found = set()
+    for call in ast.walk(ast.parse((ROOT / "digits" / "serving" / "deployment.py").read_text())):
+        if not isinstance(call, ast.Call) or not ast.unparse(call.func).startswith("metrics."):
+            continue
+        kind, name = ast.unparse(call.func).removeprefix("metrics.").lower(), ast.literal_eval(call.args[0])
+        labels = [ast.literal_eval(one.value) for one in call.keywords if one.arg == "tag_keys"]
+        found.add((f"{name}_total" if kind == "counter" else name, kind, labels[0] if labels else ()))
+    return found

@@ -1,0 +1,199 @@
+"""The HTTP surface over a stand-in model: forms in, answers and problems out."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from digits.errors import DeadlineExceeded
+from digits.gateway.middleware import Edge
+from digits.http.app import create_api
+from digits.http.schemas import PredictManyResponse, PredictResponse
+from digits.inference.classifier import Classifier
+from digits.problems import PROBLEMS
+from digits.settings import EdgeSettings
+from digits.vision.golden import golden_digits
+from digits.vision.normalising import Pixels
+from testkit.encodings import MANY, ONE, Body, base64_png, form, image_file, json_body
+from testkit.fakes import Fails, checksum_classifier, live
+
+IMAGES = list(golden_digits()[0])
+LIMITS = EdgeSettings(max_body_bytes=100_000)
+
+
+def api(classifier: Classifier | None) -> TestClient:
+    """Behind the edge, as it is in every mode."""
+    return TestClient(
+        Edge(create_api(live(classifier)), LIMITS, behind_haproxy=False), raise_server_exceptions=False
+    )
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    with api(checksum_classifier(max_images_per_request=12)) as client:
+        yield client
+
+
+def post(client: TestClient, body: Body, **headers: str) -> Response:
+    typed = {} if body.content_type is None else {"Content-Type": body.content_type}
+    return client.post("/predict", content=body.content, headers=typed | headers)
+
+
+def checksum(pixels: Pixels) -> int:
+    return int(pixels.sum(dtype=int)) % 10
+
+
+@pytest.mark.parametrize("name", ONE)
+def test_every_form_of_one_image_gets_the_same_answer(client: TestClient, name: str) -> None:
+    for pixels in IMAGES:
+        response = post(client, ONE[name](pixels))
+        assert response.status_code == 200, response.text
+        answer = PredictResponse.model_validate_json(response.content, strict=True)
+        assert answer.digit == checksum(pixels)
+        assert answer.confidence == answer.probabilities[answer.digit] == 0.91
+        assert (answer.model.name, answer.model.version) == ("checksum", "1")
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_a_list_is_answered_in_its_order(client: TestClient, name: str) -> None:
+    response = post(client, MANY[name](IMAGES))
+    assert response.status_code == 200, response.text
+    answer = PredictManyResponse.model_validate_json(response.content)
+    assert [item.digit for item in answer.predictions] == [checksum(pixels) for pixels in IMAGES]  # type: ignore[union-attr]
+
+
+def test_a_list_of_one_is_answered_by_a_list(client: TestClient) -> None:
+    for body in (
+        Body(IMAGES[3].tobytes(), "application/octet-stream"),
+        json_body({"images": [base64_png(IMAGES[3])]}),
+        json_body({"pixels": [IMAGES[3].tolist()]}),
+    ):
+        answer = post(client, body).json()
+        assert [item["digit"] for item in answer["predictions"]] == [checksum(IMAGES[3])]
+
+
+BLANK = np.zeros((28, 28), np.uint8)
+MIXED = {
+    "base64 list": json_body(
+        {"images": [base64_png(IMAGES[0]), "?", base64_png(BLANK), 5, base64_png(IMAGES[1])]}
+    ),
+    "pixel list": json_body(
+        {"pixels": [IMAGES[0].tolist(), [1], BLANK.tolist(), "x", IMAGES[1].ravel().tolist()]}
+    ),
+    "form": form(image_file(IMAGES[0]), b"?", image_file(BLANK), b"", image_file(IMAGES[1])),
+    "grey levels": Body(np.stack([IMAGES[0], BLANK, IMAGES[1]]).tobytes(), "application/octet-stream"),
+}
+CODES = {
+    "base64 list": ["image_unreadable", "image_blank", "body_invalid"],
+    "pixel list": ["body_invalid", "image_blank", "body_invalid"],
+    "form": ["image_unsupported", "image_blank", "image_empty"],
+    "grey levels": ["image_blank"],
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_an_unreadable_item_is_reported_in_its_place(client: TestClient, name: str) -> None:
+    response = post(client, MIXED[name])
+    assert response.status_code == 200, response.text
+    first, *bad, last = response.json()["predictions"]
+    assert (first["digit"], last["digit"]) == (checksum(IMAGES[0]), checksum(IMAGES[1]))
+    assert [item["error"]["code"] for item in bad] == CODES[name]
+
+
+def test_a_problem_says_where_in_the_body_it_is(client: TestClient) -> None:
+    rows = [[0] * 28 for _ in range(28)]
+    rows[3][5] = 256
+    assert post(client, json_body({"pixels": rows})).json()["detail"].startswith("pixels.3.5: ")
+
+
+def test_a_chunked_body_over_the_limit_is_not_read_to_its_end(client: TestClient) -> None:
+    read = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal read
+        for _ in range(100):
+            read += 1
+            yield bytes(10_000)
+
+    response = client.post("/predict", content=chunks(), headers={"Content-Type": "image/png"})
+    assert response.json()["code"] == "body_too_large"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [("GET", "/predict", "POST"), ("PUT", "/predict", "POST"), ("POST", "/readyz", "GET, HEAD")],
+)
+def test_a_wrong_method_names_the_right_ones(client: TestClient, method: str, path: str, allow: str) -> None:
+    response = client.request(method, path)
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+    assert sorted(response.headers["allow"].split(", ")) == sorted(allow.split(", "))
+
+
+def test_a_request_id_is_taken_if_well_formed_and_made_otherwise(client: TestClient) -> None:
+    assert (
+        post(client, ONE["png"](IMAGES[0]), **{"X-Request-Id": "a-7.b_c"}).json()["request_id"] == "a-7.b_c"
+    )
+    for bad in ("", "a b", "x" * 65, "<script>"):
+        made = post(client, ONE["png"](IMAGES[0]), **{"X-Request-Id": bad}).json()["request_id"]
+        assert len(made) == 32
+
+
+def test_without_a_model_the_service_is_alive_and_not_ready() -> None:
+    with api(None) as client:
+        assert client.get("/healthz").json() == {"status": "ok"}
+        for response in (client.get("/readyz"), post(client, ONE["png"](IMAGES[0]))):
+            assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+            assert response.headers["retry-after"] == "1"
+
+
+def test_with_a_model_readyz_names_it(client: TestClient) -> None:
+    assert client.get("/readyz").json() == {
+        "status": "ready",
+        "model": {"name": "checksum", "version": "1"},
+        "warning": None,
+    }
+
+
+def test_a_full_queue_answers_429_with_retry_after() -> None:
+    with api(checksum_classifier(max_queued_images=1)) as client:
+        response = post(client, MANY["form with files"](IMAGES[:2]))
+    assert (response.status_code, response.json()["code"]) == (429, "overloaded")
+    assert response.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (DeadlineExceeded("not answered within 5 s"), 504, "timed_out"),
+        (RuntimeError("secret"), 500, "internal"),
+    ],
+)
+def test_a_failing_model_is_a_problem_that_tells_no_secret(error: Exception, status: int, code: str) -> None:
+    with api(Fails(error)) as client:
+        response = post(client, ONE["png"](IMAGES[0]))
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert "secret" not in response.text
+
+
+def test_the_page_loads_nothing_from_outside(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    assert client.get("/", follow_redirects=False).headers["location"] == "/docs"
+
+
+def test_the_openapi_document_describes_every_route_and_problem(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    assert set(document["paths"]) == {
+        "/predict", "/admin/reload", "/healthz", "/readyz", "/docs", "/openapi.json",
+    }  # fmt: skip
+    described = str(document["paths"]["/predict"]["post"]["responses"])
+    assert [code for code in PROBLEMS if f"`{code}`" not in described] == [
+        "not_found",
+        "method_not_allowed",
+    ]
+    bodies = document["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert {"image/png", "image/jpeg", "multipart/form-data", "application/json"} <= set(bodies)

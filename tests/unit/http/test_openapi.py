@@ -1,0 +1,44 @@
+"""The API does what its OpenAPI document says, in process; tests/serve asks a real service the same."""
+
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from digits.gateway.middleware import Edge
+from digits.http.app import create_api
+from digits.http.openapi import openapi_document
+from digits.settings import EdgeSettings
+from testkit.fakes import checksum_classifier, live
+
+# Not positive_data_acceptance: no schema can say of a text or of bytes that they are an image.  Not
+# negative_data_rejection: an item of a list that is wrong gets its problem in its place, under status 200.
+CHECKS = [
+    not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
+    response_schema_conformance, unsupported_method,
+]  # fmt: skip
+APP = Edge(create_api(live(checksum_classifier())), EdgeSettings(), behind_haproxy=False)
+schema = schemathesis.openapi.from_asgi("/openapi.json", APP)
+
+
+@schema.parametrize()
+@settings(
+    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+def test_what_is_asked_as_the_document_says_is_answered_as_it_says(case: Case[Any]) -> None:
+    case.call_and_validate(checks=CHECKS)
+
+
+def test_every_operation_documents_what_the_edge_may_answer_to_any_request() -> None:
+    for path, operations in openapi_document()["paths"].items():
+        for operation in operations.values():
+            assert {"400", "408", "413", "415", "431"} <= set(operation["responses"]), path

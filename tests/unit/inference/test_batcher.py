@@ -1,0 +1,239 @@
+"""The batcher alone, over a stand-in model that answers with the image's own first pixels."""
+
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from digits.errors import Abandoned, DeadlineExceeded, Overloaded
+from digits.inference.batcher import ASK_AFTER_S, Batcher, Images, Probabilities
+
+
+class EchoModel:
+    """Row i of the answer is the first ten pixels of image i.  Records batch sizes; waits on `gate`."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.fails: Callable[[Images], bool] = lambda batch: False
+
+    async def __call__(self, batch: Images) -> Probabilities:
+        self.batches.append(len(batch))
+        await self.gate.wait()
+        if self.fails(batch):
+            raise RuntimeError("model failed")
+        return batch[:, 0, :10].astype(np.float32)
+
+
+def images(*values: int) -> Images:
+    return np.stack([np.full((28, 28), value, np.uint8) for value in values])
+
+
+def answered(probabilities: Probabilities) -> list[int]:
+    assert (probabilities == probabilities[:, :1]).all()
+    return [int(row[0]) for row in probabilities]
+
+
+def batcher(model: EchoModel, **limits: float) -> Batcher:
+    defaults = {"max_batch_size": 4, "max_queued_images": 100, "timeout_s": 5.0}
+    return Batcher(model, **(defaults | limits))  # type: ignore[arg-type]
+
+
+async def test_a_lone_image_waits_for_no_timer() -> None:
+    model = EchoModel()
+    loop = asyncio.get_running_loop()
+    turns = 0
+
+    def count() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(count)
+
+    queue = batcher(model)
+    answer = asyncio.ensure_future(queue.submit(images(7)))
+    loop.call_soon(count)
+    assert answered(await answer) == [7]
+    assert turns < 10  # turns of the loop, not milliseconds
+
+
+async def test_images_that_arrive_together_form_one_batch() -> None:
+    model = EchoModel()
+    queue = batcher(model)
+    answers = await asyncio.gather(*(queue.submit(images(value)) for value in (3, 1, 2)))
+    assert [answered(answer) for answer in answers] == [[3], [1], [2]]
+    assert model.batches == [3]
+
+
+async def test_the_next_batch_grows_while_the_model_is_busy() -> None:
+    model = EchoModel()
+    model.gate.clear()
+    queue = batcher(model)
+    first = asyncio.ensure_future(queue.submit(images(9)))
+    await wait_until(lambda: model.batches == [1])
+    rest = []
+    for value in range(6):
+        rest.append(asyncio.ensure_future(queue.submit(images(value))))
+        await asyncio.sleep(0)
+    model.gate.set()
+    assert answered(await first) == [9]
+    assert [answered(await answer) for answer in rest] == [[value] for value in range(6)]
+    assert model.batches == [1, 4, 2]
+
+
+async def test_a_request_larger_than_a_batch_is_spread_and_joined_in_order() -> None:
+    model = EchoModel()
+    assert answered(await batcher(model).submit(images(*range(11)))) == list(range(11))
+    assert model.batches == [4, 4, 3]
+
+
+async def test_a_request_is_never_split_to_fill_a_batch() -> None:
+    model = EchoModel()
+    queue = batcher(model)
+    answers = await asyncio.gather(*(queue.submit(images(*[value] * 3)) for value in (1, 2)))
+    assert [answered(answer) for answer in answers] == [[1, 1, 1], [2, 2, 2]]
+    assert model.batches == [3, 3]
+
+
+async def test_a_failing_item_fails_alone() -> None:
+    model = EchoModel()
+    model.fails = lambda batch: bool((batch == 66).any())
+    queue = batcher(model)
+    answers = await asyncio.gather(
+        *(queue.submit(images(value)) for value in (1, 66, 2)), return_exceptions=True
+    )
+    assert isinstance(answers[1], RuntimeError)
+    assert [answered(answers[i]) for i in (0, 2)] == [[1], [2]]  # type: ignore[arg-type]
+
+
+async def test_an_answer_of_another_length_is_a_failure_not_a_mix_up() -> None:
+    async def short(batch: Images) -> Probabilities:
+        return batch[:-1, 0, :10].astype(np.float32)
+
+    queue = Batcher(short, max_batch_size=4, max_queued_images=10, timeout_s=5)
+    answers = await asyncio.gather(*(queue.submit(images(value)) for value in (1, 2)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [RuntimeError, RuntimeError]
+
+
+async def test_a_full_queue_refuses_at_once_and_recovers() -> None:
+    model = EchoModel()
+    model.gate.clear()
+    queue = batcher(model, max_queued_images=3)
+    running = asyncio.ensure_future(queue.submit(images(1)))
+    await wait_until(lambda: model.batches == [1])
+    waiting = asyncio.ensure_future(queue.submit(images(2, 3)))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded, match="2 images are waiting and at most 3 may"):
+        await queue.submit(images(4, 5))
+    model.gate.set()
+    assert answered(await running) + answered(await waiting) == [1, 2, 3]
+    assert answered(await queue.submit(images(4, 5))) == [4, 5]
+
+
+async def test_images_of_a_cancelled_caller_never_reach_the_model() -> None:
+    model = EchoModel()
+    model.gate.clear()
+    queue = batcher(model)
+    running = asyncio.ensure_future(queue.submit(images(1)))
+    await wait_until(lambda: model.batches == [1])
+    gone = asyncio.ensure_future(queue.submit(images(2)))
+    stays = asyncio.ensure_future(queue.submit(images(3)))
+    await asyncio.sleep(0)
+    gone.cancel()
+    model.gate.set()
+    assert answered(await running) + answered(await stays) == [1, 3]
+    assert model.batches == [1, 1]
+
+
+async def test_a_caller_cancelled_while_its_batch_runs_costs_its_neighbour_nothing() -> None:
+    model = EchoModel()
+    model.gate.clear()
+    queue = batcher(model)
+    gone, stays = (asyncio.ensure_future(queue.submit(images(value))) for value in (2, 3))
+    await wait_until(lambda: model.batches == [2])
+    gone.cancel()
+    model.gate.set()
+    assert answered(await stays) == [3]
+
+
+async def test_an_image_that_waited_too_long_is_dropped_before_the_model() -> None:
+    model = EchoModel()
+    model.gate.clear()
+    queue = batcher(model, timeout_s=0.02)
+    running = asyncio.ensure_future(queue.submit(images(1)))
+    await wait_until(lambda: model.batches == [1])
+    late = asyncio.ensure_future(queue.submit(images(2)))
+    await asyncio.sleep(0.05)
+    model.gate.set()
+    assert answered(await running) == [1]
+    with pytest.raises(DeadlineExceeded, match=r"0\.02 s"):
+        await late
+    assert model.batches == [1]
+
+
+async def test_the_queue_starts_again_after_it_ran_dry_and_after_a_failure() -> None:
+    model = EchoModel()
+    model.fails = lambda batch: True
+    queue = batcher(model)
+    with pytest.raises(RuntimeError):
+        await queue.submit(images(1))
+    model.fails = lambda batch: False
+    for value in (2, 3):
+        assert answered(await queue.submit(images(value))) == [value]
+
+
+async def wait_until(condition: Callable[[], bool], timeout_s: float = 5) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_who_had_to_wait_and_has_gone_is_dropped_before_the_model() -> None:
+    model = EchoModel()
+    model.gate.clear()
+    queue = batcher(model)
+    running = asyncio.ensure_future(queue.submit(images(1), lambda: True))  # it did not wait
+    await asyncio.sleep(0)
+    gone = asyncio.ensure_future(queue.submit(images(2), lambda: True))
+    there = asyncio.ensure_future(queue.submit(images(3), lambda: False))
+    await asyncio.sleep(2 * ASK_AFTER_S)
+    model.gate.set()
+    assert (answered(await running), answered(await there)) == ([1], [3])
+    with pytest.raises(Abandoned):
+        await gone
+    assert model.batches == [1, 1]
+
+
+async def test_how_long_a_batch_has_been_running_is_known() -> None:
+    model = EchoModel()
+    queue = batcher(model)
+    assert queue.running_s() == 0
+    model.gate.clear()
+    answer = asyncio.ensure_future(queue.submit(images(1)))
+    await asyncio.sleep(0.05)
+    assert queue.running_s() >= 0.04
+    model.gate.set()
+    await answer
+    await asyncio.sleep(0)
+    assert queue.running_s() == 0
+
+
+async def test_each_batch_tells_how_long_its_images_waited_and_one_of_which_none_is_left_tells_nothing() -> (
+    None
+):
+    model, waits = EchoModel(), list[float]()
+    model.gate.clear()
+    queue = Batcher(model, max_batch_size=4, max_queued_images=9, timeout_s=30, count_wait=waits.append)
+    running = asyncio.ensure_future(queue.submit(images(1)))
+    await wait_until(lambda: model.batches == [1])
+    three = asyncio.ensure_future(queue.submit(images(3, 4, 5)))
+    gone = asyncio.ensure_future(queue.submit(images(6, 7)))  # does not fit the batch of the three
+    await asyncio.sleep(0.05)
+    gone.cancel()
+    model.gate.set()
+    assert (answered(await running), answered(await three)) == ([1], [3, 4, 5])
+    await wait_until(lambda: queue.queued_images == 0)
+    assert model.batches == [1, 3]
+    assert len(waits) == 2
+    assert waits[1] >= 3 * 0.049  # each of the three for itself

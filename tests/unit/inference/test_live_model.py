@@ -1,0 +1,222 @@
+"""A moved alias, over a stand-in registry: what is loaded, what is refused, and what answers meanwhile."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from digits.errors import ModelRejected, NotReady, TrackingUnavailable, Wedged
+from digits.inference import classifier
+from digits.inference import live_model as reloading
+from digits.inference.batcher import Images
+from digits.inference.classifier import PROJECT
+from digits.inference.live_model import LiveModel
+from digits.models.manifest import ONNX_FILE, read_manifest
+from digits.models.runtime import DigitModel
+from digits.registry.versions import RegisteredVersion
+from digits.settings import ServeSettings
+
+STARTER = PROJECT / "models" / "starter"
+SHA256 = read_manifest(STARTER).files[ONNX_FILE].sha256
+
+
+class Registry:
+    """Every version is the starter model, but for those in `bad`."""
+
+    def __init__(self) -> None:
+        self.champion = 1
+        self.asked = 0
+        self.is_up = True
+        self.bad: set[int] = set()
+
+    def resolve(self, model_uri: str) -> RegisteredVersion:
+        self.asked += 1
+        if not self.is_up:
+            raise TrackingUnavailable("nothing answers at http://mlflow")
+        return RegisteredVersion("digits", str(self.champion), SHA256)
+
+    def fetch(self, registered: RegisteredVersion, cache: Path) -> Path:
+        if int(registered.version) in self.bad:
+            raise ModelRejected("its sha256 is another")
+        (cache / registered.name).mkdir(parents=True, exist_ok=True)
+        return STARTER
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    registry = Registry()
+    monkeypatch.setattr(reloading, "resolve", registry.resolve)
+    monkeypatch.setattr(classifier, "fetch", registry.fetch)
+    return registry
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ServeSettings:
+    return ServeSettings(
+        model_uri="models:/digits@champion", model_cache=str(tmp_path), alias_poll_s=0.1, max_batch_size=2
+    )
+
+
+class Loads:
+    def __init__(self) -> None:
+        self.outcomes: list[str] = []
+        self.live = LiveModel(1, logging.getLogger("digits"), self.outcomes.append)
+
+    @property
+    def version(self) -> str | None:
+        return self.live.classifier.version if self.live.classifier else None
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_moved_alias_is_followed_and_followed_back(
+    registry: Registry, settings: ServeSettings
+) -> None:
+    loads = Loads()
+    await loads.live.configure(settings)
+    assert loads.version == "1"
+    for version in (2, 1):
+        registry.champion = version
+        await until(lambda: loads.version == str(version))  # noqa: B023
+    assert loads.outcomes == ["loaded"] * 3
+    assert loads.live.warning is None
+
+
+async def test_an_alias_that_stays_is_asked_for_and_nothing_is_loaded_again(
+    registry: Registry, settings: ServeSettings
+) -> None:
+    loads = Loads()
+    await loads.live.configure(settings)
+    before = loads.live.classifier
+    await until(lambda: registry.asked > 4)
+    assert loads.live.classifier is before
+    assert loads.outcomes == ["loaded"]
+
+
+async def test_a_bad_version_is_refused_once_with_its_reason_and_the_old_one_goes_on(
+    registry: Registry, settings: ServeSettings
+) -> None:
+    loads = Loads()
+    await loads.live.configure(settings)
+    registry.champion, registry.bad = 2, {2}
+    await until(lambda: loads.live.warning is not None)
+    asked = registry.asked
+    await until(lambda: registry.asked > asked + 3)
+    assert loads.version == "1"
+    assert loads.live.warning == "version 2 was rejected: its sha256 is another"
+    assert loads.outcomes == ["loaded", "rejected"]
+    registry.champion = 1  # rolled back
+    await until(lambda: loads.live.warning is None)
+    registry.champion = 3
+    await until(lambda: loads.version == "3")
+
+
+async def test_without_mlflow_a_running_model_goes_on_and_says_so(
+    registry: Registry, settings: ServeSettings
+) -> None:
+    loads = Loads()
+    await loads.live.configure(settings)
+    registry.is_up = False
+    await until(lambda: loads.live.warning is not None)
+    assert loads.version == "1"
+    assert "cannot be looked up: nothing answers at http://mlflow" in str(loads.live.warning)
+    registry.is_up = True
+    await until(lambda: loads.live.warning is None)
+
+
+async def test_a_new_replica_without_mlflow_starts_from_the_last_good_version_of_its_disk(
+    registry: Registry, settings: ServeSettings
+) -> None:
+    registry.champion = 4
+    await Loads().live.configure(settings)
+    registry.is_up = False
+    loads = Loads()
+    await loads.live.configure(settings)
+    assert loads.version == "4"
+    assert "version 4 is the last one known to be good" in str(loads.live.warning)
+
+
+async def test_a_new_replica_without_mlflow_and_with_nothing_on_its_disk_does_not_start(
+    registry: Registry, settings: ServeSettings
+) -> None:
+    registry.is_up = False
+    with pytest.raises(TrackingUnavailable):
+        await Loads().live.configure(settings)
+
+
+async def test_a_model_slower_than_its_budget_is_refused(registry: Registry, settings: ServeSettings) -> None:
+    loads = Loads()
+    with pytest.raises(ModelRejected, match=r"a batch of 2 takes .* ms, and 0.0001 ms are allowed"):
+        await loads.live.configure(settings.model_copy(update={"batch_budget_ms": 0.0001}))
+    assert loads.live.classifier is None
+
+
+async def test_a_bad_configuration_leaves_what_answers(registry: Registry, settings: ServeSettings) -> None:
+    loads = Loads()
+    await loads.live.configure(settings)
+    registry.champion, registry.bad = 2, {2}
+    with pytest.raises(ModelRejected):
+        await loads.live.configure(settings)
+    assert loads.version == "1"
+
+
+async def test_a_folder_has_no_alias_to_follow() -> None:
+    loads = Loads()
+    with pytest.raises(NotReady):
+        await loads.live.reload()
+    await loads.live.configure(ServeSettings(model_uri="models/starter"))
+    assert not await loads.live.reload()
+
+
+async def test_a_healthy_model_is_healthy_and_one_that_reads_wrong_or_hangs_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loads, hang = Loads(), threading.Event()
+    with pytest.raises(NotReady):
+        await loads.live.check_health()
+    await loads.live.configure(ServeSettings(model_uri="models/starter"))
+    await loads.live.check_health()
+    predict = DigitModel.predict
+    monkeypatch.setattr(DigitModel, "predict", lambda self, images: predict(self, images)[:, ::-1])
+    with pytest.raises(ModelRejected, match="the golden digit 0 is read as 9"):
+        await loads.live.check_health()
+    monkeypatch.setattr(classifier, "WEDGED_AFTER_S", 0.05)
+    monkeypatch.setattr(DigitModel, "expected_seconds", lambda self, size: 1.0)
+    monkeypatch.setattr(DigitModel, "predict", lambda self, images: hang.wait() and predict(self, images))
+    with pytest.raises(Wedged, match=r"a golden digit was not answered in 0\.05 s"):
+        await loads.live.check_health()
+    with pytest.raises(Wedged, match="a batch has been running"):
+        await loads.live.check_health()
+    hang.set()
+
+
+async def test_a_queue_that_is_long_but_moves_is_no_reason_to_end_a_replica(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loads = Loads()
+    await loads.live.configure(ServeSettings(model_uri="models/starter", max_batch_size=1))
+    predict = DigitModel.predict
+
+    def slowly(self: DigitModel, images: Images) -> Any:
+        time.sleep(0.02)
+        return predict(self, images)
+
+    monkeypatch.setattr(classifier, "WEDGED_AFTER_S", 0.2)
+    monkeypatch.setattr(DigitModel, "expected_seconds", lambda self, size: 1.0)
+    monkeypatch.setattr(DigitModel, "predict", slowly)
+    assert loads.live.classifier
+    ahead = asyncio.ensure_future(loads.live.classifier.classify(np.zeros((30, 28, 28), np.uint8)))
+    await asyncio.sleep(0)
+    await loads.live.check_health()
+    assert not ahead.done()
+    await ahead

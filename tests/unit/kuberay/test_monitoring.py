@@ -1,0 +1,162 @@
+"""Alerts fire in their case alone, by Prometheus' own tool; monitors find pods; the page says what is."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.programs import require_program
+from tests.rules.manifests import ROOT, Object, Pod, render
+from tests.rules.monitoring import alerts, own_metrics, queries, rules
+
+Series = dict[str, str]  # a minute apart, in promtool's notation: "from+by x times", "_" where there is none
+
+REQUESTS = 'ray_serve_num_http_requests_total{application="digits", route="/predict", status_code="%s"}'
+BUCKET = 'ray_serve_http_request_latency_ms_bucket{application="digits", route="/predict", le="%s"}'
+LOADS = 'ray_digits_model_loads_total{outcome="%s"}'
+KUBERAY = 'kuberay_service_%s{namespace="digits", name="digits"%s}'
+NOT_READY = KUBERAY % ("condition_ready", ', condition="false"')
+UPGRADE = KUBERAY % ("condition_upgrade_in_progress", ', condition="true"')
+OPERATOR = KUBERAY % ("info", "")
+UP = 'up{job="digits/digits-ray"}'
+GCS = 'ray_gcs_actors_count{ray_io_cluster="%s"}'
+MODEL = 'ray_digits_model_info{name="digits", version="7"}'
+QUEUED = "ray_digits_queued_images"
+STARTED = 'ray_serve_replica_startup_latency_ms_count{application="digits"}'
+HEALTHY = 'ray_serve_deployment_replica_healthy{application="digits"}'
+AS_IT_SHOULD_BE = {
+    REQUESTS % 200: "0+600x60", REQUESTS % 415: "0+300x60",
+    REQUESTS % 429: "0+1x60", REQUESTS % 500: "0+1x60",
+    BUCKET % 250: "0+600x60", BUCKET % "+Inf": "0+600x60", LOADS % "loaded": "1x60", QUEUED: "5x60",
+    OPERATOR: "1x60", UP: "1x60", GCS % "digits-ab12c": "9x60",
+    MODEL: "1x60", STARTED: "2x60", HEALTHY: "2x60",
+}  # fmt: skip
+
+# What is then not so when the alert must fire, and what is when it just must not.
+CASES: dict[str, tuple[Series, Series]] = {
+    "DigitsNotReady": ({NOT_READY: "_x50 1x10"}, {NOT_READY: "_x59 1x1"}),
+    "DigitsUpgradeStuck": ({UPGRADE: "1x60"}, {UPGRADE: "_x31 1x29"}),
+    "DigitsNoReplica": ({MODEL: "1x50 _x10"}, {MODEL: "1x50 _x10", UP: "1x50 0x10"}),
+    "DigitsMetricsMissing": ({UP: "1x40 0x20"}, {UP: "1x52 0x8"}),
+    "DigitsHeadMissing": (
+        {GCS % "digits-ab12c": "9x40 _x20", GCS % "digits-training-ab12c": "9x60"},
+        {GCS % "digits-ab12c": "9x40 _x20", GCS % "digits-de34f": "_x40 9x20"},  # an upgrade
+    ),
+    "DigitsOperatorMissing": ({OPERATOR: "1x40 _x20"}, {OPERATOR: "1x52 _x8"}),
+    "DigitsErrors": ({REQUESTS % 500: "_x50 5+20x10"}, {REQUESTS % 500: "0+6x60"}),
+    "DigitsRefuses": ({REQUESTS % 429: "0+20x60"}, {REQUESTS % 429: "0+6x60"}),
+    "DigitsSlow": (
+        {BUCKET % 250: "0+500x60", BUCKET % 1000: "0+600x60"},
+        {BUCKET % 250: "0+599x60", BUCKET % 1000: "0+600x60"},
+    ),
+    "DigitsQueueGrows": ({QUEUED: "2000x60"}, {QUEUED: "900x60"}),
+    "DigitsReplicasDie": ({STARTED: "2x50 2+1x10"}, {STARTED: "2x50 8x10"}),
+    "DigitsModelRejected": ({LOADS % "rejected": "_x50 1x10"}, {LOADS % "rejected": "_x30 1x30"}),
+    "DigitsRegistryUnreachable": (
+        {LOADS % "unreachable": "_x30 1+12x30"},
+        {LOADS % "unreachable": "_x50 1+12x10"},
+    ),
+}
+LABELS = {
+    "DigitsNotReady": {"namespace": "digits", "name": "digits"},
+    "DigitsUpgradeStuck": {"namespace": "digits", "name": "digits"},
+    "DigitsOperatorMissing": {"namespace": "digits", "name": "digits"},
+    "DigitsModelRejected": {"outcome": "rejected"},
+    "DigitsRegistryUnreachable": {"outcome": "unreachable"},
+}
+
+
+def promtool(folder: Path, kind: str, content: Object) -> None:
+    require_program("promtool", "prometheus")
+    (folder / "file.yaml").write_text(yaml.safe_dump(content))
+    command = ["promtool", kind, "rules", "file.yaml"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def expect_after_an_hour(firing: set[str], series: Series, folder: Path) -> None:
+    """Just these of all alerts, with their labels and texts."""
+    (folder / "rules.yaml").write_text(yaml.safe_dump(rules()))
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "alert_rule_test": [
+            {"eval_time": "60m", "alertname": name, "exp_alerts": [_alert(rule)] if name in firing else []}
+            for rule in alerts()
+            if (name := rule["alert"])
+        ],
+    }
+    promtool(folder, "test", {"rule_files": ["rules.yaml"], "tests": [test]})
+
+
+def _alert(rule: Object) -> Object:
+    labels = rule["labels"] | LABELS.get(rule["alert"], {})
+    return {"exp_labels": labels, "exp_annotations": rule["annotations"]}
+
+
+def test_every_alert_has_a_case() -> None:
+    assert [rule["alert"] for rule in alerts()] == list(CASES)
+
+
+@pytest.mark.parametrize("alert", CASES)
+def test_an_alert_fires_in_its_case_and_no_other_does(alert: str, tmp_path: Path) -> None:
+    expect_after_an_hour({alert}, AS_IT_SHOULD_BE | CASES[alert][0], tmp_path)
+
+
+@pytest.mark.parametrize("alert", CASES)
+def test_no_alert_fires_short_of_its_case(alert: str, tmp_path: Path) -> None:
+    expect_after_an_hour(set(), AS_IT_SHOULD_BE | CASES[alert][1], tmp_path)
+
+
+@pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
+def test_an_alert_has_a_severity_and_says_what_to_do(rule: Object) -> None:
+    assert rule["labels"]["severity"] in ("critical", "warning", "info")
+    assert rule["annotations"]["summary"]
+    assert rule["annotations"]["description"]
+
+
+def test_every_query_is_one(tmp_path: Path) -> None:
+    promtool(tmp_path, "check", rules())
+    panels = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries())]
+    promtool(tmp_path, "check", {"groups": [{"name": "dashboard", "rules": panels}]})
+
+
+def is_of_ray(pod: Pod) -> bool:
+    return "ray.io/is-ray-node" in pod.labels
+
+
+@pytest.mark.parametrize("pods_of", ["production", "production-training"])
+def test_pod_monitors_select_rays_pods_alone_and_ports_that_these_have(pods_of: str) -> None:
+    monitors = render("overlays/production").of("PodMonitor")
+    pods = render(f"overlays/{pods_of}").pods()
+    seen = set()
+    for monitor in monitors:
+        selected = [
+            pod for pod in pods if monitor["spec"]["selector"]["matchLabels"].items() <= pod.labels.items()
+        ]
+        assert selected
+        assert [pod.where for pod in selected if not is_of_ray(pod)] == []
+        for pod in selected:
+            ports = {port["name"] for container in pod.containers for port in container.get("ports", [])}
+            asked = {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]}
+            assert asked <= ports, pod.where
+            seen |= {(pod.where, port) for port in asked}
+    assert {where for where, port in seen if port == "metrics"} == {
+        pod.where for pod in pods if is_of_ray(pod)
+    }
+
+
+PAGE = (ROOT / "docs" / "monitoring.md").read_text()
+
+
+def test_the_page_lists_every_alert_with_its_severity() -> None:
+    listed = re.findall(r"^\| `(Digits\w+)` \| (\w+) \|", PAGE, re.MULTILINE)
+    assert listed == [(rule["alert"], rule["labels"]["severity"]) for rule in alerts()]
+
+
+def test_the_page_lists_every_metric_of_a_replica_with_its_type_and_labels() -> None:
+    listed = re.findall(r"^\| `ray_(digits_\w+)` \| (\w+) \| (.*?) \|", PAGE, re.MULTILINE)
+    found = {(name, kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in listed}
+    assert found == own_metrics()

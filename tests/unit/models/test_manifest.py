@@ -1,0 +1,72 @@
+"""A model folder is believed only as far as its manifest and its bytes agree."""
+
+from pathlib import Path
+
+import pytest
+
+from digits.errors import ModelRejected
+from digits.inference.classifier import PROJECT
+from digits.models.manifest import MANIFEST, ONNX_FILE, copy_for_serving, read_manifest, read_verified
+from digits.models.runtime import DigitModel
+from digits.vision.decoding import preprocessing_sha256
+
+STARTER = PROJECT / "models" / "starter"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    copy_for_serving(STARTER, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def load(folder: Path) -> DigitModel:
+    return DigitModel.load(folder, threads=1, max_batch_size=2)
+
+
+def test_the_starter_model_was_made_for_this_preprocessing_and_reads_the_golden_digits() -> None:
+    manifest = read_manifest(STARTER)
+    assert manifest.preprocessing_sha256 == preprocessing_sha256()
+    assert manifest.metrics["test_accuracy"] >= 0.995
+    assert manifest.files[ONNX_FILE].bytes <= 1_000_000
+    load(STARTER).check_golden_digits()
+
+
+def test_a_copy_for_serving_says_and_holds_the_onnx_file_alone(folder: Path) -> None:
+    assert sorted(file.name for file in folder.iterdir()) == sorted([MANIFEST, ONNX_FILE])
+    assert list(read_manifest(folder).files) == [ONNX_FILE]
+    load(folder)
+
+
+def test_one_changed_byte_is_refused_before_it_is_parsed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = bytearray((folder / ONNX_FILE).read_bytes())
+    content[1000] ^= 1
+    (folder / ONNX_FILE).write_bytes(content)
+    monkeypatch.setattr("onnxruntime.InferenceSession", lambda *_, **__: pytest.fail("was parsed"))
+    with pytest.raises(ModelRejected, match="sha256"):
+        load(folder)
+
+
+def test_a_file_cut_short_a_missing_one_and_an_unnamed_one_are_refused(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    with pytest.raises(ModelRejected, match=r"no model\.keras"):
+        read_verified(folder, manifest, "model.keras")
+    (folder / ONNX_FILE).write_bytes((folder / ONNX_FILE).read_bytes()[:-1])
+    with pytest.raises(ModelRejected, match="bytes, its manifest says"):
+        load(folder)
+    (folder / ONNX_FILE).unlink()
+    with pytest.raises(ModelRejected, match=r"no model\.onnx"):
+        load(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"name": 1}', "\x00"])
+def test_a_manifest_that_is_none_is_refused(folder: Path, content: str) -> None:
+    (folder / MANIFEST).write_text(content)
+    with pytest.raises(ModelRejected, match="not a model manifest"):
+        load(folder)
+
+
+def test_a_cost_is_expected_for_every_batch_size() -> None:
+    model = DigitModel.load(STARTER, threads=1, max_batch_size=64)
+    assert 0 < model.expected_seconds(1) < model.expected_seconds(64)

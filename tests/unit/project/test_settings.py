@@ -1,0 +1,71 @@
+"""Settings refuse what they do not know, and the files that hold them say nothing else."""
+
+import inspect
+import pickle
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from digits import errors
+from digits.settings import EdgeSettings, ServeSettings, Settings, TrainSettings
+
+ROOT = Path(__file__).parents[3]
+CONFIG = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+(APPLICATION,) = CONFIG["applications"]
+(DEPLOYMENT,) = APPLICATION["deployments"]
+SETTINGS = ServeSettings(**DEPLOYMENT["user_config"])
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_known_one() -> None:
+    with pytest.raises(ValidationError, match="'max_batchsize'; the nearest known one is 'max_batch_size'"):
+        ServeSettings.model_validate({"model_uri": "models/starter", "max_batchsize": 8})
+    with pytest.raises(ValidationError, match="'epoch'; the nearest known one is 'epochs'"):
+        TrainSettings.model_validate({"epoch": 8})
+
+
+@pytest.mark.parametrize("key", ["max_batch_size", "max_queued_images", "queue_timeout_s"])
+def test_a_value_out_of_its_bounds_is_refused(key: str) -> None:
+    with pytest.raises(ValidationError, match=key):
+        ServeSettings.model_validate({"model_uri": "models/starter", key: 0})
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        SETTINGS.max_batch_size = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("settings", [ServeSettings, EdgeSettings, TrainSettings])
+def test_every_setting_says_what_it_means(settings: type[Settings]) -> None:
+    assert [name for name, field in settings.model_fields.items() if not field.description] == []
+
+
+def test_serve_config_names_the_deployment_of_this_project() -> None:
+    tree = (ROOT / "digits" / "serving" / "deployment.py").read_text()
+    assert APPLICATION["import_path"] == "app:app"
+    assert f"class {DEPLOYMENT['name']}:" in tree
+
+
+def test_as_many_requests_may_run_as_fill_the_running_and_the_next_batch() -> None:
+    assert DEPLOYMENT["max_ongoing_requests"] >= 2 * SETTINGS.max_batch_size
+
+
+def test_the_queue_holds_what_serve_lets_in() -> None:
+    assert SETTINGS.max_queued_images >= DEPLOYMENT["max_ongoing_requests"]
+
+
+def test_the_queue_gives_up_before_serve_does() -> None:
+    assert SETTINGS.queue_timeout_s < CONFIG["http_options"]["request_timeout_s"]
+
+
+def test_the_service_listens_on_loopback() -> None:
+    assert CONFIG["http_options"]["host"] == "127.0.0.1"
+
+
+def test_errors_survive_the_way_between_processes() -> None:
+    for name, error in inspect.getmembers(errors, inspect.isclass):
+        arguments = ("image_blank", "no ink") if name == "BadInput" else ("no ink",)
+        made = error(*arguments)
+        back = pickle.loads(pickle.dumps(made))
+        assert (type(back), str(back), vars(back)) == (error, str(made), vars(made))

@@ -1,0 +1,294 @@
+"""A writer that is killed, or whose disk is full, leaves what was there before, or nothing: never a half."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digits.errors import ModelRejected
+from digits.inference.classifier import PROJECT
+from digits.models.manifest import MANIFEST, ONNX_FILE, copy_for_serving, read_manifest, read_verified
+from digits.models.runtime import DigitModel
+from digits.registry import versions as registry
+from digits.registry.versions import RegisteredVersion, fetch, last_good, remember_good
+from digits.training import checkpoints
+from digits.training.checkpoints import (
+    LIST,
+    PROGRESS,
+    STATE,
+    mend,
+    read_arrays,
+    read_progress,
+    write_checkpoint,
+)
+
+STARTER = PROJECT / "models" / "starter"
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+class FullDisk:
+    """Takes so many writes of files, of the one after them a half, and no more."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
+        self.left = writes
+        for name in ("write_bytes", "write_text"):
+            monkeypatch.setattr(Path, name, self._failing(getattr(Path, name)))
+
+    def _failing(self, write: Callable[..., int]) -> Callable[..., int]:
+        def fail(file: Path, data: bytes | str) -> int:
+            self.left -= 1
+            if self.left >= 0:
+                return write(file, data)
+            write(file, data[: len(data) // 2])
+            raise FULL
+
+        return fail
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+@pytest.mark.parametrize("is_there", [False, True], ids=["new", "in the place of another"])
+def test_a_model_folder_is_copied_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int, is_there: bool
+) -> None:
+    target = tmp_path / "model"
+    if is_there:
+        target.mkdir()
+        (target / MANIFEST).write_text("the one before")
+    before = content(tmp_path)
+    with monkeypatch.context() as patched:
+        FullDisk(patched, writes)
+        with pytest.raises(OSError, match="No space left"):
+            copy_for_serving(STARTER, target)
+    assert content(tmp_path) == before
+    assert target.exists() == is_there
+    copy_for_serving(STARTER, target)
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+    read_verified(target, read_manifest(target), ONNX_FILE)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from digits.models import manifest
+calls = iter(range(100))
+for name in ("write_bytes", "write_text", "rename"):
+    def dying(*arguments, do=getattr(Path, name)):
+        if next(calls) == int(sys.argv[3]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return do(*arguments)
+    setattr(Path, name, dying)
+manifest.copy_for_serving(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("call", range(4))
+def test_a_model_folder_whose_writer_was_killed_is_the_one_before_or_none(tmp_path: Path, call: int) -> None:
+    """The four calls: the ONNX file, the manifest, the old folder's move away, the new one's into place."""
+    target = tmp_path / "model"
+    copy_for_serving(STARTER, target)
+    before = content(target)
+    command = [sys.executable, "-c", KILLED, str(STARTER), str(target), str(call)]
+    assert subprocess.run(command, cwd=PROJECT, check=False).returncode == -signal.SIGKILL
+    assert not target.exists() if call == 3 else content(target) == before
+    copy_for_serving(STARTER, target)
+    DigitModel.load(target, threads=1, max_batch_size=1)
+
+
+def test_half_a_manifest_or_half_a_model_is_never_served(tmp_path: Path) -> None:
+    """What a machine that lost its power may leave, for nothing here waits for the disk."""
+    for name in (MANIFEST, ONNX_FILE):
+        copy_for_serving(STARTER, tmp_path)
+        whole = (tmp_path / name).read_bytes()
+        for half in (b"", whole[: len(whole) // 2]):
+            (tmp_path / name).write_bytes(half)
+            with pytest.raises(ModelRejected):
+                DigitModel.load(tmp_path, threads=1, max_batch_size=1)
+
+
+CHAMPION = "models:/digits@champion"
+VERSION = RegisteredVersion("digits", "7", read_manifest(STARTER).files[ONNX_FILE].sha256)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    (tmp_path / "digits").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("before", [None, RegisteredVersion("digits", "6", "0" * 64)])
+def test_a_full_disk_keeps_the_last_good_version_and_refuses_no_model(
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    before: RegisteredVersion | None,
+) -> None:
+    if before:
+        remember_good(CHAMPION, before, cache)
+    there = content(cache)
+    with monkeypatch.context() as patched:
+        FullDisk(patched, writes=0)
+        remember_good(CHAMPION, VERSION, cache)
+    assert "version 7 is not remembered as the last good one: [Errno 28] No space left" in caplog.text
+    assert content(cache) == there
+    assert last_good(CHAMPION, cache) == before
+    remember_good(CHAMPION, VERSION, cache)
+    assert last_good(CHAMPION, cache) == VERSION
+
+
+def test_what_is_remembered_already_is_not_written_again(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    remember_good(CHAMPION, VERSION, cache)
+    FullDisk(monkeypatch, writes=0)
+    remember_good(CHAMPION, VERSION, cache)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("left", ["", '{"name": "digits", "ver', "[]", '{"name": "digits"}', "\x00" * 100])
+def test_a_torn_last_good_version_is_none(cache: Path, left: str) -> None:
+    (cache / "digits" / "last-good-champion.json").write_text(left)
+    assert last_good(CHAMPION, cache) is None
+
+
+class Store:
+    """MLflow's files: the starter, of which as much arrives as `whole` says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked, self.whole = 0, True
+        monkeypatch.setattr(registry, "download", self.download)
+
+    def download(self, uri: str, artifact: str, folder: Path) -> Path:
+        self.asked += 1
+        copy_for_serving(STARTER, folder / "serving")
+        if not self.whole:
+            file = folder / "serving" / ONNX_FILE
+            file.write_bytes(file.read_bytes()[:1000])
+            raise FULL
+        return folder / "serving"
+
+
+def test_a_download_that_fills_the_disk_leaves_nothing_in_the_cache(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(monkeypatch)
+    store.whole = False
+    with pytest.raises(OSError, match="No space left"):
+        fetch(VERSION, cache)
+    assert list((cache / "digits").iterdir()) == []
+    store.whole = True
+    DigitModel.load(fetch(VERSION, cache), threads=1, max_batch_size=1)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, ONNX_FILE])
+def test_a_damaged_model_in_the_cache_is_fetched_again(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    store = Store(monkeypatch)
+    folder = fetch(VERSION, cache)
+    assert (fetch(VERSION, cache), store.asked) == (folder, 1)
+    (folder / name).write_bytes((folder / name).read_bytes()[:-9])
+    DigitModel.load(fetch(VERSION, cache), threads=1, max_batch_size=1)
+    assert store.asked == 2
+
+
+def run_of(folder: Path, epochs: int) -> Path:
+    """As Ray Train leaves it: the last two checkpoints, and the list that names them."""
+    history = []
+    for epoch in range(1, epochs + 1):
+        history.append({"val_accuracy": epoch / 10, "val_loss": 1.0})
+        checkpoint = folder / f"checkpoint_2026-{epoch:02d}"
+        if epoch > epochs - 2:
+            checkpoint.mkdir(parents=True)
+            write_checkpoint(checkpoint, history, {"a": np.arange(epoch)}, {"b": np.arange(1000) + epoch})
+    whole = {file.name: read_progress(file) for file in folder.glob("checkpoint_*")}
+    checkpoints._write_list(folder / LIST, whole)
+    return folder
+
+
+def names(run: Path) -> list[str]:
+    return sorted(file.name for file in run.iterdir())
+
+
+def test_a_whole_run_is_left_as_it_is(tmp_path: Path) -> None:
+    run = run_of(tmp_path, epochs=3)
+    before = content(run)
+    mend(run)
+    assert content(run) == before
+
+
+def test_the_folder_of_a_new_run_is_left_to_ray(tmp_path: Path) -> None:
+    mend(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("left", ["", '{"ray_version": "2.60.0", "checkpoint_res', "[]", None])
+def test_a_torn_list_is_made_anew_of_the_whole_checkpoints(tmp_path: Path, left: str | None) -> None:
+    run = run_of(tmp_path, epochs=3)
+    before = content(run)
+    if left is None:
+        (run / LIST).unlink()
+    else:
+        (run / LIST).write_text(left)
+    (run / "checkpoint_2026-04").mkdir()
+    mend(run)
+    assert content(run) == before
+
+
+def torn(run: Path) -> Path:
+    """A third checkpoint, of which half was written."""
+    half = run / "checkpoint_2026-04"
+    half.mkdir()
+    whole = run / "checkpoint_2026-03"
+    (half / STATE).write_bytes((whole / STATE).read_bytes()[:-500])
+    return half
+
+
+def test_half_a_checkpoint_is_deleted_and_the_last_whole_one_still_loads(tmp_path: Path) -> None:
+    run = run_of(tmp_path, epochs=3)
+    before = content(run)
+    torn(run)
+    mend(run)
+    assert content(run) == before
+    assert read_arrays(run / "checkpoint_2026-03" / STATE)["b"][0] == 3
+
+
+@pytest.mark.parametrize("file", [STATE, PROGRESS])
+def test_a_listed_checkpoint_that_is_not_whole_gives_way_to_the_one_before(tmp_path: Path, file: str) -> None:
+    run = run_of(tmp_path, epochs=3)
+    damaged = run / "checkpoint_2026-03" / file
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    mend(run)
+    assert names(run) == ["checkpoint_2026-02", LIST]
+    assert checkpoints._listed(run / LIST) == {"checkpoint_2026-02"}
+
+
+def test_without_a_whole_checkpoint_a_run_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / LIST).write_text("")
+    (tmp_path / "checkpoint_2026-01").mkdir()
+    mend(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_list_that_cannot_be_written_leaves_the_torn_one_to_be_mended_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(tmp_path, epochs=3)
+    before = content(run)
+    (run / LIST).write_text("")
+    with monkeypatch.context() as patched:
+        FullDisk(patched, writes=0)
+        with pytest.raises(OSError, match="No space left"):
+            mend(run)
+    assert (run / LIST).read_text() == ""
+    mend(run)
+    assert content(run) == before

@@ -1,0 +1,54 @@
+"""What keeps a candidate from becoming champion."""
+
+import pytest
+
+from digits.models.manifest import Manifest
+from digits.registry.gate import GateSettings, objections
+
+METRICS = {
+    "test_accuracy": 0.996, "test_ece": 0.02, "latency_ms": 0.1,
+    **{f"test_accuracy_{name}": 0.99 for name in ("rotated", "noisy", "inverted", "shifted")},
+}  # fmt: skip
+
+
+def manifest(metrics: dict[str, float] | None = None, data_sha256: str = "a" * 64) -> Manifest:
+    return Manifest(
+        name="digits", files={}, preprocessing_sha256="b" * 64, data="mnist", data_sha256=data_sha256,
+        metrics=METRICS | (metrics or {}), command="", git_commit="", packages={},
+    )  # fmt: skip
+
+
+GATE = GateSettings()
+
+
+def test_a_good_candidate_meets_no_objection() -> None:
+    assert objections(manifest(), None, GATE) == []
+    assert objections(manifest(), manifest(), GATE) == []
+    assert objections(manifest({"test_accuracy": 0.9957}), manifest(), GATE) == []
+
+
+@pytest.mark.parametrize(
+    ("metrics", "reason"),
+    [
+        ({"test_accuracy": 0.9}, "test accuracy 0.9000 is below 0.97"),
+        ({"test_ece": 0.2}, "calibration error 0.2000 is above 0.05"),
+        ({"latency_ms": 9.0}, "one image takes 9.00 ms, the budget is 2.0 ms"),
+    ],
+)
+def test_floors_hold_without_a_champion(metrics: dict[str, float], reason: str) -> None:
+    assert objections(manifest(metrics), None, GATE) == [reason]
+
+
+@pytest.mark.parametrize("metric", ["test_accuracy", "test_accuracy_rotated", "test_accuracy_noisy"])
+def test_a_candidate_worse_than_the_champion_is_told_where(metric: str) -> None:
+    (reason,) = objections(manifest({metric: METRICS[metric] - 0.015}), manifest(), GATE)
+    assert reason.startswith(f"{metric} ")
+
+
+def test_figures_of_other_data_are_not_compared() -> None:
+    (reason,) = objections(manifest(data_sha256="c" * 64), manifest(), GATE)
+    assert "other data" in reason
+
+
+def test_every_objection_is_told_at_once() -> None:
+    assert len(objections(manifest({"test_accuracy": 0.9, "test_ece": 0.3}), manifest(), GATE)) == 3
