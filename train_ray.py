@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from digits.errors import DigitsError
-from digits.settings import TrainSettings, add_flags, from_flags
+from digits.settings import add_flags, from_flags
+from digits.training.settings import TrainSettings
 
 
 def parse_args(argv: Sequence[str] | None = None) -> TrainSettings:

@@ -22,10 +22,11 @@ from ray import serve
 from starlette.applications import Starlette
 
 from digits.http.app import create_api
-from digits.inference.batcher import Batcher, Images, IsAbandoned, Probabilities
+from digits.inference.batcher import Batcher, IsAbandoned
 from digits.inference.classifier import ON_LOOP_S, PROJECT, Classifier
+from digits.inference.settings import ServeSettings
 from digits.models.runtime import DigitModel
-from digits.settings import ServeSettings
+from digits.task import Images, Probabilities
 from digits.vision.golden import golden_digits
 from testkit.encodings import image_file
 from testkit.fakes import live

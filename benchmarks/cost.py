@@ -22,10 +22,10 @@ import numpy as np
 
 from benchmarks.load import closed_loop
 from digits.http.app import create_api
-from digits.inference.batcher import Images, Probabilities
 from digits.inference.classifier import PROJECT, Classifier
+from digits.inference.settings import ServeSettings
 from digits.models.runtime import DigitModel
-from digits.settings import ServeSettings
+from digits.task import Images, Probabilities
 from digits.vision.decoding import decode_image
 from digits.vision.golden import golden_digits
 from testkit.cluster import LocalCluster, serve_env, wait_until

@@ -17,8 +17,8 @@ import httpx2
 import yaml
 
 from benchmarks.services import PORT, ROOT, Service
+from digits.task import Pixels
 from digits.vision.golden import golden_digits
-from digits.vision.normalising import Pixels
 
 MARK = "DIGITS_BENCHMARK"  # an environment variable that every process of a service inherits
 START_WITHIN_S, STOP_WITHIN_S, ANSWER_WITHIN_S = 120, 10, 120

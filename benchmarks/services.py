@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from digits.vision.normalising import Pixels
+from digits.task import Pixels
 from testkit.cluster import serve_env
 from testkit.encodings import image_file
 

@@ -8,8 +8,8 @@ import dataclasses
 import statistics
 import time
 
-from digits.settings import TrainSettings
 from digits.training.data import Dataset, load
+from digits.training.settings import TrainSettings
 from digits.training.step import Fitting
 
 IMAGES, ROUNDS = 20_000, 10

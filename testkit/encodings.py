@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from digits.vision.normalising import Pixels
+from digits.task import Pixels
 
 BOUNDARY = "between-the-parts"
 

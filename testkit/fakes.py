@@ -5,10 +5,11 @@ import threading
 
 import numpy as np
 
-from digits.inference.batcher import Images, IsAbandoned, Probabilities
+from digits.inference.batcher import IsAbandoned
 from digits.inference.classifier import Classifier
 from digits.inference.live_model import LiveModel
-from digits.settings import ServeSettings
+from digits.inference.settings import ServeSettings
+from digits.task import Images, Probabilities
 
 
 class ChecksumModel:

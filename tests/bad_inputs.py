@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from digits.gateway.settings import EdgeSettings
 from digits.http.schemas import FailedItem, PredictManyResponse, PredictResponse, ProblemDocument
+from digits.inference.settings import ServeSettings
 from digits.problems import MEDIA_TYPE, PROBLEMS
-from digits.settings import EdgeSettings, ServeSettings
 from digits.vision.golden import golden_digits
 from testkit.encodings import BOUNDARY, Body, base64_png, form, image_file, json_body
 

@@ -17,11 +17,12 @@ from starlette.testclient import TestClient
 from tqdm import tqdm
 
 from digits.gateway.middleware import Edge
+from digits.gateway.settings import EdgeSettings
 from digits.http.app import create_api
 from digits.http.schemas import PredictManyResponse, PredictResponse, ProblemDocument
 from digits.inference.classifier import Classifier
+from digits.inference.settings import ServeSettings
 from digits.problems import MEDIA_TYPE, PROBLEMS
-from digits.settings import EdgeSettings, ServeSettings
 from testkit.encodings import MANY, ONE, Body
 from testkit.fakes import live
 from tests.bad_inputs import IMAGES, TABLE

@@ -13,8 +13,8 @@ import numpy as np
 from starlette.types import Receive, Scope, Send
 
 from digits.models.runtime import DigitModel
+from digits.task import Pixels
 from digits.vision.decoding import decode_image
-from digits.vision.normalising import Pixels
 
 MAX_BATCH_SIZE = 64
 MODEL = DigitModel.load(Path("models/starter"), threads=1, max_batch_size=MAX_BATCH_SIZE)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.models.runtime import DigitModel
+from digits.task import Pixels
 from digits.vision.decoding import decode_image
-from digits.vision.normalising import Pixels
 
 MAX_BATCH_SIZE = 64
 

@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from digits.errors import BadInput
 from digits.gateway.one_write import in_one_write
+from digits.gateway.settings import EdgeSettings
 from digits.problems import PROBLEMS, problem_response, request_id_from
-from digits.settings import EdgeSettings
 
 Headers = list[tuple[bytes, bytes]]
 CALLBACK = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"

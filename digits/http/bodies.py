@@ -16,8 +16,9 @@ from python_multipart.multipart import Field, File, FormParser, parse_options_he
 
 from digits.errors import BadInput
 from digits.http.schemas import PREDICT_BODY, ImageBody, ImagesBody, PixelsBody, PixelsListBody, explain
+from digits.task import SIDE, Pixels
 from digits.vision.decoding import MAX_PIXELS, decode_image, is_image_file
-from digits.vision.normalising import SIDE, Pixels, are_surely_mnist_like, normalise
+from digits.vision.normalising import are_surely_mnist_like, normalise
 
 DATA_URL = re.compile(r"data:[^,]{0,100};base64,", re.ASCII | re.IGNORECASE)
 BYTES = "application/octet-stream"

@@ -10,12 +10,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from digits.errors import Abandoned, DeadlineExceeded, Overloaded
+from digits.task import Images, Probabilities
 
-Images = NDArray[np.uint8]  # (n, 28, 28)
-Probabilities = NDArray[np.floating]  # (n, 10)
 Predict = Callable[[Images], Awaitable[Probabilities]]
 IsAbandoned = Callable[[], bool]
 CountWait = Callable[[float], None]

@@ -13,12 +13,13 @@ from typing import Self
 import numpy as np
 
 from digits.errors import DeadlineExceeded, ModelRejected, Overloaded, Wedged
-from digits.inference.batcher import Batcher, Images, IsAbandoned, Probabilities
+from digits.inference.batcher import Batcher, IsAbandoned
 from digits.inference.counters import Tally
+from digits.inference.settings import ServeSettings
 from digits.models.manifest import ONNX_FILE, read_manifest
 from digits.models.runtime import DigitModel
 from digits.registry.versions import RegisteredVersion, fetch, remember_good
-from digits.settings import ServeSettings
+from digits.task import Images, Probabilities
 from digits.vision.golden import golden_digits
 
 # A call this short costs less than a hop to a thread and back under load, and holds up nobody.  A longer

@@ -5,7 +5,7 @@ A histogram of Ray takes several microseconds for each value; a request has two 
 
 from bisect import bisect_left
 
-from digits.inference.batcher import Probabilities
+from digits.task import Probabilities
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 1024)  # upper bounds; the last is the largest max_batch_size
 CONFIDENCES = (0.5, 0.9, 0.99, 1.0)  # upper bounds

@@ -12,8 +12,8 @@ from pathlib import Path
 from digits.errors import DigitsError, NotReady, TrackingUnavailable
 from digits.inference.classifier import Classifier
 from digits.inference.counters import Tally
+from digits.inference.settings import ServeSettings
 from digits.registry.versions import RegisteredVersion, has_alias, is_registered, last_good, resolve
-from digits.settings import ServeSettings
 
 
 class LiveModel:

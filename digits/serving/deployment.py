@@ -17,7 +17,7 @@ from digits.gateway.middleware import is_loaded_by_ray, middlewares
 from digits.http.app import create_api
 from digits.inference.counters import SECONDS
 from digits.inference.live_model import LiveModel
-from digits.settings import ServeSettings
+from digits.inference.settings import ServeSettings
 
 REPORT_EVERY_S = 1.0
 log = logging.getLogger("ray.serve.digits")  # Serve writes the lines of "ray.serve" to the replica's file

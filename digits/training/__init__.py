@@ -1,5 +1,6 @@
 """Ray Train: from labelled images to a registered model.
 
+settings      the flags of train_ray.py
 data          labelled images, checked
 augmentation  random changes to training images
 network       the Keras network

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from digits.settings import TrainSettings
+    from digits.training.settings import TrainSettings
 
 
 def augment(images: "tf.Tensor", settings: "TrainSettings", seed: "tf.Tensor") -> "tf.Tensor":

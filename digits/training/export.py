@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from digits.errors import ModelRejected
 from digits.models.manifest import KERAS_FILE, ONNX_FILE, Manifest, record, write_manifest, written_whole
 from digits.models.runtime import OUTPUT, DigitModel
-from digits.vision.decoding import preprocessing_sha256
+from digits.vision.identity import preprocessing_sha256
 
 if TYPE_CHECKING:
     import keras

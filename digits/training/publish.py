@@ -10,13 +10,13 @@ from digits.models.manifest import KERAS_FILE, Manifest
 from digits.registry import mlflow as tracking
 from digits.registry.gate import GateSettings
 from digits.registry.versions import promote, register
-from digits.settings import TrainSettings
 from digits.training.checkpoints import BEST, best_epoch, read_arrays, read_progress
 from digits.training.data import Dataset
 from digits.training.evaluation import evaluate
 from digits.training.export import export
 from digits.training.network import build_network, load_network
 from digits.training.plots import History, save_plots
+from digits.training.settings import TrainSettings
 
 
 def build(

@@ -24,7 +24,6 @@ from ray.train.tensorflow import TensorflowTrainer
 from digits.errors import DigitsError, DiskFull, TrackingUnavailable, TrainingFailed
 from digits.models.manifest import Manifest
 from digits.registry import mlflow as tracking
-from digits.settings import TrainSettings
 from digits.training import publish as release
 from digits.training.checkpoints import (
     BEST,
@@ -39,8 +38,9 @@ from digits.training.data import Dataset, load, located
 from digits.training.export import git_commit, package_versions
 from digits.training.network import use_keras_3
 from digits.training.plots import History
+from digits.training.settings import TrainSettings
 from digits.training.step import Fitting, State
-from digits.vision.decoding import preprocessing_sha256
+from digits.vision.identity import preprocessing_sha256
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.settings import TrainSettings
 from digits.training.augmentation import augment
 from digits.training.data import Dataset
 from digits.training.network import build_network
+from digits.training.settings import TrainSettings
 
 CHUNK = 20  # steps between two reports of progress; a call into TensorFlow costs as much as a step
 WARM_UP_EPOCHS = 1

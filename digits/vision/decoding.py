@@ -4,11 +4,9 @@ Whatever is sent ends in pixels or in BadInput, soon: a hostile file is refused 
 no more is decoded than the digit needs.
 """
 
-import hashlib
 import io
 import re
 import zlib
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from digits.errors import BadInput
-from digits.vision.normalising import SIDE, Pixels, normalise
+from digits.task import SIDE, Pixels
+from digits.vision.normalising import normalise
 
 MAX_PIXELS = 16_000_000  # a 12-megapixel phone photo fits; decoding this many takes some 0.15 s
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # every other parser of Pillow stays unreachable
@@ -58,13 +57,6 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Pixels:
 def is_image_file(data: bytes) -> bool:
     """Whether it begins as a file of one of FORMATS does."""
     return _SIGNATURES.match(data) is not None
-
-
-def preprocessing_sha256() -> str:
-    """Of the two files that make pixels: models carry it, to tell which preprocessing they were made for."""
-    folder = Path(__file__).parent
-    content = b"".join((folder / name).read_bytes() for name in ("decoding.py", "normalising.py"))
-    return hashlib.sha256(content).hexdigest()
 
 
 def _read_grey(data: bytes, max_pixels: int) -> NDArray[np.uint8]:

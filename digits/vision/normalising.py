@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
 from digits.errors import BadInput
+from digits.task import SIDE, Pixels
 
-SIDE = 28
 BOX = 20  # MNIST's digits fill this square in at least one direction
 OFF_CENTRE = 0.53  # pixels between the middle and the centre of mass of an image of MNIST, at most
 BRIGHT = 200  # the brightest grey level of an image of MNIST, at least
@@ -21,7 +21,6 @@ FAINTEST = 12  # grey levels between ink and paper; paper's own texture reaches 
 NOISE = 3 * 1.4826  # three standard deviations, of which the median deviation is 1/1.4826
 THINNEST = 2.0  # of 20 pixels; a tenth of MNIST's strokes are thinner than 1.8, half than 2.5
 
-Pixels = NDArray[np.uint8]  # (28, 28), light digit on black, as MNIST stores it
 Ink = NDArray[np.float32]  # (h, w), 0 paper to 1 full stroke
 
 _ONES, _PLACES = np.ones(SIDE, np.float32), np.arange(SIDE, dtype=np.float32)

@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from digits.inference.batcher import Images, Probabilities
 from digits.models.runtime import DigitModel
 from digits.serving.deployment import DigitClassifier
+from digits.task import Images, Pixels, Probabilities
 from digits.vision.golden import golden_digits
-from digits.vision.normalising import Pixels
 from testkit.encodings import Body, image_file
 
 SLOW_S = 2.0

@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel
 from ray.serve.schema import ServeDeploySchema
 
-from digits.settings import ServeSettings
+from digits.inference.settings import ServeSettings
 from tests.rules.kuberay import serve_configs
 from tests.rules.manifests import ROOT, Object, names, render
 

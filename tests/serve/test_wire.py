@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from digits.settings import EdgeSettings
+from digits.gateway.settings import EdgeSettings
 from testkit.cluster import LocalCluster
 from tests.serve.wire import HEAD, SEVEN, Wire, parsed, request, statuses
 

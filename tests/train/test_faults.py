@@ -20,12 +20,12 @@ from digits.errors import DataUnavailable
 from digits.models.manifest import ONNX_FILE, read_manifest
 from digits.registry.mlflow import download
 from digits.registry.versions import SHA256_TAG
-from digits.settings import TrainSettings
 from digits.training import data as datasets
 from digits.training.checkpoints import BEST, LIST, STATE, read_arrays, read_progress
 from digits.training.data import load
 from digits.training.network import build_network
 from digits.training.run import train
+from digits.training.settings import TrainSettings
 from tests.mlflow_server import Server
 from tests.programs import skip_or_fail
 from tests.train.conftest import ROOT, Workplace, wait_for

@@ -13,8 +13,8 @@ from mlflow.entities import Run
 
 from digits.errors import NotRegistered
 from digits.inference.classifier import Classifier
+from digits.inference.settings import ServeSettings
 from digits.registry.versions import resolve
-from digits.settings import ServeSettings
 from digits.training.data import load
 from tests.train.conftest import ROOT, Workplace
 

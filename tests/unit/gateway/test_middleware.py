@@ -23,9 +23,9 @@ from digits.gateway.middleware import (
     is_loaded_by_ray,
     middlewares,
 )
+from digits.gateway.settings import EdgeSettings
 from digits.http.schemas import ProblemDocument
 from digits.problems import PROBLEMS
-from digits.settings import EdgeSettings
 
 STEERING = {
     "x-request-timeout-seconds": "1e9", "X-Request-Disconnect-Disabled": "?1", "x-session-id": "a",

@@ -9,13 +9,13 @@ from starlette.testclient import TestClient
 
 from digits.errors import DeadlineExceeded
 from digits.gateway.middleware import Edge
+from digits.gateway.settings import EdgeSettings
 from digits.http.app import create_api
 from digits.http.schemas import PredictManyResponse, PredictResponse
 from digits.inference.classifier import Classifier
 from digits.problems import PROBLEMS
-from digits.settings import EdgeSettings
+from digits.task import Pixels
 from digits.vision.golden import golden_digits
-from digits.vision.normalising import Pixels
 from testkit.encodings import MANY, ONE, Body, base64_png, form, image_file, json_body
 from testkit.fakes import Fails, checksum_classifier, live
 

@@ -8,9 +8,10 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from digits.gateway.middleware import Edge
+from digits.gateway.settings import EdgeSettings
 from digits.http.app import create_api
 from digits.inference.classifier import Classifier
-from digits.settings import EdgeSettings, ServeSettings
+from digits.inference.settings import ServeSettings
 from testkit.fakes import live
 from tests.bad_inputs import MAX_BYTES, TABLE, Row, check
 

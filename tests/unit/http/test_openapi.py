@@ -15,9 +15,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from digits.gateway.middleware import Edge
+from digits.gateway.settings import EdgeSettings
 from digits.http.app import create_api
 from digits.http.openapi import openapi_document
-from digits.settings import EdgeSettings
 from testkit.fakes import checksum_classifier, live
 
 # Not positive_data_acceptance: no schema can say of a text or of bytes that they are an image.  Not

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from digits.gateway.middleware import Edge
+from digits.gateway.settings import EdgeSettings
 from digits.http.app import create_api
 from digits.http.schemas import FailedItem, PredictManyResponse, PredictResponse, ProblemDocument
 from digits.problems import MEDIA_TYPE, PROBLEMS
-from digits.settings import EdgeSettings
 from testkit.encodings import BOUNDARY, Body, image_file, json_body
 from testkit.fakes import checksum_classifier, live
 from tests.bad_inputs import IMAGES, TABLE, parts

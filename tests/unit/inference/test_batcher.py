@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from digits.errors import Abandoned, DeadlineExceeded, Overloaded
-from digits.inference.batcher import ASK_AFTER_S, Batcher, Images, Probabilities
+from digits.inference.batcher import ASK_AFTER_S, Batcher
+from digits.task import Images, Probabilities
 
 
 class EchoModel:

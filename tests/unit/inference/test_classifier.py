@@ -9,8 +9,8 @@ import pytest
 
 from digits.errors import ModelRejected
 from digits.inference.classifier import PROJECT, Classifier
+from digits.inference.settings import ServeSettings
 from digits.models.manifest import ONNX_FILE
-from digits.settings import ServeSettings
 from testkit.fakes import ChecksumModel
 
 STARTER = ServeSettings(model_uri="models/starter")

@@ -13,13 +13,14 @@ import pytest
 
 from digits.errors import DeadlineExceeded
 from digits.inference import live_model as reloading
-from digits.inference.batcher import Batcher, Images, Probabilities
+from digits.inference.batcher import Batcher
 from digits.inference.classifier import PROJECT
 from digits.inference.live_model import LiveModel
+from digits.inference.settings import ServeSettings
 from digits.models.manifest import ONNX_FILE, read_manifest
 from digits.registry import versions as registry
 from digits.registry.versions import RegisteredVersion
-from digits.settings import ServeSettings
+from digits.task import Images, Probabilities
 
 IMAGE = np.zeros((1, 28, 28), np.uint8)
 STARTER = PROJECT / "models" / "starter"

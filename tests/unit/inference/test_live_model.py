@@ -14,13 +14,13 @@ import pytest
 from digits.errors import ModelRejected, NotReady, TrackingUnavailable, Wedged
 from digits.inference import classifier
 from digits.inference import live_model as reloading
-from digits.inference.batcher import Images
 from digits.inference.classifier import PROJECT
 from digits.inference.live_model import LiveModel
+from digits.inference.settings import ServeSettings
 from digits.models.manifest import ONNX_FILE, read_manifest
 from digits.models.runtime import DigitModel
 from digits.registry.versions import RegisteredVersion
-from digits.settings import ServeSettings
+from digits.task import Images
 
 STARTER = PROJECT / "models" / "starter"
 SHA256 = read_manifest(STARTER).files[ONNX_FILE].sha256

@@ -8,7 +8,7 @@ from digits.errors import ModelRejected
 from digits.inference.classifier import PROJECT
 from digits.models.manifest import MANIFEST, ONNX_FILE, copy_for_serving, read_manifest, read_verified
 from digits.models.runtime import DigitModel
-from digits.vision.decoding import preprocessing_sha256
+from digits.vision.identity import preprocessing_sha256
 
 STARTER = PROJECT / "models" / "starter"
 

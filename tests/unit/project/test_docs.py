@@ -9,7 +9,9 @@ import pytest
 
 from benchmarks.capacity import breakdown
 from benchmarks.capacity import table as capacity_table
-from digits.settings import EdgeSettings, ServeSettings, Settings
+from digits.gateway.settings import EdgeSettings
+from digits.inference.settings import ServeSettings
+from digits.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()

@@ -19,12 +19,13 @@ from starlette.testclient import TestClient
 
 from digits.errors import ModelRejected
 from digits.gateway.middleware import Edge
+from digits.gateway.settings import EdgeSettings
 from digits.http.app import create_api
 from digits.inference.classifier import PROJECT, Classifier
+from digits.inference.settings import ServeSettings
 from digits.models.manifest import ONNX_FILE, FileRecord, Manifest, read_manifest, record, write_manifest
 from digits.registry import versions as registry
 from digits.registry.versions import RegisteredVersion
-from digits.settings import EdgeSettings, ServeSettings
 from testkit.encodings import form, json_body
 from testkit.fakes import checksum_classifier, live
 from testkit.source import MODULES, imports, own_imports, room_of, tree_of
@@ -198,7 +199,7 @@ from starlette.testclient import TestClient
 from digits.http.app import create_api
 from digits.inference.classifier import Classifier
 from digits.vision.golden import golden_digits
-from digits.settings import ServeSettings
+from digits.inference.settings import ServeSettings
 from testkit.encodings import MANY, ONE
 from testkit.fakes import live
 images = list(golden_digits()[0])

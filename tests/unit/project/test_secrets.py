@@ -14,12 +14,14 @@ from starlette.testclient import TestClient
 
 from digits.errors import DeadlineExceeded, Overloaded, TrackingUnavailable
 from digits.gateway.middleware import Edge
+from digits.gateway.settings import EdgeSettings
 from digits.http.app import create_api
-from digits.inference.batcher import Images
 from digits.inference.classifier import PROJECT, Classifier
 from digits.registry.gate import GateSettings
 from digits.registry.mlflow import start_run, without_password
-from digits.settings import EdgeSettings, Settings, TrainSettings
+from digits.settings import Settings
+from digits.task import Images
+from digits.training.settings import TrainSettings
 from digits.vision.golden import golden_digits
 from testkit.encodings import MANY, ONE, Body, base64_png, form, image_file, json_body
 from testkit.fakes import Fails, checksum_classifier, live

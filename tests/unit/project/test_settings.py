@@ -9,7 +9,10 @@ import yaml
 from pydantic import ValidationError
 
 from digits import errors
-from digits.settings import EdgeSettings, ServeSettings, Settings, TrainSettings
+from digits.gateway.settings import EdgeSettings
+from digits.inference.settings import ServeSettings
+from digits.settings import Settings
+from digits.training.settings import TrainSettings
 
 ROOT = Path(__file__).parents[3]
 CONFIG = yaml.safe_load((ROOT / "serve_config.yaml").read_text())

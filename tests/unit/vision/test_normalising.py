@@ -14,9 +14,10 @@ from PIL import Image
 from digits.errors import BadInput
 from digits.inference.classifier import PROJECT
 from digits.models.runtime import DigitModel
+from digits.task import Pixels
 from digits.vision.decoding import MAX_PIXELS, decode_image
 from digits.vision.golden import golden_digits
-from digits.vision.normalising import Pixels, are_surely_mnist_like, normalise
+from digits.vision.normalising import are_surely_mnist_like, normalise
 from testkit.encodings import image_file
 from tests.pictures import pictures
 

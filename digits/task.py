@@ -1,0 +1,31 @@
+"""What is predicted, said once: labels, image side, and the arrays and answers that carry them.
+
+A model for other labels or another image side changes this module, the network (training/network.py), the
+data (training/data.py) and the golden images (vision/golden.npz).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Label = int
+LABELS: tuple[Label, ...] = tuple(range(10))  # in the order of the model's outputs
+CLASSES = len(LABELS)
+SIDE = 28  # pixels, of the square image that the model takes
+PIXELS = SIDE * SIDE  # grey levels of one image; one channel
+
+Pixels = NDArray[np.uint8]  # (SIDE, SIDE), light digit on black, 0 to 255
+Images = NDArray[np.uint8]  # (n, SIDE, SIDE)
+Probabilities = NDArray[np.floating]  # (n, CLASSES); rows add up to 1
+
+
+class Prediction(NamedTuple):
+    """The answer to one image."""
+
+    label: Label
+    confidence: float  # the label's probability
+    probabilities: list[float]  # in the order of LABELS
+    model: str  # version
+    queue_ms: float  # from arrival in the batch queue to the start of its batch
+    model_ms: float  # of the whole batch it was in
