@@ -1,34 +1,32 @@
 """The preprocessing's identity follows what comes out, and nothing else."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from digits.task import Pixels
-from digits.vision import identity
-from digits.vision.identity import preprocessing_sha256
+from digits.vision import decoding, identity
 
-uncached = preprocessing_sha256.__wrapped__
-
-
-def test_other_pixels_give_another_identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here: everything one pixel to the right."""
-    read = identity.decode_image
-
-    def moved(data: bytes) -> Pixels:
-        return np.roll(read(data), 1, axis=1)
-
-    monkeypatch.setattr(identity, "decode_image", moved)
-    assert uncached() != preprocessing_sha256()
+identify = identity.preprocessing_sha256.__wrapped__
+KNOWN = identify()
 
 
-def test_one_grey_level_of_noise_keeps_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As another processor's rounding may give it."""
-    read = identity.decode_image
+def changed(pixels: Pixels) -> Pixels:
+    """Everything one pixel to the right."""
+    return np.roll(pixels, 1, axis=1)
 
-    def noisy(data: bytes) -> Pixels:
-        pixels = read(data).copy()
-        pixels[14, 14] ^= 1
-        return pixels
 
-    monkeypatch.setattr(identity, "decode_image", noisy)
-    assert uncached() == preprocessing_sha256()
+def rounded_otherwise(pixels: Pixels) -> Pixels:
+    """One grey level off in one place, as another processor may compute it."""
+    copy = pixels.copy()
+    copy[14, 14] ^= 1
+    return copy
+
+
+@pytest.mark.parametrize(("change", "is_same"), [(changed, False), (rounded_otherwise, True)])
+def test_the_identity_follows_the_pixels(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[Pixels], Pixels], is_same: bool
+) -> None:
+    monkeypatch.setattr(identity, "decode_image", lambda data: change(decoding.decode_image(data)))
+    assert (identify() == KNOWN) is is_same
