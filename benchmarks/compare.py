@@ -25,8 +25,8 @@ from benchmarks.load import MOST_CONNECTIONS, closed_loop, open_loop
 from benchmarks.report import write_report
 from benchmarks.running import Running, running
 from benchmarks.services import MANY_CONTENT_TYPE, ROOT, services
-from digits.models.runtime import DigitModel
 from digits.vision.golden import golden_digits
+from testkit.models import load_model
 
 CONNECTIONS = (1, 16, 64, 256)
 SHARES = (0.4, 0.7, 0.9, 1.2)  # of what the service answered at best, in a closed loop
@@ -108,7 +108,7 @@ def model_alone(seconds: int) -> list[dict[str, float]]:
     """ONNX Runtime in a loop, by threads and batch size."""
     found = []
     for threads in sorted({1, os.cpu_count() or 1}):
-        model = DigitModel.load(ROOT / "models" / "starter", threads=threads, max_batch_size=MANY)
+        model = load_model(max_batch_size=MANY, threads=threads)
         for batch in (1, MANY):
             images = np.resize(golden_digits()[0], (batch, 28, 28))
             runs, end = 0, time.perf_counter() + seconds

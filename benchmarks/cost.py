@@ -22,15 +22,17 @@ import numpy as np
 
 from benchmarks.load import closed_loop
 from digits.http.app import create_api
-from digits.inference.classifier import PROJECT, Classifier
+from digits.inference.classifier import Classifier
 from digits.inference.settings import ServeSettings
+from digits.inference.source import PROJECT
 from digits.models.runtime import DigitModel
-from digits.task import Images, Probabilities
+from digits.task import Images, ModelVersion, Probabilities
 from digits.vision.decoding import decode_image
 from digits.vision.golden import golden_digits
 from testkit.cluster import LocalCluster, serve_env, wait_until
 from testkit.encodings import image_file
-from testkit.fakes import live
+from testkit.fakes import predictor_of
+from testkit.models import load_model
 
 OUTPUT = PROJECT / "docs" / "benchmarks" / "cost.json"
 SETTINGS = ServeSettings(model_uri="models/starter")
@@ -68,7 +70,7 @@ def model_times(model: DigitModel) -> dict[int, float]:
 
 async def app_time() -> float:
     """Of one request through the app, with decoding and without the model."""
-    app = create_api(live(Classifier(SETTINGS, Free(), "digits", "free")))  # type: ignore[arg-type]
+    app = create_api(predictor_of(Classifier(SETTINGS, Free(), ModelVersion("digits", "free", "0" * 64))))  # type: ignore[arg-type]
     headers = [(b"content-type", b"image/png"), (b"content-length", str(len(PICTURE)).encode())]
 
     async def receive() -> dict[str, Any]:
@@ -121,7 +123,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def main() -> None:
-    model = DigitModel.load(PROJECT / SETTINGS.model_uri, threads=1, max_batch_size=SIZES[-1])
+    model = load_model(max_batch_size=SIZES[-1])
     times = model_times(model)
     slope, offset = np.polyfit(list(times), list(times.values()), 1, w=1 / np.array(list(times.values())))
     costs = {

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.errors import AlreadyRegistered, NotRegistered, TrackingUnavailable
-from digits.models.manifest import copy_for_serving
+from digits.models.folders import copy_for_serving
 
 if TYPE_CHECKING:
     import keras

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from digits.inference.classifier import PROJECT
+from digits.inference.source import PROJECT
 from digits.models.manifest import ONNX_FILE
 from testkit.cluster import LocalCluster, wait_until
 from testkit.traffic import Outcome, Traffic

@@ -14,6 +14,7 @@ from mlflow.entities import Run
 from digits.errors import NotRegistered
 from digits.inference.classifier import Classifier
 from digits.inference.settings import ServeSettings
+from digits.registry.source import RegistrySource
 from digits.registry.versions import resolve
 from digits.training.data import load
 from tests.train.conftest import ROOT, Workplace
@@ -59,9 +60,10 @@ def test_the_registered_model_answers_as_the_service_does(
     network = mlflow.keras.load_model("models:/digits@champion")
     uri = "models:/digits@champion"
     settings = ServeSettings(model_uri=uri, model_cache=str(trained.folder / "cache"))
-    classifier = Classifier.load(settings, threads=1, registered=resolve(uri))
-    assert (classifier.name, classifier.version) == ("digits", "1")
-    difference = np.abs(np.asarray(network(images)) - asyncio.run(classifier.classify(images)))
+    source = RegistrySource(uri, settings.model_cache)
+    classifier = Classifier.load(settings, 1, source, source.resolve())
+    assert (classifier.version.name, classifier.version.version) == ("digits", "1")
+    difference = np.abs(np.asarray(network(images)) - asyncio.run(classifier.classify(images)).probabilities)
     assert difference.max() <= 1e-5
     info = mlflow.models.get_model_info("models:/digits@champion")
     assert info.signature is not None
