@@ -1,4 +1,4 @@
-"""Request bodies -> pixels.  Everything that can fail for one request fails here, before the queue."""
+"""Request bodies -> pixels.  All that can fail for one request fails here, before the queue."""
 
 import base64
 import re
@@ -16,46 +16,47 @@ from python_multipart.multipart import Field, File, FormParser, parse_options_he
 
 from digits.errors import BadInput
 from digits.http.schemas import PREDICT_BODY, ImageBody, ImagesBody, PixelsBody, PixelsListBody, explain
-from digits.task import SIDE, Pixels
+from digits.task import PIXELS, SIDE, Pixels
 from digits.vision.decoding import MAX_PIXELS, decode_image, is_image_file
 from digits.vision.normalising import are_surely_mnist_like, normalise
 
 DATA_URL = re.compile(r"data:[^,]{0,100};base64,", re.ASCII | re.IGNORECASE)
 BYTES = "application/octet-stream"
-# What a sender says who did not say what the body is: nothing, what curl --data-binary says, "bytes".
-UNSAID = {"", "application/x-www-form-urlencoded", BYTES}
-# So many images of a request may have MAX_PIXELS, more of them accordingly less: 256 together would decode
-# for 15 s of CPU, and deflate packs them into 4 MB.
+# Content types that say nothing about the body: none, what curl --data-binary sends, "bytes".
+UNSPECIFIC = {"", "application/x-www-form-urlencoded", BYTES}
+# A request may hold this many images of MAX_PIXELS, or more of fewer pixels: 256 of that size would take 15 s
+# of CPU to decode, and deflate packs them into 4 MB.
 LARGE_IMAGES = 8
 READABLE = f"an image (image/png, image/jpeg, ...), multipart/form-data, application/json or {BYTES}"
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What one request asks for.  `many` is how it asked: a list of one image is answered by a list."""
+    """The images of a request, or why one cannot be read.  `many`: a list was sent, so a list is answered."""
 
     items: Sequence[Pixels | BadInput]
     many: bool
 
 
 def parse_body(content_type: str, body: bytes, max_images: int) -> Parsed:
-    """Raises BadInput where the request as a whole cannot be answered.
+    """Raises BadInput if the request as a whole cannot be answered.
 
-    An image that cannot be read is an item of its own in a list, and the whole request where it is
-    the only one.
+    In a list an image that cannot be read is an item; a request for one image fails as a whole.
     """
     if not body:
-        raise BadInput("image_empty", f"the body is empty; send {READABLE}")
+        raise BadInput("image_empty", f"The body is empty; send {READABLE}")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == BYTES and not is_image_file(body):
         return _parse_levels(body, max_images)
-    if media_type.startswith("image/") or media_type in UNSAID:
+    if media_type.startswith("image/") or media_type in UNSPECIFIC:
         return Parsed([decode_image(body)], many=False)
     if media_type == "application/json":
         return _parse_json(body, max_images)
     if media_type == "multipart/form-data":
         return _parse_form(content_type, body, max_images)
-    raise BadInput("content_type_unsupported", f"cannot read {media_type[:80]!r}; send {READABLE}")
+    raise BadInput(
+        "content_type_unsupported", f"The content type {media_type[:80]!r} is not supported; send {READABLE}"
+    )
 
 
 def _parse_json(body: bytes, max_images: int) -> Parsed:
@@ -76,12 +77,12 @@ def _parse_json(body: bytes, max_images: int) -> Parsed:
 
 
 def _parse_levels(body: bytes, max_images: int) -> Parsed:
-    """Images one after another, 784 grey levels each, a byte a level; always a list."""
-    count, rest = divmod(len(body), SIDE * SIDE)
+    """Images one after another, PIXELS bytes each, one per grey level; always a list."""
+    count, rest = divmod(len(body), PIXELS)
     if rest:
         raise BadInput(
             "body_invalid",
-            f"{len(body)} bytes are neither an image file nor whole images of {SIDE * SIDE} grey levels",
+            f"The body has {len(body)} bytes; send an image file, or {PIXELS} bytes for each image",
         )
     images = np.frombuffer(body, np.uint8).reshape(count, SIDE, SIDE)
     _check_count(images, max_images)
@@ -96,9 +97,10 @@ def _parse_levels(body: bytes, max_images: int) -> Parsed:
 
 
 def _parse_form(content_type: str, body: bytes, max_images: int) -> Parsed:
-    """Every file of the form is an image, whatever its field is called."""
+    """Every file of the form is an image, under any field name."""
     malformed = BadInput(
-        "body_malformed", "the body is not a complete form with the boundary its header names"
+        "body_malformed",
+        "The form is incomplete, or its boundary is not the one in the Content-Type header; send it again",
     )
     files: list[bytes] = []
     ends: list[None] = []
@@ -109,11 +111,11 @@ def _parse_form(content_type: str, body: bytes, max_images: int) -> Parsed:
 
     def refuse(field: Field) -> None:
         name = (field.field_name or b"").decode(errors="replace")[:80]
-        raise BadInput("body_invalid", f"the form field {name!r} is not a file; send images as files")
+        raise BadInput("body_invalid", f"The form field {name!r} is not a file; send images as files")
 
     try:
         boundary = parse_options_header(content_type)[1].get(b"boundary")
-        # The body is in memory already and its size is bounded: no file of it may go to a disk.
+        # The body is in memory already and its size is bounded: nothing is written to disk.
         config = {"MAX_MEMORY_FILE_SIZE": len(body) + 1}
         parser = FormParser(
             "multipart/form-data", refuse, keep, lambda: ends.append(None), boundary, config=config
@@ -125,7 +127,7 @@ def _parse_form(content_type: str, body: bytes, max_images: int) -> Parsed:
     if not ends:
         raise malformed
     if not files:
-        raise BadInput("body_invalid", "the form holds no file; send at least one image as a file")
+        raise BadInput("body_invalid", "The form holds no file; send at least one image as a file")
     if len(files) == 1:
         return Parsed([decode_image(files[0])], many=False)
     return Parsed(_each(partial(decode_image, max_pixels=_share(files)), files, max_images), many=True)
@@ -137,13 +139,15 @@ def _each(read: Callable[[Any], Pixels], values: Sequence[Any], max_images: int)
 
 
 def _share(images: Sized) -> int:
-    """The pixels that one image of many may have."""
+    """How many pixels each image of a list may have."""
     return min(MAX_PIXELS, LARGE_IMAGES * MAX_PIXELS // len(images))
 
 
 def _check_count(images: Sized, max_images: int) -> None:
     if len(images) > max_images:
-        raise BadInput("too_many_images", f"{len(images)} images; send at most {max_images} in one request")
+        raise BadInput(
+            "too_many_images", f"The request holds {len(images)} images; send at most {max_images}"
+        )
 
 
 def _read_or_error(read: Callable[[Any], Pixels], value: Any) -> Pixels | BadInput:
@@ -156,20 +160,20 @@ def _read_or_error(read: Callable[[Any], Pixels], value: Any) -> Pixels | BadInp
 
 
 def _read_base64(text: str, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Standard base64, line breaks allowed, with or without a data: URL in front of it."""
+    """Standard base64 with or without a data: URL prefix; line breaks are allowed."""
     start = match.end() if (match := DATA_URL.match(text)) else 0
     try:
         data = base64.b64decode("".join(text[start:].split()), validate=True)
     except ValueError as error:
         raise BadInput(
-            "image_unreadable", "the image is not valid base64 (RFC 4648, with padding)"
+            "image_unreadable", "The image is not valid base64; encode it as RFC 4648 says, with padding"
         ) from error
     return decode_image(data, max_pixels)
 
 
 def _read_numbers(numbers: list[float] | list[list[float]]) -> Pixels:
-    """784 grey levels, flat or in 28 rows, as the schema has checked them."""
+    """PIXELS grey levels, flat or in rows, which the schema has validated."""
     levels: NDArray[np.float64] = np.array(numbers, np.float64).reshape(SIDE, SIDE)
     if 0 < levels.max() <= 1 and (levels % 1).any():
-        raise BadInput("body_invalid", "the grey levels run from 0 to 1; send them as 0 to 255")
+        raise BadInput("body_invalid", "The grey levels run from 0 to 1; send them as 0 to 255")
     return normalise(np.rint(levels).astype(np.uint8))

@@ -108,7 +108,7 @@ def test_the_same_name_after_the_end_is_refused_clearly(trained: Workplace) -> N
     process = trained.start(epochs="1", name="first")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert output.strip().endswith("the run first has finished; give another name, or none")
+    assert output.strip().endswith("the run first has finished; choose another --name, or none")
 
 
 def test_help_names_every_flag_without_loading_ray_or_tensorflow() -> None:
