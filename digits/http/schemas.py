@@ -12,25 +12,22 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     WrapValidator,
 )
 
 from digits.errors import BadInput
 from digits.task import CLASSES, LABELS, PIXELS, SIDE, Label
 
-Grey = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False, strict=True)]
-Row = Annotated[list[Grey], Field(min_length=SIDE, max_length=SIDE)]
-Grid = Annotated[list[Row], Field(min_length=SIDE, max_length=SIDE)]
-Flat = Annotated[list[Grey], Field(min_length=PIXELS, max_length=PIXELS)]
-
-
-def _shape_of_image(value: Any) -> str:
-    return "grid" if isinstance(value, list) and value and isinstance(value[0], list) else "flat"
-
-
-OneImage = Annotated[
-    Annotated[Flat, Tag("flat")] | Annotated[Grid, Tag("grid")], Discriminator(_shape_of_image)
-]
+_GREY = {"type": "number", "minimum": 0, "maximum": 255}
+_ROWS = {
+    "type": "array",
+    "minItems": SIDE,
+    "maxItems": SIDE,
+    "items": {"type": "array", "minItems": SIDE, "maxItems": SIDE, "items": _GREY},
+}
+_FLAT = {"type": "array", "minItems": PIXELS, "maxItems": PIXELS, "items": _GREY}
+_ONE = {"anyOf": [_FLAT, _ROWS]}
 
 
 def explain(error: ValidationError) -> BadInput:
@@ -38,14 +35,9 @@ def explain(error: ValidationError) -> BadInput:
     first, *more = error.errors(include_url=False, include_input=False, include_context=False)
     if first["type"] == "json_invalid":
         return BadInput("body_malformed", first["msg"])
-    place = ".".join(str(step) for step in _without_tags(first["loc"]))
+    place = ".".join(str(step) for step in first["loc"][1:])  # without the name of the union's branch
     others = f" (and {len(more)} more)" if more else ""
     return BadInput("body_invalid", f"{place + ': ' if place else ''}{first['msg']}{others}")
-
-
-def _without_tags(place: tuple[int | str, ...]) -> list[int | str]:
-    """Without the names that pydantic adds for the branch of a union: the client never wrote them."""
-    return [step for step in place[1:] if step not in ("flat", "grid")]
 
 
 def _valid_or_error(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -80,34 +72,18 @@ class ImagesBody(_Body):
 
 
 class PixelsBody(_Body):
-    __doc__ = f"Grey levels 0 to 255: {SIDE} rows of {SIDE}, or {PIXELS} numbers row by row."
+    """Grey levels: one image, or a list of images that is answered by a list in its order."""
 
-    pixels: OneImage
-
-
-class PixelsListBody(_Body):
-    """Images as grey levels; the answers come in their order."""
-
-    pixels: Annotated[list[Annotated[OneImage, OrError]], Field(min_length=1)]
+    # digits.http.levels reads it: a shape is a property of the whole, which a schema cannot name in an error.
+    pixels: Annotated[
+        Any, WithJsonSchema({"anyOf": [_FLAT, _ROWS, {"type": "array", "minItems": 1, "items": _ONE}]})
+    ]
 
 
 def _kind_of_body(value: Any) -> str | None:
     """Which body this is meant to be, so that an error names that form alone."""
     keys = [key for key in ("image", "images", "pixels") if isinstance(value, dict) and key in value]
-    if len(keys) != 1:
-        return None
-    if keys == ["pixels"] and _is_list_of_images(value["pixels"]):
-        return "pixels_list"
-    return keys[0]
-
-
-def _is_list_of_images(pixels: Any) -> bool:
-    """Whether it is a list of lists of which none could be a row: a ragged image is one invalid image."""
-    if not isinstance(pixels, list) or not pixels or not isinstance(pixels[0], list):
-        return False
-    return not any(
-        isinstance(row, list) and len(row) == SIDE and not isinstance(row[0], list) for row in pixels
-    )
+    return keys[0] if len(keys) == 1 else None
 
 
 class PredictBody(
@@ -115,8 +91,7 @@ class PredictBody(
         Annotated[
             Annotated[ImageBody, Tag("image")]
             | Annotated[ImagesBody, Tag("images")]
-            | Annotated[PixelsBody, Tag("pixels")]
-            | Annotated[PixelsListBody, Tag("pixels_list")],
+            | Annotated[PixelsBody, Tag("pixels")],
             Discriminator(
                 _kind_of_body,
                 custom_error_type="one_key",

@@ -104,7 +104,13 @@ def test_an_unreadable_item_is_reported_in_its_place(client: TestClient, name: s
 def test_a_problem_says_where_in_the_body_it_is(client: TestClient) -> None:
     rows = [[0] * 28 for _ in range(28)]
     rows[3][5] = 256
-    assert post(client, json_body({"pixels": rows})).json()["detail"].startswith("pixels.3.5: ")
+    detail = post(client, json_body({"pixels": rows})).json()["detail"]
+    assert detail == "The grey level in row 3, column 5 is 256; levels are 0 to 255"
+
+
+def test_a_wrong_shape_is_named_in_one_error(client: TestClient) -> None:
+    detail = post(client, json_body({"pixels": [[0] * 100] * 100})).json()["detail"]
+    assert detail.startswith("`pixels` has the shape (100, 100); send 28 rows of 28 numbers, or 784 numbers")
 
 
 def test_a_chunked_body_over_the_limit_is_not_read_to_its_end(client: TestClient) -> None:
