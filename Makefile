@@ -113,6 +113,9 @@ undeploy:  ## Take it away again
 k8s-test: .venv/dev.lock  ## Install OVERLAY=local on kubectl's cluster, use, scale, upgrade, retrain it, take it away
 	OVERLAY=$(OVERLAY) $(BIN)/pytest tests/kubernetes -m kubernetes
 
+manifests: .venv/dev.lock  ## Copy serve_config.yaml into the manifests of kuberay/, with their declared changes
+	$(BIN)/python -m kuberay.manifests
+
 KUBERAY_CRDS = github.com/ray-project/kuberay/raw/v1.7.0/ray-operator/config/crd/bases
 
 crds:  ## KubeRay's schemas, which the manifests' tests need, into .crds/
@@ -138,5 +141,5 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	@touch $@
 
 .PHONY: help serve train mlflow test unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos soak audit fuzz lock \
-	image image-test cluster-test deploy undeploy k8s-test crds
+	image image-test cluster-test deploy undeploy k8s-test manifests crds
 .PRECIOUS: .venv/%.lock

@@ -17,7 +17,8 @@ Object = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 KUBERAY = ROOT / "kuberay"
 PLAIN = "rayservice.yaml"
-SMALL = ("local", "local-training", PLAIN)  # whose requests are below their limits, for one small node
+# For one small node: their requests are below their limits.
+SMALL = ("local", "local-champion", "local-training", PLAIN)
 
 
 def names() -> list[str]:
