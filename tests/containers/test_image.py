@@ -87,10 +87,8 @@ def test_it_runs_as_nobody_who_may_write(service: Service) -> None:
 def test_it_imports_from_compiled_files(service: Service) -> None:
     said = service.container.execute("sh", "-c", "python -v -c 'import digits.http.app' 2>&1")
     compiled = [line for line in said.splitlines() if line.startswith("# code object from")]
-    assert any("/app/digits/__pycache__/api." in line for line in compiled)
-    assert not [
-        line for line in compiled if line.endswith(".py") or "/app/digits/api.py" in line.split("from")[1]
-    ]
+    assert any("/app/digits/http/__pycache__/app." in line for line in compiled)
+    assert not [line for line in compiled if line.endswith(".py") or "/http/app.py" in line.split("from")[1]]
 
 
 def test_sigterm_answers_what_is_in_hand(figure: Figure) -> None:
@@ -120,10 +118,27 @@ def test_the_images_are_small_and_say_what_they_are(figure: Figure) -> None:
         assert f'"org.opencontainers.image.version":"{VERSION}"' in labels
 
 
+def environment_of(lines: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in lines.splitlines() if "=" in line)
+
+
 @pytest.mark.parametrize("image", [SERVE, TRAIN])
-def test_the_environment_is_that_of_serve_env(image: str) -> None:
-    lines = docker("image", "inspect", "--format", '{{join .Config.Env "\\n"}}', image).splitlines()
-    environment = dict(line.split("=", 1) for line in lines)
+def test_a_command_in_the_image_has_the_variables_of_serve_env(image: str) -> None:
+    """By `docker run` with a command, and by the shell line with which KubeRay starts Ray."""
+    options = ("run", "--rm", *RESTRICTED)
+    by_docker = docker(*options, image, "printenv")
+    by_kuberay = docker(*options, "--entrypoint", "/bin/bash", image, "-c", "--", "ulimit -n 65536; printenv")
+    for said in (by_docker, by_kuberay):
+        assert read_serve_env().items() <= environment_of(said).items()
+
+
+def test_the_raylet_has_the_variables_of_serve_env(service: Service) -> None:
+    """Every process of Serve inherits them from it."""
+    look = (
+        'for p in /proc/[0-9]*; do if [ "$(cat "$p/comm")" = raylet ]; '
+        "then tr '\\0' '\\n' < $p/environ; fi; done"
+    )
+    environment = environment_of(service.container.execute("sh", "-c", look))
     assert read_serve_env().items() <= environment.items()
 
 
