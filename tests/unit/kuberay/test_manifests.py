@@ -31,7 +31,7 @@ def test_every_rule_holds(name: str) -> None:
 
 
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
-def test_kubernetes_own_kinds_are_valid_and_have_no_unknown_field(version: str) -> None:
+def test_kubernetes_kinds_are_valid_without_unknown_fields(version: str) -> None:
     found = {json.dumps(one): one for name in names() for one in render(name).objects}  # overlays share most
     for one in found.values():
         if one["kind"] not in RAY | OTHERS:
@@ -39,7 +39,7 @@ def test_kubernetes_own_kinds_are_valid_and_have_no_unknown_field(version: str) 
 
 
 @pytest.mark.parametrize("name", names())
-def test_rays_kinds_are_valid_and_have_no_unknown_field(name: str) -> None:
+def test_ray_kinds_are_valid_without_unknown_fields(name: str) -> None:
     for found in render(name).of(*RAY):
         _crd(found["kind"]).validate(found)
 
@@ -70,7 +70,7 @@ def _closed(schema: Any) -> Any:
     return closed
 
 
-def test_the_plain_file_is_overlay_local_without_what_needs_the_rest() -> None:
+def test_the_plain_file_equals_overlay_local_without_mlflow() -> None:
     (local,), (plain,) = render("overlays/local").of("RayService"), render(PLAIN).of("RayService")
     for group in local["spec"]["rayClusterConfig"]["workerGroupSpecs"]:
         del group["template"]["spec"]["containers"][0]["env"]  # MLflow
@@ -79,7 +79,7 @@ def test_the_plain_file_is_overlay_local_without_what_needs_the_rest() -> None:
     assert plain["spec"] == local["spec"]
 
 
-def test_the_schedules_job_is_the_job() -> None:
+def test_the_scheduled_job_equals_the_job() -> None:
     (scheduled,), (job,) = render("training-schedule").of("RayCronJob"), render("training").of("RayJob")
     assert scheduled["spec"]["jobTemplate"] == job["spec"]
 
@@ -95,7 +95,7 @@ def test_an_upgrade_and_a_training_fit_one_small_node() -> None:
     assert sum(mebibytes(one["memory"]) for one in requests) <= 15 * 1024
 
 
-def test_overlay_local_asks_for_no_volume() -> None:
+def test_overlay_local_needs_no_volume() -> None:
     assert not render("overlays/local").of("PersistentVolumeClaim", "StatefulSet")
     assert not render("overlays/local-training").of("PersistentVolumeClaim", "StatefulSet")
 
@@ -281,7 +281,7 @@ MISTAKES: dict[str, tuple[str, Mutation, str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_seen_by_its_rule(mistake: str) -> None:
+def test_each_rule_finds_its_mistake(mistake: str) -> None:
     name, mutate, rule_name = MISTAKES[mistake]
     (rule,) = (rule for rule in RULES if rule.__name__ == rule_name)
     mutated = render(name)
@@ -289,11 +289,11 @@ def test_a_mistake_is_seen_by_its_rule(mistake: str) -> None:
     assert list(rule(mutated))
 
 
-def test_every_rule_has_a_mistake() -> None:
+def test_every_rule_has_a_mistake_to_find() -> None:
     assert {rule.__name__ for rule in RULES} == {rule for _, _, rule in MISTAKES.values()}
 
 
-def test_an_unknown_field_is_refused_by_the_schemas() -> None:
+def test_the_schemas_reject_an_unknown_field() -> None:
     (service,) = render(PRODUCTION).of("RayService")
     service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["tolerate"] = []
     with pytest.raises(jsonschema.ValidationError, match="tolerate"):

@@ -101,12 +101,12 @@ def test_every_alert_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("alert", CASES)
-def test_an_alert_fires_in_its_case_and_no_other_does(alert: str, tmp_path: Path) -> None:
+def test_only_the_alert_of_a_case_fires_in_it(alert: str, tmp_path: Path) -> None:
     expect_after_an_hour({alert}, AS_IT_SHOULD_BE | CASES[alert][0], tmp_path)
 
 
 @pytest.mark.parametrize("alert", CASES)
-def test_no_alert_fires_short_of_its_case(alert: str, tmp_path: Path) -> None:
+def test_no_alert_fires_just_below_its_threshold(alert: str, tmp_path: Path) -> None:
     expect_after_an_hour(set(), AS_IT_SHOULD_BE | CASES[alert][1], tmp_path)
 
 
@@ -117,7 +117,7 @@ def test_an_alert_has_a_severity_and_says_what_to_do(rule: Object) -> None:
     assert rule["annotations"]["description"]
 
 
-def test_every_query_is_one(tmp_path: Path) -> None:
+def test_every_query_is_valid(tmp_path: Path) -> None:
     promtool(tmp_path, "check", rules())
     panels = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries())]
     promtool(tmp_path, "check", {"groups": [{"name": "dashboard", "rules": panels}]})
@@ -128,7 +128,7 @@ def is_of_ray(pod: Pod) -> bool:
 
 
 @pytest.mark.parametrize("pods_of", ["production", "production-training"])
-def test_pod_monitors_select_rays_pods_alone_and_ports_that_these_have(pods_of: str) -> None:
+def test_pod_monitors_select_only_ray_pods_and_their_ports(pods_of: str) -> None:
     monitors = render("overlays/production").of("PodMonitor")
     pods = render(f"overlays/{pods_of}").pods()
     seen = set()
@@ -156,7 +156,8 @@ def test_the_page_lists_every_alert_with_its_severity() -> None:
     assert listed == [(rule["alert"], rule["labels"]["severity"]) for rule in alerts()]
 
 
-def test_the_page_lists_every_metric_of_a_replica_with_its_type_and_labels() -> None:
+def test_the_page_lists_every_metric_of_a_replica() -> None:
+    """With its type and its labels."""
     listed = re.findall(r"^\| `ray_(digits_\w+)` \| (\w+) \| (.*?) \|", PAGE, re.MULTILINE)
     found = {(name, kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in listed}
     assert found == own_metrics()

@@ -41,7 +41,7 @@ def test_the_image_reads_serve_env_and_retypes_nothing_of_it() -> None:
     assert 'ENTRYPOINT ["bash", "-c", "exec \\"$@\\"", "bash"]' in STEPS
 
 
-def test_what_is_copied_exists_and_is_let_in() -> None:
+def test_copied_files_exist_and_dockerignore_admits_them() -> None:
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     for step in STEPS:
         if step.startswith("COPY") and "--from" not in step:
@@ -51,7 +51,7 @@ def test_what_is_copied_exists_and_is_let_in() -> None:
                 assert any(fnmatch(source, pattern) for pattern in allowed), source
 
 
-def test_everything_else_stays_out_of_the_build() -> None:
+def test_dockerignore_excludes_everything_else() -> None:
     first = next(
         line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")
     )
@@ -66,20 +66,20 @@ def test_packages_are_installed_by_hash_from_the_locks() -> None:
         assert f"/{lock}.txt" in step
 
 
-def test_the_base_has_a_python_that_the_project_supports() -> None:
+def test_the_base_image_has_a_supported_python() -> None:
     (minor,) = re.findall(r"(?m)^ARG BASE=python:3\.(\d+)-slim-\w+$", DOCKERFILE)
     supported = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     low, high = (int(number) for number in re.findall(r"3\.(\d+)", supported))
     assert low <= int(minor) < high
 
 
-def test_every_image_ends_as_a_user_by_number() -> None:
+def test_the_images_run_as_a_numeric_user() -> None:
     users = [step for step in STEPS if step.startswith("USER")]
     assert users == ["USER 1000:1000"]
     assert DOCKERFILE.index("USER 1000") < DOCKERFILE.index("FROM runtime AS serve")
 
 
-def test_the_makefile_and_the_dockerfile_name_the_version_of_the_project() -> None:
+def test_every_image_tag_is_the_version_of_the_project() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     for file in ("Dockerfile", "README.md", "kuberay/README.md"):
         tags = set(re.findall(r"digits-(?:serve|train):([\w.]+)", (ROOT / file).read_text()))
