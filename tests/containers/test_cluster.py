@@ -1,6 +1,6 @@
-"""kuberay/ in containers: local; then production with Redis, MLflow and two clusters one after the other.
+"""The overlays in containers: local, then production with Redis, MLflow and two clusters one after the other.
 
-The tests of production go on where the one before ended, for a cluster takes a minute to start.
+Each test of production continues where the one before ended, because a cluster takes a minute to start.
 """
 
 import hashlib
@@ -27,15 +27,15 @@ pytestmark = pytest.mark.usefixtures("images")
 Figure = Callable[[str], None]
 
 KEY = "a key of a client"
-RATE = 15  # requests a second: two cores carry all of it
+RATE = 15  # requests per second: two cores run all of it
 MINUTE = 60.0
-# Instead of the manifest's 180 s; nothing here keeps a connection for longer than a request.
+# Instead of the manifest's 180 s: no connection here lasts longer than a request.
 DELETION_DELAY_S = 5
 
 
 @dataclass
 class Installation:
-    """What `kubectl apply -k kuberay/overlays/production` brings about, the gateway and monitoring aside."""
+    """The result of `kubectl apply -k kuberay/overlays/production`, without the gateway and monitoring."""
 
     folder: Path
     spec: Object
@@ -59,7 +59,7 @@ class Installation:
 
 
 def stand_in_for_redis(image: str) -> None:
-    """Debian's Redis under the manifest's tag, where that image is not to be had."""
+    """Builds Debian's Redis under the manifest's tag, if that image is not there."""
     if not docker("image", "ls", "--quiet", image):
         recipe = (
             "FROM python:3.11-slim-bookworm\n"
@@ -71,7 +71,7 @@ def stand_in_for_redis(image: str) -> None:
 def start_mlflow(overlay: str, folder: Path) -> RunningPod:
     (deployment,) = render(f"overlays/{overlay}").of("Deployment")
     pod = RunningPod(plain_pod(deployment["spec"]["template"], {}), folder / "mlflow", "digits-mlflow")
-    url = f"http://{pod.address}:5000/health"  # by its address, as the kubelet asks
+    url = f"http://{pod.address}:5000/health"  # by its address, as the kubelet does
     wait_until(lambda: _status(url) == 200, 2 * MINUTE, pod.container.logs)
     return pod
 

@@ -1,4 +1,4 @@
-"""The image by itself: `docker run` serves, as nobody in particular, and ends without cutting a request."""
+"""The images by themselves: `docker run` serves without privileges, and stops without cutting a request."""
 
 import hashlib
 import time
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("images")
 Figure = Callable[[str], None]
 
 READY_WITHIN_S = 180
-RATE = 20  # requests a second
+RATE = 20  # requests per second
 GRACE_S = 60
 LISTENING = "0A"  # of /proc/net/tcp
 
@@ -69,7 +69,7 @@ def test_haproxy_answers(service: Service) -> None:
 
 
 def test_dashboard_and_haproxys_pages_are_on_loopback(service: Service) -> None:
-    """Ray's nodes talk at the container's address; the dashboard and HAProxy's pages are on loopback."""
+    """Only the ports between Ray's nodes are at the container's address."""
     table = service.container.execute("cat", "/proc/net/tcp", "/proc/net/tcp6")
     found = [line.split()[1].split(":") for line in table.splitlines() if f" {LISTENING} " in line]
     everywhere = {int(port, 16) for address, port in found if set(address) == {"0"}}
@@ -159,7 +159,7 @@ def test_the_image_holds_only_what_serving_needs() -> None:
 
 
 def test_the_training_image_trains_with_a_read_only_root(figure: Figure) -> None:
-    """In a folder that may be written, where checkpoints, model and MLflow's files go by default."""
+    """Checkpoints, model and MLflow's files go to the working directory, a writable folder."""
     began = time.monotonic()
     where = ("--tmpfs", "/tmp:size=4g", "--workdir", "/tmp", "--memory", "5g")
     command = ("python", "/app/train_ray.py", "--data", "sklearn-digits", "--epochs", "1", "--name", "short")

@@ -1,6 +1,6 @@
-"""The overlay OVERLAY=local on the cluster of kubectl's context: `make k8s-test`.
+"""OVERLAY=local on the cluster of kubectl's context: `make k8s-test`.
 
-Each test goes on where the one before it ended, for an installation takes minutes.
+Each test continues where the one before it ended, because an installation takes minutes.
 """
 
 import json
@@ -30,7 +30,7 @@ Figure = Callable[[str], None]
 PLAIN = "digits-plain"
 TRAINING = "local-training" if OVERLAY == "local" else "production-training"
 STARTED_WITHIN_S, UPGRADED_WITHIN_S, TRAINED_WITHIN_S = 900, 1200, 1800
-WATCHED_S = 20  # of undisturbed load
+WATCHED_S = 20  # of load without a disturbance
 
 
 @pytest.mark.usefixtures("service")

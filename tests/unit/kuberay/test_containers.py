@@ -1,4 +1,4 @@
-"""The pods that the container tests start are those that KubeRay would make of our manifests."""
+"""The container tests start the pods that KubeRay would make from the manifests."""
 
 from typing import Any
 
