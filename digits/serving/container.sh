@@ -8,7 +8,7 @@ set -euo pipefail
 STOPS_WITHIN_S=${STOPS_WITHIN_S:-45}
 
 give_up() {
-	echo "container.sh: the application did not stop within $STOPS_WITHIN_S s; requests in progress are cut" >&2
+	echo "container.sh: $1; requests in progress are cut" >&2
 	exit 1
 }
 
@@ -16,9 +16,9 @@ stop() {
 	local deadline=$((SECONDS + STOPS_WITHIN_S))
 	export RAY_AUTH_MODE=token  # `serve run` left the token in HOME
 	echo "applications: []" > "$HOME/nothing.yaml"
-	timeout "$STOPS_WITHIN_S" serve deploy "$HOME/nothing.yaml" || give_up
+	timeout "$STOPS_WITHIN_S" serve deploy "$HOME/nothing.yaml" || give_up "Serve did not accept the removal of the application"
 	while serve status | grep --quiet DigitClassifier; do
-		((SECONDS < deadline)) || give_up
+		((SECONDS < deadline)) || give_up "the application did not stop within $STOPS_WITHIN_S s"
 		sleep 0.5
 	done
 	exit 0

@@ -12,6 +12,7 @@ from testkit.cluster import ROOT, wait_until
 SERVE = """#!/bin/sh
 case "$1" in
 run) touch "$HOME/started"; exec sleep 60 ;;
+deploy) exit $DEPLOY_CODE ;;
 status) echo "$STATUS" ;;
 esac
 """
@@ -26,13 +27,21 @@ def program(folder: Path, name: str, text: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "message"),
-    [("applications: {}", 0, ""), ("DigitClassifier: RUNNING", 1, "did not stop within 2 s")],
+    ("deploy_code", "status", "code", "message"),
+    [
+        ("0", "applications: {}", 0, ""),
+        ("0", "DigitClassifier: RUNNING", 1, "the application did not stop within 2 s"),
+        ("1", "", 1, "Serve did not accept the removal of the application"),
+    ],
 )
 def test_the_container_script_ends_by_its_deadline(
-    status: str, code: int, message: str, tmp_path: Path
+    deploy_code: str, status: str, code: int, message: str, tmp_path: Path
 ) -> None:
-    environment = program(tmp_path, "serve", SERVE) | {"STATUS": status, "STOPS_WITHIN_S": "2"}
+    environment = program(tmp_path, "serve", SERVE) | {
+        "STATUS": status,
+        "DEPLOY_CODE": deploy_code,
+        "STOPS_WITHIN_S": "2",
+    }
     script = subprocess.Popen(
         ["bash", "digits/serving/container.sh"],
         cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True,
