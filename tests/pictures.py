@@ -8,9 +8,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
+
+from digits.task import Pixels
 
 Points = list[tuple[float, float]]
 
@@ -82,20 +85,34 @@ def _drawn(digit: int, side: int, random: np.random.Generator) -> NDArray[np.flo
     left = (fine - width) * random.uniform(0.35, 0.65)
     top = (fine - height) * random.uniform(0.35, 0.65)
     pen = max(2, round(height * random.uniform(0.05, 0.13)))
-    image = Image.new("L", (fine, fine))
-    draw = ImageDraw.Draw(image)
+    image = np.zeros((fine, fine), np.uint8)
     for stroke in STROKES[digit]:
         points = _smoothed(np.array(stroke) + random.normal(0, 0.02, (len(stroke), 2)))
-        x, y = (
-            (points[:, 0] - 0.5 - slant * (points[:, 1] - 0.75)) * width,
-            (points[:, 1] / 1.5 - 0.5) * height,
-        )
+        x = (points[:, 0] - 0.5 - slant * (points[:, 1] - 0.75)) * width
+        y = (points[:, 1] / 1.5 - 0.5) * height
         across = left + width / 2 + x * np.cos(angle) - y * np.sin(angle)
         down = top + height / 2 + x * np.sin(angle) + y * np.cos(angle)
-        for place in zip(across, down, strict=True):
-            draw.circle(place, pen / 2, fill=255)
-    small = image.filter(ImageFilter.GaussianBlur(fine / 1500)).resize((side, side), Image.Resampling.BOX)
-    return np.asarray(small, np.float64) / 255
+        _draw(image, across, down, pen)
+    return _cover(image, side, side)
+
+
+def written(digit: int, height: float, pen: float, margin: float) -> NDArray[np.float64]:
+    """How much of each pixel is ink, 0 to 1: an upright digit so tall, with a margin of paper around it."""
+    scale, edge = 4, margin + pen / 2
+    image = np.zeros((round((height + 2 * edge) * scale), round((height / 1.5 + 2 * edge) * scale)), np.uint8)
+    for stroke in STROKES[digit]:
+        points = (_smoothed(np.array(stroke)) / 1.5 * height + edge) * scale
+        _draw(image, points[:, 0], points[:, 1], round(pen * scale))
+    return _cover(image, image.shape[1] // scale, image.shape[0] // scale)
+
+
+def _cover(image: Pixels, width: int, height: int) -> NDArray[np.float64]:
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) / 255)
+
+
+def _draw(image: Pixels, across: NDArray[np.float64], down: NDArray[np.float64], pen: int) -> None:
+    places = np.rint(np.stack([across, down], axis=1)).astype(np.int32)
+    cv2.polylines(image, [places], isClosed=False, color=(255,), thickness=pen)
 
 
 def _smoothed(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,7 +1,17 @@
-"""Pictures: the bytes of an image file become the pixels that the model was trained on.
+"""Pictures: the bytes of an image file become a few 28x28 candidates of the digit in it.
 
-normalising  grey levels -> pixels, the way MNIST was made
-decoding     image files -> grey levels, with every limit on what is decoded
-golden       ten digits that every good model reads
-identity     a hash of what comes out, which models carry
+headers     the structure of a file, checked before any decoder reads it
+decoding    image files -> pictures, upright and reduced, with every limit on what is decoded
+picture     what a decoder returns -> levels of 8 bits and transparency
+mnist       whether an image is like MNIST's already
+cropping    ink -> pixels, the way MNIST was made
+views       a picture at several scales
+contrast    hypotheses of what is paper, and the ink each of them leaves
+components  connected parts of the ink, and which may be a digit together
+lines       ruled lines, removed as one hypothesis
+sheets      sheets, cards and windows within a picture
+reading     picture -> candidates
+choosing    what the model says of the candidates -> the digit, or why there is none
+golden      ten digits that every good model reads
+identity    a hash of what comes out, which models carry
 """

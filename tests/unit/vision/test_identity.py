@@ -1,12 +1,14 @@
 """The preprocessing's identity follows what comes out, and nothing else."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from digits.task import Pixels
-from digits.vision import decoding, identity
+from digits.vision import identity, reading
+from digits.vision.reading import Candidates
 
 identify = identity.preprocessing_sha256.__wrapped__
 KNOWN = identify()
@@ -28,5 +30,9 @@ def rounded_otherwise(pixels: Pixels) -> Pixels:
 def test_the_identity_follows_the_pixels(
     monkeypatch: pytest.MonkeyPatch, change: Callable[[Pixels], Pixels], is_same: bool
 ) -> None:
-    monkeypatch.setattr(identity, "decode_image", lambda data: change(decoding.decode_image(data)))
+    def read(data: bytes, max_pixels: int) -> Candidates:
+        found = reading.read_file(data, max_pixels)
+        return Candidates([replace(item, pixels=change(item.pixels)) for item in found.items])
+
+    monkeypatch.setattr(identity, "read_file", read)
     assert (identify() == KNOWN) is is_same

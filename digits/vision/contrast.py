@@ -1,0 +1,113 @@
+"""Grounds: hypotheses of what is paper. Each gives a contrast map in which ink is high."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from digits.vision.cropping import Box, Ink
+from digits.vision.views import Colour, Levels, Map, View, common_colours
+
+KERNEL = 0.2  # of the longer side: strokes are narrower, shadows are wider
+PAPER = 20  # levels of contrast that paper of one colour may have by its own grain
+FLOOR, FULL = 0.25, 0.7  # of the way from paper to ink: below it is paper, above it is full ink
+SIGMAS = 4.5  # medians of the noise of paper that are not ink: three standard deviations
+
+
+@dataclass(frozen=True)
+class Ground:
+    """One assumption about the paper of a view: one colour, or one that changes slowly."""
+
+    name: str
+    contrast: Map = field(repr=False)  # of the coarse scale
+    noise: float  # levels of contrast that paper has by itself, the median
+    colour: Colour | None = None  # of the paper, if it has one
+    paper: Levels | None = field(default=None, repr=False)  # else its levels at the coarse scale
+
+
+def plain_grounds(view: View, paper: Colour | None = None) -> list[Ground]:
+    """Paper of one colour, by default the one or two most common: contrast is the distance of colours."""
+    grounds = []
+    for colour in common_colours(view.coarse) if paper is None else [paper]:
+        contrast = _distance(view.coarse, colour)
+        grounds.append(Ground("plain", contrast, _median(contrast, PAPER), colour=colour))
+    return grounds
+
+
+def uneven_grounds(view: View) -> list[Ground]:
+    """Paper under uneven light, below dark ink and below light ink."""
+    coarse = view.coarse
+    side = max(3, int(max(coarse.shape) * KERNEL) | 1)
+    kernel = np.ones((side, side), np.uint8)
+    grounds = []
+    for name, operation in (("dark", cv2.MORPH_CLOSE), ("light", cv2.MORPH_OPEN)):
+        paper = cv2.morphologyEx(coarse, operation, kernel)
+        paper = cv2.blur(paper, (side // 4 | 1, side // 4 | 1)).reshape(coarse.shape)
+        contrast = _largest(cv2.subtract(paper, coarse) if name == "dark" else cv2.subtract(coarse, paper))
+        offset = _median(contrast)
+        contrast = cv2.subtract(contrast, _scalar([offset]))
+        grounds.append(Ground(name, contrast, max(2.0, offset / 2), paper=paper))
+    return grounds
+
+
+def ink_of(view: View, ground: Ground, box: Box, keep: Map, wanted: int) -> tuple[Ink, float]:
+    """The ink in a box of the coarse scale, at a useful scale, and its contrast to the paper in levels.
+
+    `keep` has the size of the box: what is 0 there belongs to something else. A pixel's level is its place on
+    the line from the paper's colour to the ink's, which also removes noise of other colours.
+    """
+    levels, times = view.scale_for(max(box.bottom - box.top, box.right - box.left), wanted)
+    region = levels[box.top * times : box.bottom * times, box.left * times : box.right * times]
+    rows, columns = region.shape[:2]
+    if times > 1:
+        keep = cv2.resize(keep, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    paper, scale = ground.colour, 1.0
+    if paper is None:
+        assert ground.paper is not None
+        local = ground.paper[box.top : box.bottom, box.left : box.right]
+        if times > 1:
+            local = cv2.resize(local, (columns, rows))
+        # Half of the difference to the paper, around the middle level, fits into 8 bits.
+        scale = 0.5
+        region = cv2.addWeighted(region, scale, local.reshape(region.shape), -scale, 128).reshape(
+            region.shape
+        )
+        paper = np.full(region.shape[2], 128, np.float32)
+    distance = _distance(region, paper)
+    counts = cv2.calcHist([distance], [0], keep, [256], [0, 256]).ravel().cumsum()
+    peak = int(np.searchsorted(counts, 0.95 * counts[-1]))
+    strong = cv2.bitwise_and(keep, cv2.threshold(distance, max(peak // 2, 1) - 1, 255, cv2.THRESH_BINARY)[1])
+    ink = np.array(cv2.mean(region, strong)[: region.shape[2]], np.float32)
+    direction = (ink - paper).astype(np.float64)
+    length = float(direction @ direction)
+    if length < 1:
+        return np.zeros((rows, columns), np.uint8), 0.0
+    floor = min(0.5, max(FLOOR, SIGMAS * scale * ground.noise / length**0.5))
+    gain = direction * (255 / (length * (FULL - floor)))
+    offset = -float(gain @ paper) - 255 * floor / (FULL - floor)
+    cover = cv2.transform(region, np.append(gain, offset)[None]).reshape(rows, columns)
+    return cv2.min(cover, keep), length**0.5 / scale
+
+
+def _distance(levels: Levels, colour: Colour) -> Map:
+    return _largest(cv2.absdiff(levels, _scalar(np.rint(colour).tolist())).reshape(levels.shape))
+
+
+def _scalar(values: list[float]) -> tuple[float, ...]:
+    """Four values, as OpenCV wants a colour, of one channel too."""
+    return tuple(values) + (0.0,) * (4 - len(values))
+
+
+def _largest(levels: Levels) -> Map:
+    """The largest of the channels of each pixel."""
+    if levels.ndim == 2 or levels.shape[2] == 1:
+        return levels.reshape(levels.shape[:2])
+    first, second, third = cv2.split(levels)
+    largest: Map = cv2.max(cv2.max(first, second), third)
+    return largest
+
+
+def _median(contrast: Map, most: int = 255) -> float:
+    """The median of the levels up to `most`."""
+    counts = cv2.calcHist([contrast], [0], None, [most + 1], [0, most + 1]).ravel().cumsum()
+    return float(np.searchsorted(counts, counts[-1] / 2))

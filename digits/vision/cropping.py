@@ -1,0 +1,109 @@
+"""Ink of any size -> 28x28 pixels, made the way MNIST was made.
+
+The makers of MNIST cropped each digit to its ink, fitted it into 20x20 with its aspect kept, and put its
+centre of mass into the middle of 28x28, white on black (LeCun, Cortes, Burges: The MNIST database).
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.task import SIDE, Pixels
+
+BOX = 20  # MNIST's digits fill this square in at least one direction
+THINNEST = 2.0  # of 20 pixels: a tenth of MNIST's strokes are thinner than 1.8, half are thinner than 2.5
+
+FINE = 4 * BOX  # longer side on which strokes are measured and thickened
+SOFT = 25  # levels up to this are the blur around a stroke, not the stroke
+
+
+Ink = NDArray[np.uint8]  # (h, w), 0 paper to 255 full stroke
+
+_PLACES = np.arange(BOX, dtype=np.float32)
+
+
+class Box(NamedTuple):
+    """A rectangle of a picture in pixels; right and bottom are exclusive."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def widened(self, by: int, width: int, height: int) -> "Box":
+        """The box with a margin, cut off at the sides of a picture of this size."""
+        return Box(
+            max(0, self.left - by),
+            max(0, self.top - by),
+            min(width, self.right + by),
+            min(height, self.bottom + by),
+        )
+
+
+def crop_to_pixels(ink: NDArray[np.uint8] | NDArray[np.float32], box: Box | None = None) -> Pixels:
+    """Returns (28, 28) uint8 pixels of the ink inside `box`, or of all of it.
+
+    `ink` is (h, w), uint8 0 to 255 or float32 0 to 1. Ink below half cover does not extend the crop. A box
+    without ink gives black pixels.
+    """
+    levels: Ink = (
+        (np.clip(ink, 0, 1) * 255).astype(np.uint8) if ink.dtype == np.float32 else np.asarray(ink, np.uint8)
+    )
+    if box is not None:
+        levels = levels[box.top : box.bottom, box.left : box.right]
+    left, top, width, height = cv2.boundingRect(cv2.compare(levels, (127, 0, 0, 0), cv2.CMP_GT))
+    if width == 0:
+        return np.zeros((SIDE, SIDE), np.uint8)
+    return _centred(_fitted(levels[top : top + height, left : left + width]))
+
+
+def _fitted(ink: Ink) -> Ink:
+    """Scales ink to 20 pixels on its longer side, with strokes at least as wide as MNIST's."""
+    if max(ink.shape) > FINE:
+        ink = _resized(ink, FINE)
+    scale = BOX / max(ink.shape)
+    missing = THINNEST - _stroke_width(ink) * scale  # in pixels of the result
+    if missing > 0.25:
+        if max(ink.shape) < FINE:
+            ink, scale = _resized(ink, FINE), BOX / FINE
+        margin = max(1, int(missing / scale / 2))
+        ink = cv2.copyMakeBorder(ink, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=(0,))
+        ink = cv2.dilate(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1)))
+    small = _resized(ink, BOX)
+    inked = np.sort(small[small > SOFT])
+    full = int(inked[inked.size * 9 // 10]) if inked.size else 255
+    return small if full == 255 else cv2.convertScaleAbs(small, alpha=255 / full)
+
+
+def _resized(ink: Ink, longer: int) -> Ink:
+    """Scales the longer side to `longer` pixels: by area when it shrinks, so that thin strokes survive."""
+    height, width = ink.shape
+    scale = longer / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    resized: Ink = cv2.resize(ink, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return resized
+
+
+def _stroke_width(ink: Ink) -> float:
+    """Twice the area over the perimeter; 0.8 corrects the perimeter of slanted lines on a grid."""
+    mask = cv2.copyMakeBorder(
+        cv2.threshold(ink, 127, 1, cv2.THRESH_BINARY)[1], 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,)
+    )
+    perimeter = cv2.countNonZero(mask[1:] ^ mask[:-1]) + cv2.countNonZero(mask[:, 1:] ^ mask[:, :-1])
+    return float(2 * cv2.countNonZero(mask) / (0.8 * max(perimeter, 1)))
+
+
+def _centred(ink: Ink) -> Pixels:
+    """Places ink of at most 20x20 into 28x28 with its centre of mass at (14, 14), where MNIST has it."""
+    height, width = ink.shape
+    rows = cv2.reduce(ink, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32F).ravel()
+    columns = cv2.reduce(ink, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F).ravel()
+    total = max(float(rows.sum()), 1.0)
+    top = round(SIDE / 2 - float(rows @ _PLACES[:height]) / total)
+    left = round(SIDE / 2 - float(columns @ _PLACES[:width]) / total)
+    top, left = min(max(top, 0), SIDE - height), min(max(left, 0), SIDE - width)
+    pixels = np.zeros((SIDE, SIDE), np.uint8)
+    pixels[top : top + height, left : left + width] = ink
+    return pixels

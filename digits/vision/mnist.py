@@ -1,0 +1,61 @@
+"""Whether an image already is as MNIST's are: black border, ink within 20x20, mass in the middle."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.task import SIDE, Images, Pixels
+from digits.vision.cropping import BOX
+
+OFF_CENTRE = 0.53  # pixels between the middle and the centre of mass of an image of MNIST, at most
+BLACK_BORDER = 0.9  # of the pixels of the border, at least
+BRIGHT = 200  # the brightest grey level of an image of MNIST, at least
+
+_ONES, _PLACES = np.ones(SIDE, np.float32), np.arange(SIDE, dtype=np.float32)
+
+
+def as_mnist_like(grey: NDArray[np.uint8]) -> Pixels | None:
+    """Returns (28, 28) levels that are like MNIST's as they are, or inverted if those are; else None."""
+    border = grey[0].tobytes() + grey[-1].tobytes() + grey[:, 0].tobytes() + grey[:, -1].tobytes()
+    if border.count(0) >= BLACK_BORDER * len(border):
+        return grey if _is_centred(grey) else None
+    if border.count(255) >= BLACK_BORDER * len(border) and _is_centred(inverted := np.uint8(255) - grey):
+        return inverted
+    return None
+
+
+def _is_centred(grey: NDArray[np.uint8]) -> bool:
+    """Whether the ink is bright, within 20x20 and has its centre of mass in the middle.
+
+    It runs for each request. Two products give the sums of rows and columns exactly, and Python looks at
+    those, which costs a third of numpy's reductions.
+    """
+    levels = grey.astype(np.float32)
+    by_row, by_column = levels @ _ONES, _ONES @ levels
+    rows, columns = by_row.tolist(), by_column.tolist()
+    if grey.max() < BRIGHT or max(_extent(rows), _extent(columns)) > BOX:
+        return False
+    total = sum(rows)
+    centres = float(by_row @ _PLACES) / total, float(by_column @ _PLACES) / total
+    return all(abs(centre - SIDE / 2) < OFF_CENTRE for centre in centres)
+
+
+def _extent(sums: list[float]) -> int:
+    """From the first to the last sum that is not 0; there is one."""
+    first = next(place for place, value in enumerate(sums) if value)
+    last = next(place for place, value in enumerate(reversed(sums)) if value)
+    return len(sums) - last - first
+
+
+def are_surely_mnist_like(images: Images) -> NDArray[np.bool_]:
+    """(n, SIDE, SIDE) -> (n,): which are like MNIST's as they are; the others have to be asked one by one.
+
+    64 images together take a sixteenth of the time that 64 calls take.
+    """
+    levels = images.astype(np.float32)
+    sums = np.stack([levels @ _ONES, _ONES @ levels])  # of rows and of columns: (2, n, SIDE)
+    inked = sums > 0
+    extents = SIDE - inked.argmax(2) - inked[:, :, ::-1].argmax(2)
+    totals, moments = sums.sum(2), sums @ (_PLACES - SIDE / 2)
+    fits = (extents <= BOX) & (np.abs(moments) < OFF_CENTRE * totals)
+    blank_border = ~inked[:, :, (0, -1)].any((0, 2))
+    return fits.all(0) & blank_border & (images.max((1, 2)) >= BRIGHT)  # type: ignore[no-any-return]

@@ -1,0 +1,73 @@
+"""A decoded picture: its levels and its transparency, in 8 bits."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+DEEP_SIDE = 1280  # pixels a side from which levels of more than 8 bits are reduced before they are scaled
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded file. The order of the colour channels is not defined: only distances of colours matter."""
+
+    channels: NDArray[np.uint8]  # (h, w) grey or (h, w, 2 to 4): grey or colour, then alpha
+
+    @cached_property
+    def levels(self) -> NDArray[np.uint8]:
+        """(h, w) grey or (h, w, 3) colour, 0 to 255"""
+        levels = self.channels
+        if levels.ndim == 3 and levels.shape[2] == 2:
+            levels = cv2.extractChannel(levels, 0)
+        elif levels.ndim == 3 and levels.shape[2] == 4:
+            levels = cv2.cvtColor(levels, cv2.COLOR_BGRA2BGR)
+        return _stretched(levels)
+
+    @cached_property
+    def alpha(self) -> NDArray[np.uint8] | None:
+        """(h, w), 0 transparent to 255 opaque; None if all is opaque.
+
+        An alpha of 0 everywhere is a mask that a program wrote without filling it: it is ignored.
+        """
+        if self.channels.ndim == 2 or self.channels.shape[2] == 3:
+            return None
+        alpha = cv2.extractChannel(self.channels, self.channels.shape[2] - 1)
+        lowest, highest, *_ = cv2.minMaxLoc(alpha)
+        return None if lowest == 255 or highest == 0 else alpha
+
+
+def picture_of(levels: NDArray[Any]) -> Picture:
+    """Makes a picture of an array (h, w) or (h, w, 1 to 4) of any type."""
+    if levels.dtype != np.uint8:
+        levels = _levels_of_deep(levels)
+    return Picture(levels.reshape(levels.shape[:2]) if levels.ndim == 3 and levels.shape[2] == 1 else levels)
+
+
+def _levels_of_deep(levels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Scales levels of more than 8 bits by their range: levels of 0 to 255 stay as they are."""
+    if levels.dtype == np.bool_:
+        return levels.astype(np.uint8) * np.uint8(255)
+    if levels.dtype != np.uint16:
+        levels = np.nan_to_num(levels.astype(np.float32), posinf=0, neginf=0)
+    while max(levels.shape[:2]) > DEEP_SIDE and min(levels.shape[:2]) > 1:
+        levels = cv2.resize(levels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    lowest, highest = min(float(levels.min()), 0.0), float(levels.max())
+    scale = 1.0 if lowest == 0 and highest <= 255 else 255 / (highest - lowest)
+    scaled: NDArray[np.uint8] = cv2.convertScaleAbs(levels, alpha=scale, beta=-lowest * scale)
+    return scaled
+
+
+def _stretched(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Scales levels that only use two neighbouring values, as masks of 0 and 1 do, to 0 and 255."""
+    step = max(1, max(levels.shape[:2]) // 64)
+    sample = levels[::step, ::step]
+    if int(sample.max()) - int(sample.min()) > 1:
+        return levels
+    highest = int(levels.max())
+    if highest - int(levels.min()) != 1:
+        return levels
+    return np.where(levels == highest, np.uint8(255), np.uint8(0))

@@ -1,0 +1,197 @@
+"""A picture -> a few 28x28 candidates of the digit in it, for a model to choose from.
+
+No single rule tells ink from paper in everything people send. Several hypotheses are tried, each leaves
+candidates, and the model says which looks like a digit (choosing.py).
+"""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.task import PIXELS, SIDE, Pixels
+from digits.vision.components import Parts, find_parts, is_clean, likely_groups, surrounding
+from digits.vision.contrast import Ground, ink_of, plain_grounds, uneven_grounds
+from digits.vision.cropping import Box, crop_to_pixels
+from digits.vision.decoding import decode_picture
+from digits.vision.lines import without_lines
+from digits.vision.mnist import as_mnist_like
+from digits.vision.picture import Picture
+from digits.vision.sheets import find_sheets
+from digits.vision.views import Colour, Map, View, painted_view, sub_view, view_of
+
+cv2.setNumThreads(1)  # the service's threads share the cores; OpenCV's own would compete with them
+
+MOST = 14  # candidates of a picture
+MOST_OF_GROUND = 8
+MOST_INK = 0.6  # of a picture that ink on transparent paper covers
+LEAST_PAPER = 0.2  # of a picture that is opaque where its paper is
+WANTED = 72  # pixels of a candidate's longer side before it is fitted into 20
+ONE_COLOUR = 4.0  # levels of standard deviation that one colour has after lossy compression
+SAME = 5.0  # mean difference of levels up to which two candidates are the same
+
+
+@dataclass(frozen=True)
+class Candidate:
+    pixels: Pixels
+    ground: str  # the hypothesis it comes from
+    box: tuple[float, float, float, float]  # left, top, right, bottom as shares of the picture's sides
+    share: float  # of the hypothesis' ink
+    rank: int  # place among the groups of its hypothesis
+    contrast: float  # levels between paper and ink
+    sheet: bool = False  # whether it was found on a sheet within the picture
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What may be the digit of a picture, the most likely first; empty for a blank picture."""
+
+    items: list[Candidate]
+    exact: bool = False  # the picture itself is like an image of MNIST, and the only candidate
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """(k, 28, 28)"""
+        pixels = np.zeros((len(self.items), SIDE, SIDE), np.uint8)
+        for place, item in enumerate(self.items):
+            pixels[place] = item.pixels
+        return pixels
+
+
+def read_picture(picture: Picture) -> Candidates:
+    """Returns the candidates of a picture; the picture itself if it is like an image of MNIST."""
+    if picture.channels.shape[:2] == (SIDE, SIDE):
+        grey = _grey(picture)
+        if grey is not None and (pixels := as_mnist_like(grey)) is not None:
+            return exactly(pixels)
+    found: list[Candidate] = []
+    for view, paper in _views(picture):
+        found += _read_view(view, paper, sheets=True)
+    return Candidates(_distinct(found)[:MOST])
+
+
+def exactly(pixels: Pixels) -> Candidates:
+    """The candidates of an image that is known to be like MNIST's."""
+    return Candidates([Candidate(pixels, "exact", (0, 0, 1, 1), 1, 0, 255)], exact=True)
+
+
+def _grey(picture: Picture) -> Pixels | None:
+    """(SIDE, SIDE) grey levels of a picture of that size, None if it has colours.
+
+    Of strokes of one colour on transparent paper, the grey levels are their opacity.
+    """
+    channels, levels = picture.channels, picture.levels
+    if channels.ndim == 2:
+        return channels
+    if picture.alpha is not None:
+        inked = levels[picture.alpha > 0]
+        return picture.alpha if (inked == inked[0]).all() else None
+    if levels.ndim == 2:
+        return levels
+    first = levels[:, :, 0]
+    return np.ascontiguousarray(first) if (levels == first[:, :, None]).all() else None
+
+
+def _views(picture: Picture) -> list[tuple[View, Colour | None]]:
+    """What can be read of a picture, and the colour of its paper if that is known.
+
+    Transparent paper has ink in its alpha; opaque paper with transparent corners has it in its colours.
+    """
+    alpha = picture.alpha
+    if alpha is None:
+        return [(view_of(picture.levels), None)]
+    opaque = cv2.threshold(alpha, 200, 255, cv2.THRESH_BINARY)[1]
+    share = cv2.countNonZero(opaque) / opaque.size
+    views: list[tuple[View, Colour | None]] = []
+    if share < MOST_INK:
+        views.append((view_of(alpha), np.zeros(1, np.float32)))
+    if share > LEAST_PAPER and _has_ink(picture.levels, opaque):
+        left, top, width, height = cv2.boundingRect(opaque)
+        box = Box(left, top, left + width, top + height)
+        mask = opaque[box.top : box.bottom, box.left : box.right]
+        side = 2 * max(1, max(width, height) // 100) + 1
+        mask = cv2.erode(mask, np.ones((side, side), np.uint8))
+        levels = picture.levels[box.top : box.bottom, box.left : box.right]
+        views.append((painted_view(np.ascontiguousarray(levels), mask), None))
+    return views
+
+
+def _has_ink(levels: NDArray[np.uint8], opaque: Map) -> bool:
+    """Whether the opaque part of a picture has more than one colour."""
+    step = max(1, max(opaque.shape) // 128)
+    size = (max(1, opaque.shape[1] // step), max(1, opaque.shape[0] // step))
+    small, mask = (cv2.resize(each, size, interpolation=cv2.INTER_NEAREST) for each in (levels, opaque))
+    return bool(cv2.meanStdDev(small, mask=mask)[1].max() > ONE_COLOUR)
+
+
+def _read_view(view: View, paper: Colour | None, sheets: bool) -> list[Candidate]:
+    found: list[Candidate] = []
+    clean = False
+    for plain in plain_grounds(view, paper):
+        parts = find_parts(plain)
+        if parts is None:
+            continue
+        found += _candidates(view, plain, parts)
+        lined = without_lines(plain, parts)
+        if lined is not None and (rest := find_parts(lined)) is not None:
+            found += _candidates(view, lined, rest)
+        if paper is None and sheets:
+            for mask, box in find_sheets(parts):
+                found += _placed(_read_view(sub_view(view, mask, box), None, sheets=False), box, view)
+        clean = clean or is_clean(plain.contrast, parts)
+    if paper is None and not clean:
+        for ground in uneven_grounds(view):
+            parts = find_parts(ground)
+            if parts is not None:
+                found += _candidates(view, ground, parts)
+    return found
+
+
+def _placed(found: list[Candidate], box: Box, view: View) -> list[Candidate]:
+    """Candidates of a sheet with their boxes as shares of the whole picture."""
+    rows, columns = view.coarse.shape[:2]
+    wide, high = (box.right - box.left) / columns, (box.bottom - box.top) / rows
+    x, y = box.left / columns, box.top / rows
+    placed = []
+    for item in found:
+        left, top, right, bottom = item.box
+        inside = (x + left * wide, y + top * high, x + right * wide, y + bottom * high)
+        placed.append(replace(item, sheet=True, box=inside))
+    return placed
+
+
+def _candidates(view: View, ground: Ground, parts: Parts) -> list[Candidate]:
+    by_label = {part.label: part for part in parts.parts}
+    height, width = ground.contrast.shape
+    total = sum(part.area for part in parts.parts if not part.rim) or 1
+    found = []
+    for rank, group in enumerate(likely_groups(parts.parts)[:MOST_OF_GROUND]):
+        box = surrounding([by_label[label].box for label in group])
+        wide = box.widened(3, width, height)
+        ink, contrast = ink_of(view, ground, wide, parts.keep(group, wide), WANTED)
+        pixels = crop_to_pixels(ink)
+        share = sum(by_label[label].area for label in group) / total
+        place = (box.left / width, box.top / height, box.right / width, box.bottom / height)
+        found.append(Candidate(pixels, ground.name, place, min(share, 1.0), rank, contrast))
+    return found
+
+
+def _distinct(found: list[Candidate]) -> list[Candidate]:
+    kept: list[Candidate] = []
+    for item in found:
+        if not item.pixels.any():
+            continue
+        if all(cv2.norm(item.pixels, other.pixels, cv2.NORM_L1) > SAME * PIXELS for other in kept):
+            kept.append(item)
+    return kept
+
+
+def read_file(data: bytes, max_pixels: int) -> Candidates:
+    """The candidates of an image file.  Raises what `decode_picture` raises."""
+    return read_picture(decode_picture(data, max_pixels))
+
+
+def read_levels(levels: Pixels) -> Candidates:
+    """The candidates of (h, w) grey levels."""
+    return read_picture(Picture(levels))

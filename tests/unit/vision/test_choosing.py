@@ -1,0 +1,106 @@
+"""The verdict on a picture follows from what the model says about its candidates."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from digits.task import CLASSES
+from digits.vision.choosing import (
+    REJECT_BELOW,
+    ROW_WEIGHTS,
+    WEIGHTS,
+    features,
+    find_row,
+    judge,
+    judge_scores,
+    row_features,
+)
+from digits.vision.reading import Candidate, Candidates
+
+PIXELS = np.zeros((28, 28), np.uint8)
+Box = tuple[float, float, float, float]
+WHOLE: Box = (0.1, 0.1, 0.9, 0.9)
+
+
+def candidate(box: Box = WHOLE, ground: str = "plain", rank: int = 0, share: float = 1.0) -> Candidate:
+    return Candidate(PIXELS, ground, box, share, rank, 200.0)
+
+
+def says(*digits: tuple[int, float]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Probabilities and is_digit of a model that takes each candidate for a digit with some certainty."""
+    probabilities = np.full((len(digits), CLASSES), 0.001, np.float32)
+    for row, (digit, _) in enumerate(digits):
+        probabilities[row, digit] = 0.99
+    return probabilities, np.array([certainty for _, certainty in digits], np.float32)
+
+
+# The number 3 7 1: the whole of it, then each digit.
+NUMBER = [
+    candidate((0.1, 0.2, 0.9, 0.8)),
+    candidate((0.4, 0.2, 0.6, 0.8), rank=2, share=0.3),
+    candidate((0.1, 0.2, 0.3, 0.8), rank=1, share=0.4),
+    candidate((0.7, 0.2, 0.9, 0.8), rank=3, share=0.3),
+]
+
+
+def test_a_picture_without_candidates_is_blank() -> None:
+    verdict = judge([], np.zeros((0, CLASSES), np.float32), np.zeros(0, np.float32))
+    assert (verdict.kind, verdict.best) == ("blank", None)
+
+
+def test_features_have_a_weight_each() -> None:
+    assert features(NUMBER, *says(*[(3, 0.5)] * 4)).shape == (4, len(WEIGHTS))
+    assert row_features(NUMBER, says(*[(3, 0.5)] * 4)[1], (2, 1, 3)).shape == ROW_WEIGHTS.shape
+
+
+def test_the_candidate_that_looks_like_a_digit_is_chosen() -> None:
+    items = [candidate(), candidate((0.3, 0.3, 0.6, 0.7), rank=1, share=0.5)]
+    assert judge(items, *says((3, 0.02), (7, 0.999))).best == 1
+    assert judge(items, *says((3, 0.999), (7, 0.02))).best == 0
+
+
+def test_the_simpler_candidate_wins_among_equals() -> None:
+    items = [candidate(ground="light", rank=3), candidate()]
+    assert judge(items, *says((3, 0.9), (7, 0.9))).best == 1
+
+
+@pytest.mark.parametrize(("is_digit", "kind"), [(0.01, "not_a_digit"), (REJECT_BELOW, "digit")])
+def test_a_picture_is_refused_below_the_threshold(is_digit: float, kind: str) -> None:
+    verdict = judge([candidate()], *says((3, is_digit)), float(np.float32(REJECT_BELOW)))
+    assert (verdict.kind, verdict.best) == (kind, 0)
+
+
+def test_a_number_is_told_with_its_digits_from_left_to_right() -> None:
+    verdict = judge(NUMBER, *says((8, 0.001), (7, 0.98), (3, 0.97), (1, 0.98)))
+    assert verdict.kind == "several_digits"
+    assert verdict.row == (2, 1, 3)
+
+
+def test_a_digit_in_several_pieces_is_one_digit() -> None:
+    """Its pieces are likely digits too, but less than the whole."""
+    assert judge(NUMBER, *says((4, 0.9999), (7, 0.2), (1, 0.3), (1, 0.2))).kind == "digit"
+
+
+def test_digits_of_a_row_are_of_like_size_and_apart() -> None:
+    number = says((3, 0.001), (7, 0.9), (3, 0.9), (1, 0.9))[1]
+    assert find_row(NUMBER, number, 0.1) == (2, 1, 3)
+    speck = candidate((0.7, 0.7, 0.75, 0.8))
+    assert find_row([*NUMBER[:3], speck], number, 0.1) == (2, 1)
+    overlapping = candidate((0.45, 0.2, 0.65, 0.8))
+    assert find_row([*NUMBER[:3], overlapping], number, 0.1) == (2, 1)
+    below = candidate((0.4, 0.85, 0.6, 0.99))
+    assert find_row([NUMBER[1], below], number[1:3], 0.1) == (0,)
+
+
+def test_a_model_without_is_digit_refuses_nothing() -> None:
+    scores = np.full((1, CLASSES), 0.1, np.float32)
+    scores[0, 4] = 0.11
+    verdict = judge_scores(Candidates([candidate()]), scores, reject_below=0.9)
+    assert (verdict.kind, verdict.best) == ("digit", 0)
+
+
+def test_a_model_with_is_digit_refuses_by_it() -> None:
+    probabilities, is_digit = says((4, 0.5))
+    scores = np.concatenate([probabilities, is_digit[:, None]], axis=1)
+    assert judge_scores(Candidates([candidate()]), scores, reject_below=0.6).kind == "not_a_digit"
+    assert judge_scores(Candidates([candidate()]), scores, reject_below=0.4).kind == "digit"
