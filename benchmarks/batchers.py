@@ -62,7 +62,9 @@ class Variant(Classifier):
     def __serve_build_asgi_app__(self) -> Starlette:
         return create_api(predictor_of(self))
 
-    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Answer:
+    async def classify(
+        self, images: Images, is_abandoned: IsAbandoned | None = None, deadline: float | None = None
+    ) -> Answer:
         if self._ours:
             return await self._batcher.submit(images)
         row: Probabilities = await self._serve_batch(images[0])

@@ -45,7 +45,16 @@ class BadInput(RequestError):
 
 
 class Overloaded(RequestError):
+    """`retry_after_s`: seconds after which the same request may be accepted."""
+
     code = "overloaded"
+
+    def __init__(self, detail: str, retry_after_s: int = 1) -> None:
+        super().__init__(detail, retry_after_s)
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class DeadlineExceeded(RequestError):

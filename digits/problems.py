@@ -39,6 +39,8 @@ PROBLEMS = {
     "image_unsupported": Problem(415, "The image format is not one this service reads"),
     "image_unreadable": Problem(422, "The image cannot be decoded"),
     "image_blank": Problem(422, "The image holds no ink"),
+    "not_a_digit": Problem(422, "The picture does not look like one digit"),
+    "several_digits": Problem(422, "The picture shows several digits"),
     "body_invalid": Problem(422, "The body does not match the schema"),
     "overloaded": Problem(429, "The service is at its limit", AGAIN_SOON),
     "headers_too_large": Problem(431, "The headers are more than this service takes"),

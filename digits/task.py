@@ -19,6 +19,9 @@ PIXELS = SIDE * SIDE  # grey levels of one image; one channel
 Pixels = NDArray[np.uint8]  # (SIDE, SIDE), light digit on black, 0 to 255
 Images = NDArray[np.uint8]  # (n, SIDE, SIDE)
 Probabilities = NDArray[np.floating]  # (n, CLASSES); rows add up to 1
+# (n, CLASSES) probabilities; (n, CLASSES + 1) from a model that also says whether an image shows one digit,
+# 0 to 1, in the last column.
+Scores = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Prediction(NamedTuple):
     label: Label
     confidence: float  # the label's probability
     probabilities: list[float]  # in the order of LABELS
+    is_digit: float | None  # how much the image looks like one digit, 0 to 1; None: the model cannot say
     model: ModelVersion  # that answered
     queue_ms: float  # from arrival in the batch queue to the start of the image's batch
     model_ms: float  # from the start of that batch to its results

@@ -12,6 +12,7 @@ from digits.inference.batcher import Answer, IsAbandoned
 from digits.inference.classifier import Classifier
 from digits.inference.live_model import LiveModel
 from digits.inference.predictor import Predictor
+from digits.inference.reader import Reader
 from digits.inference.settings import ServeSettings
 from digits.inference.source import FolderSource
 from digits.task import CLASSES, Images, ModelVersion, Probabilities
@@ -39,9 +40,9 @@ class ChecksumModel:
         return probabilities
 
 
-def checksum_classifier(**settings: int | float) -> Classifier:
+def checksum_classifier(model: ChecksumModel | None = None, **settings: int | float) -> Classifier:
     configured = ServeSettings.model_validate({"model_uri": "models/starter"} | settings)
-    return Classifier(configured, ChecksumModel(), ModelVersion("checksum", "1", "0" * 64))  # type: ignore[arg-type]
+    return Classifier(configured, model or ChecksumModel(), ModelVersion("checksum", "1", "0" * 64))  # type: ignore[arg-type]
 
 
 class FailingClassifier(Classifier):
@@ -50,7 +51,9 @@ class FailingClassifier(Classifier):
         self.settings, self.version = working.settings, ModelVersion("fails", "1", "0" * 64)
         self.warning, self._error = None, error
 
-    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Answer:
+    async def classify(
+        self, images: Images, is_abandoned: IsAbandoned | None = None, deadline: float | None = None
+    ) -> Answer:
         raise self._error
 
 
@@ -61,7 +64,7 @@ def predictor_of(classifier: Classifier | None) -> Predictor:
         threads=1, log=LOG, on_load=lambda outcome: None,
     )  # fmt: skip
     live.classifier = classifier
-    return Predictor(live, [live.counters.count_predictions], LOG)
+    return Predictor(live, Reader(1), [live.counters.count_predictions], LOG)
 
 
 def api_of(classifier: Classifier | None, settings: EdgeSettings | None = None) -> Edge:

@@ -8,17 +8,14 @@ A batch is what has arrived while the last one ran.
 import asyncio
 import json
 
-import numpy as np
 from starlette.types import Receive, Scope, Send
 
-from digits.task import Pixels
-from digits.vision.decoding import decode_image
-from testkit.models import load_model
+from testkit.models import classify, load_model
 
 MAX_BATCH_SIZE = 64
 MODEL = load_model(max_batch_size=MAX_BATCH_SIZE)
 
-waiting: list[tuple[Pixels, asyncio.Future[list[float]]]] = []
+waiting: list[tuple[bytes, asyncio.Future[list[float]]]] = []
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,7 +27,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     loop = asyncio.get_running_loop()
     if not waiting:
         loop.call_soon(answer_batch)
-    waiting.append((decode_image(body), answer := loop.create_future()))
+    waiting.append((body, answer := loop.create_future()))
     probabilities = await answer
     digit = probabilities.index(max(probabilities))
     content = json.dumps({"digit": digit, "probabilities": probabilities}).encode()
@@ -44,7 +41,7 @@ def answer_batch() -> None:
     del waiting[:MAX_BATCH_SIZE]
     if waiting:
         asyncio.get_running_loop().call_soon(answer_batch)
-    rows = MODEL.predict(np.array([pixels for pixels, _ in batch])).tolist()
+    rows = classify(MODEL, [body for body, _ in batch])
     for (_, answer), row in zip(batch, rows, strict=True):
         if not answer.done():
             answer.set_result(row)

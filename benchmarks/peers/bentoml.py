@@ -3,10 +3,8 @@
 import base64
 
 import bentoml
-import numpy as np
 
-from digits.vision.decoding import decode_image
-from testkit.models import load_model
+from testkit.models import classify, load_model
 
 MAX_BATCH_SIZE = 64
 
@@ -18,6 +16,4 @@ class Digits:
 
     @bentoml.api(batchable=True, max_batch_size=MAX_BATCH_SIZE)
     def predict(self, images: list[str]) -> list[list[float]]:
-        batch = np.array([decode_image(base64.b64decode(image)) for image in images])
-        rows: list[list[float]] = self.model.predict(batch).tolist()
-        return rows
+        return classify(self.model, [base64.b64decode(image) for image in images])

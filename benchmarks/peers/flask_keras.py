@@ -15,7 +15,9 @@ from flask.typing import ResponseReturnValue
 from numpy.typing import NDArray
 
 from digits.training.network import build_network
-from digits.vision.decoding import decode_image
+from digits.vision.choosing import judge_scores
+from digits.vision.decoding import MAX_PIXELS
+from digits.vision.reading import read_file
 from digits.vision.golden import golden_digits
 from testkit.models import load_model
 
@@ -62,8 +64,10 @@ def create_app() -> Flask:
 
     @app.post("/predict")
     def predict() -> ResponseReturnValue:
-        pixels = decode_image(request.get_data())
-        probabilities: list[Any] = model.predict(pixels[np.newaxis], verbose=0)[0].tolist()
+        found = read_file(request.get_data(), MAX_PIXELS)
+        scores = model.predict(found.pixels, verbose=0)
+        best = judge_scores(found, scores, reject_below=0).best or 0
+        probabilities: list[Any] = scores[best].tolist()
         return {"digit": probabilities.index(max(probabilities)), "probabilities": probabilities}
 
     return app

@@ -8,12 +8,8 @@ import sys
 from typing import Any
 
 import litserve
-import numpy as np
-from numpy.typing import NDArray
 
-from digits.task import Pixels
-from digits.vision.decoding import decode_image
-from testkit.models import load_model
+from testkit.models import classify, load_model
 
 MAX_BATCH_SIZE = 64
 
@@ -22,15 +18,14 @@ class DigitAPI(litserve.LitAPI):
     def setup(self, device: str) -> None:
         self.model = load_model(max_batch_size=MAX_BATCH_SIZE)
 
-    def decode_request(self, request: dict[str, str]) -> Pixels:
-        return decode_image(base64.b64decode(request["image_data"]))
+    def decode_request(self, request: dict[str, str]) -> bytes:
+        return base64.b64decode(request["image_data"])
 
-    def batch(self, inputs: list[Pixels]) -> NDArray[np.uint8]:
-        return np.array(inputs)
+    def batch(self, inputs: list[bytes]) -> list[bytes]:
+        return inputs
 
-    def predict(self, x: NDArray[np.uint8]) -> list[list[float]]:
-        rows: list[list[float]] = self.model.predict(x).tolist()
-        return rows
+    def predict(self, x: list[bytes]) -> list[list[float]]:
+        return classify(self.model, x)
 
     def unbatch(self, output: list[list[float]]) -> list[list[float]]:
         return output

@@ -4,7 +4,6 @@ schemas     JSON bodies and answers
 levels      images that are sent as grey levels
 forms       the images among a form's fields
 bodies      request bodies -> image files and grey levels
-reading     image files and grey levels -> pixels
 disconnect  whether the client is still connected
 openapi     the document at /openapi.json
 app         the routes

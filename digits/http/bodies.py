@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from digits.errors import BadInput
 from digits.http import forms, levels
 from digits.http.schemas import PREDICT_BODY, ImageBody, ImagesBody, PixelsBody, explain
-from digits.task import Pixels
+from digits.inference.reader import Item
 from digits.vision.decoding import is_image_file
 
 DATA_URL = re.compile(rb"data:[^,]{0,100};base64,", re.ASCII | re.IGNORECASE)
@@ -23,8 +23,6 @@ BYTES, FORM, TEXT = "application/octet-stream", "application/x-www-form-urlencod
 # Content types that say nothing about the body: none, what curl --data-binary sends, "bytes".
 UNSPECIFIC = {"", FORM, BYTES, TEXT}
 READABLE = f"an image (image/png, image/jpeg, ...), multipart/form-data, application/json or {BYTES}"
-
-Item = bytes | Pixels | BadInput  # an image file, (SIDE, SIDE) grey levels, or why it is neither
 
 
 @dataclass(frozen=True, slots=True)

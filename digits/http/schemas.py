@@ -124,6 +124,15 @@ class Prediction(BaseModel):
             description=f"Of {', '.join(map(str, LABELS))}, in this order; they add up to 1.",
         ),
     ]
+    is_digit: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="How much the picture looks like one digit; absent if the model cannot say.",
+            examples=[0.9991],
+        ),
+    ] = None
 
 
 class ProblemDocument(BaseModel):

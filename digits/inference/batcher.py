@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from digits.errors import Abandoned, DeadlineExceeded, Overloaded
-from digits.task import Images, Probabilities
+from digits.task import Images, Scores
 
-Predict = Callable[[Images], Awaitable[Probabilities]]
+Predict = Callable[[Images], Awaitable[Scores]]
 IsAbandoned = Callable[[], bool]
 # Asking whether a caller is still connected takes 1 to 2 us: worth it only for those that waited this long.
 ASK_AFTER_S = 0.05
@@ -24,7 +24,7 @@ ASK_AFTER_S = 0.05
 class Answer(NamedTuple):
     """The results for the images of one `submit`."""
 
-    probabilities: Probabilities  # a row for each image, in their order
+    scores: Scores  # a row for each image, in their order
     queue_s: float  # from `submit` to the start of the batch
     model_s: float  # from the start of the batch to its results
 
@@ -45,6 +45,7 @@ class _Item:
     images: Images
     answer: asyncio.Future[Answer]
     queued_at: float  # by the event loop's clock, which is monotonic: a clock step must not stall a batch
+    deadline: float
     is_abandoned: IsAbandoned | None
 
     def fail(self, error: Exception) -> None:
@@ -78,13 +79,16 @@ class Batcher:
         """Seconds the current batch has been running; 0 when idle."""
         return asyncio.get_running_loop().time() - self._running_since if self._running_since else 0.0
 
-    async def submit(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Answer:
+    async def submit(
+        self, images: Images, is_abandoned: IsAbandoned | None = None, deadline: float | None = None
+    ) -> Answer:
         """The model's results for `images`.
 
         More images than fit one batch are spread over several; the times are then the longest of them.  A
         cancelled caller's images leave the queue.  `is_abandoned` is asked right before images that had to
         wait would go to the model.  Raises Overloaded at once when the queue is full, DeadlineExceeded when
-        the images waited longer than `timeout_s`, Abandoned, and what the model raised.
+        the images would start after `deadline` (the event loop's clock; `timeout_s` from now if None),
+        Abandoned, and what the model raised.
         """
         if self.queued_images + len(images) > self._max_queued_images:
             raise Overloaded(
@@ -92,19 +96,22 @@ class Batcher:
                 "retry in 1 s"
             )
         if len(images) <= self._max_batch_size:
-            return await self._enqueue(images, is_abandoned)
+            return await self._enqueue(images, is_abandoned, deadline)
         parts = await asyncio.gather(
             *(
-                self._enqueue(images[start : start + self._max_batch_size], is_abandoned)
+                self._enqueue(images[start : start + self._max_batch_size], is_abandoned, deadline)
                 for start in range(0, len(images), self._max_batch_size)
             )
         )
         rows, queue_s, model_s = zip(*parts, strict=True)
         return Answer(np.concatenate(rows), max(queue_s), max(model_s))
 
-    def _enqueue(self, images: Images, is_abandoned: IsAbandoned | None) -> asyncio.Future[Answer]:
+    def _enqueue(
+        self, images: Images, is_abandoned: IsAbandoned | None, deadline: float | None
+    ) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
-        item = _Item(images, loop.create_future(), loop.time(), is_abandoned)
+        now = loop.time()
+        item = _Item(images, loop.create_future(), now, deadline or now + self._timeout_s, is_abandoned)
         self._waiting.append(item)
         self.queued_images += len(images)
         if self._worker is None:
@@ -132,7 +139,7 @@ class Batcher:
             if item.answer.done():
                 continue
             waited_s = now - item.queued_at
-            if waited_s > self._timeout_s:
+            if now > item.deadline:
                 item.fail(
                     DeadlineExceeded(
                         f"The request waited longer than {self._timeout_s:g} s for the model; retry later"
@@ -152,9 +159,9 @@ class Batcher:
         self._running_since = began = loop.time()
         images = sum(len(item.images) for item in batch)
         try:
-            probabilities = await self._predict(_joined(batch))
-            if len(probabilities) != images:
-                raise RuntimeError(f"the model returned {len(probabilities)} rows for {images} images")
+            scores = await self._predict(_joined(batch))
+            if len(scores) != images:
+                raise RuntimeError(f"the model returned {len(scores)} rows for {images} images")
         except Exception as error:
             if len(batch) == 1:
                 batch[0].fail(error)
@@ -172,7 +179,7 @@ class Batcher:
         for item in batch:
             end = start + len(item.images)
             if not item.answer.done():
-                item.answer.set_result(Answer(probabilities[start:end], began - item.queued_at, model_s))
+                item.answer.set_result(Answer(scores[start:end], began - item.queued_at, model_s))
             start = end
 
 

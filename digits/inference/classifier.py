@@ -15,7 +15,7 @@ from digits.inference.batcher import Answer, Batcher, IsAbandoned, OnBatch
 from digits.inference.settings import ServeSettings
 from digits.inference.source import ModelSource
 from digits.models.runtime import DigitModel
-from digits.task import Images, ModelVersion, Probabilities
+from digits.task import CLASSES, Images, ModelVersion, Scores
 from digits.vision.golden import golden_digits
 
 # A shorter call costs less than a hop to a thread and back under load, and delays nothing.  A longer one
@@ -76,9 +76,11 @@ class Classifier:
     def queued_images(self) -> int:
         return self._batcher.queued_images
 
-    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Answer:
-        """Probabilities rounded to DECIMALS, and times; raises what `Batcher.submit` raises."""
-        return await self._batcher.submit(images, is_abandoned)
+    async def classify(
+        self, images: Images, is_abandoned: IsAbandoned | None = None, deadline: float | None = None
+    ) -> Answer:
+        """Scores rounded to DECIMALS, and times; raises what `Batcher.submit` raises."""
+        return await self._batcher.submit(images, is_abandoned, deadline)
 
     async def check_health(self) -> None:
         """Raises Wedged if the model does not answer, ModelRejected if it misreads a golden digit."""
@@ -95,7 +97,7 @@ class Classifier:
             if self._batcher.running_s() < WEDGED_AFTER_S / 2:
                 return
             raise Wedged(f"a golden digit was not answered in {WEDGED_AFTER_S:g} s") from None
-        if (read := answer.probabilities[0].argmax()) != labels[0]:
+        if (read := answer.scores[0, :CLASSES].argmax()) != labels[0]:
             raise ModelRejected(f"the golden digit {labels[0]} is read as {read}")
 
 
@@ -106,11 +108,11 @@ class _Runner:
         self._model = model
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
-    async def predict(self, batch: Images) -> Probabilities:
+    async def predict(self, batch: Images) -> Scores:
         """Runs on the event loop if that takes less time than a hop to a thread, else in the thread."""
         if self._model.expected_seconds(len(batch)) <= ON_LOOP_S:
             return self._run(batch)
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, batch)
 
-    def _run(self, batch: Images) -> Probabilities:
+    def _run(self, batch: Images) -> Scores:
         return self._model.predict(batch).astype(np.float64).round(DECIMALS)

@@ -1,13 +1,33 @@
-"""The one way from images to predictions: the live model answers, observers are told."""
+"""The one way from pictures to predictions: read them, let the live model judge, choose, tell observers."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from digits.inference.batcher import IsAbandoned
+import numpy as np
+
+from digits.errors import BadInput
+from digits.inference.batcher import Answer, IsAbandoned
 from digits.inference.live_model import LiveModel
-from digits.task import LABELS, Images, Prediction
+from digits.inference.reader import Item, Read, Reader
+from digits.inference.settings import ServeSettings
+from digits.task import CLASSES, LABELS, ModelVersion, Prediction, Scores
+from digits.vision.choosing import Verdict, judge_scores
+from digits.vision.decoding import MAX_PIXELS
+from digits.vision.reading import Candidates
 
 Observer = Callable[[Sequence[Prediction]], None]
+# A request may hold this many pictures of MAX_PIXELS, or more of fewer pixels.
+LARGE_PICTURES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """A prediction for each picture in their order, or why there is none, all by one model."""
+
+    items: list[Prediction | BadInput]
+    model: ModelVersion
 
 
 class Predictor:
@@ -16,27 +36,94 @@ class Predictor:
     An observer that raises is logged; the request is answered all the same.
     """
 
-    def __init__(self, live: LiveModel, observers: Sequence[Observer], log: logging.Logger) -> None:
+    def __init__(
+        self, live: LiveModel, reader: Reader, observers: Sequence[Observer], log: logging.Logger
+    ) -> None:
         self.live = live
+        self.reader = reader
         self._observers = observers
         self._log = log
 
-    async def predict(self, images: Images, is_abandoned: IsAbandoned | None = None) -> list[Prediction]:
-        """A prediction for each of (n, SIDE, SIDE) images, in their order, all by one model.
+    async def predict(self, items: Sequence[Item], is_abandoned: IsAbandoned | None = None) -> Predictions:
+        """Raises NotReady, Overloaded, DeadlineExceeded or Abandoned for the request as a whole.
 
-        Raises NotReady, and what `Batcher.submit` raises.
+        Its deadline is queue_timeout_s from now, for reading and for the model together.
         """
         classifier = self.live.ready()
-        answer = await classifier.classify(images, is_abandoned)
-        version, queue_ms, model_ms = classifier.version, answer.queue_s * 1000, answer.model_s * 1000
-        predictions = []
-        for row in answer.probabilities.tolist():  # of a few numbers, plain floats are faster than numpy
-            confidence = max(row)
-            label = LABELS[row.index(confidence)]
-            predictions.append(Prediction(label, confidence, row, version, queue_ms, model_ms))
+        settings = classifier.settings
+        deadline = asyncio.get_running_loop().time() + settings.queue_timeout_s
+        read = await self.reader.read(
+            items,
+            max_pixels=min(MAX_PIXELS, LARGE_PICTURES * MAX_PIXELS // len(items)),
+            max_work_s=settings.max_queued_work_s,
+            deadline=deadline,
+            is_abandoned=is_abandoned,
+        )
+        images = [found.pixels for found in read if not isinstance(found, BadInput) and found.items]
+        answer = None
+        if images:
+            batch = images[0] if len(images) == 1 else np.concatenate(images)
+            answer = await classifier.classify(batch, is_abandoned, deadline)
+        predictions = _chosen(items, read, answer, classifier.version, settings)
+        made = [prediction for prediction in predictions if isinstance(prediction, Prediction)]
         for observe in self._observers:
             try:
-                observe(predictions)
+                observe(made)
             except Exception:
                 self._log.exception("an observer of predictions failed")
-        return predictions
+        return Predictions(predictions, classifier.version)
+
+
+def _chosen(
+    items: Sequence[Item],
+    read: Sequence[Read],
+    answer: Answer | None,
+    version: ModelVersion,
+    settings: ServeSettings,
+) -> list[Prediction | BadInput]:
+    """Chooses among the candidates of each picture, whose scores stand one after another in the answer."""
+    chosen: list[Prediction | BadInput] = []
+    start = 0
+    for item, found in zip(items, read, strict=True):
+        if isinstance(found, BadInput):
+            chosen.append(found)
+            continue
+        if not found.items or answer is None:
+            chosen.append(BadInput("image_blank", BLANK))
+            continue
+        scores = answer.scores[start : start + len(found.items)]
+        start += len(found.items)
+        # Levels that a program sends are never refused: it gets is_digit, and decides.
+        reject_below = settings.reject_below if isinstance(item, bytes) else 0.0
+        chosen.append(_choose(found, scores, answer, version, reject_below))
+    return chosen
+
+
+BLANK = "The picture holds no ink that stands out from its paper; write darker, or crop closer to the digit"
+
+
+def _choose(
+    found: Candidates, scores: Scores, answer: Answer, version: ModelVersion, reject_below: float
+) -> Prediction | BadInput:
+    verdict = judge_scores(found, scores, reject_below)
+    best = verdict.best or 0
+    row = scores[best, :CLASSES].tolist()  # of a few numbers, plain floats are faster than numpy
+    confidence = max(row)
+    label = LABELS[row.index(confidence)]
+    likeness = float(scores[best, CLASSES]) if scores.shape[1] > CLASSES else None
+    if reject_below and likeness is not None and verdict.kind != "digit":
+        return _refusal(verdict, scores, f"{label} (confidence {confidence:.2f})", likeness)
+    return Prediction(label, confidence, row, likeness, version, answer.queue_s * 1000, answer.model_s * 1000)
+
+
+def _refusal(verdict: Verdict, scores: Scores, guess: str, likeness: float) -> BadInput:
+    if verdict.kind == "several_digits":
+        seen = " ".join(str(LABELS[int(scores[place, :CLASSES].argmax())]) for place in verdict.row)
+        return BadInput(
+            "several_digits",
+            f"The picture shows {len(verdict.row)} digits, {seen}; send one digit in a picture",
+        )
+    return BadInput(
+        "not_a_digit",
+        f"The picture does not look like one digit (is_digit {likeness:.3f}); the best guess is {guess}",
+    )

@@ -36,6 +36,18 @@ class ServeSettings(Settings):
         le=10_000,
         description="Most milliseconds for a batch of max_batch_size; a slower model is rejected.",
     )
+    max_queued_work_s: float = Field(
+        1.0,
+        gt=0,
+        le=60,
+        description="Most seconds of decoding that may wait for each CPU; further requests get 429.",
+    )
+    reject_below: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="A picture that looks less than this like one digit gets 422; 0 answers every picture.",
+    )
     max_images_per_request: int = Field(
         256, ge=1, le=4096, description="Most images in one request; a request with more gets 413."
     )

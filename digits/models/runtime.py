@@ -12,7 +12,7 @@ import numpy as np
 
 from digits.errors import ModelRejected
 from digits.models.manifest import Manifest, read_model
-from digits.task import CLASSES, SIDE, Images, Probabilities
+from digits.task import CLASSES, SIDE, Images, Scores
 from digits.vision.golden import golden_digits
 from digits.vision.identity import preprocessing_sha256
 
@@ -20,7 +20,7 @@ from digits.vision.identity import preprocessing_sha256
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
-INPUT, OUTPUT = "pixels", "probabilities"
+INPUT, OUTPUT, IS_DIGIT = "pixels", "probabilities", "is_digit"  # the last one is optional
 PROVIDERS = "CUDAExecutionProvider", "CPUExecutionProvider"  # the first that the installed package offers
 
 
@@ -30,6 +30,7 @@ class DigitModel:
     def __init__(self, session: onnxruntime.InferenceSession, manifest: Manifest) -> None:
         self._session = session
         self.manifest = manifest
+        self.outputs = [value.name for value in session.get_outputs()]
         self._seconds: dict[int, float] = {}  # of one run, by batch size
 
     @classmethod
@@ -47,9 +48,16 @@ class DigitModel:
         model._warm_up(max_batch_size)
         return model
 
-    def predict(self, images: Images) -> Probabilities:
-        """(n, SIDE, SIDE) uint8, 0 to 255 -> (n, CLASSES) float32, rows add up to 1."""
-        (probabilities,) = self._session.run([OUTPUT], {INPUT: images})
+    @property
+    def says_is_digit(self) -> bool:
+        """Whether `predict` has a last column with how much an image looks like one digit."""
+        return IS_DIGIT in self.outputs
+
+    def predict(self, images: Images) -> Scores:
+        """(n, SIDE, SIDE) uint8, 0 to 255 -> (n, CLASSES) or (n, CLASSES + 1) float32."""
+        probabilities, *is_digit = self._session.run(self.outputs, {INPUT: images})
+        if is_digit:
+            return np.column_stack((probabilities, is_digit[0]))
         return probabilities  # type: ignore[no-any-return]
 
     def expected_seconds(self, batch_size: int) -> float:
@@ -59,7 +67,7 @@ class DigitModel:
     def check_golden_digits(self) -> None:
         """Raises ModelRejected if the model misreads one of them."""
         images, labels = golden_digits()
-        read = self.predict(images).argmax(axis=1)
+        read = self.predict(images)[:, :CLASSES].argmax(axis=1)
         if (read != labels).any():
             raise ModelRejected(f"the golden digits {labels.tolist()} are read as {read.tolist()}")
 
@@ -90,8 +98,10 @@ class DigitModel:
             for value in (*self._session.get_inputs(), *self._session.get_outputs())
         ]
         wanted = [(INPUT, "tensor(uint8)", [SIDE, SIDE]), (OUTPUT, "tensor(float)", [CLASSES])]
-        if found != wanted:
-            raise ModelRejected(f"the model in {folder} has the signature {found}, not {wanted}")
+        if found not in (wanted, [*wanted, (IS_DIGIT, "tensor(float)", [])]):
+            raise ModelRejected(
+                f"the model in {folder} has the signature {found}, not {wanted} (and an optional {IS_DIGIT})"
+            )
 
     def _warm_up(self, max_batch_size: int) -> None:
         """Runs each size twice: the first run allocates memory, the second one is timed."""

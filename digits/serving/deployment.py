@@ -16,6 +16,7 @@ from digits.gateway.middleware import is_loaded_by_ray, middlewares
 from digits.http.app import create_api
 from digits.inference.live_model import LiveModel
 from digits.inference.predictor import Predictor
+from digits.inference.reader import Reader
 from digits.inference.settings import ServeSettings
 from digits.inference.source import FolderSource, ModelSource
 from digits.registry.source import RegistrySource
@@ -34,13 +35,14 @@ class DigitClassifier:
     def __init__(self) -> None:
         self._metrics = Metrics()
         resources: dict[str, float] = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
+        threads = max(1, int(resources.get("CPU", 1)))
         self._live = LiveModel(
             open_source,
-            threads=max(1, int(resources.get("CPU", 1))),
+            threads=threads,
             log=log,
             on_load=self._metrics.count_load,
         )
-        self._predictor = Predictor(self._live, [self._live.counters.count_predictions], log)
+        self._predictor = Predictor(self._live, Reader(threads), [self._live.counters.count_predictions], log)
         self._reporting: asyncio.Task[None] | None = None
         # Pillow's warnings contain file data, so every one is unique, logged and kept for ever: ignore them.
         warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.errors import BadInput
-from digits.vision.normalising import normalise
-
 Images = NDArray[np.uint8]  # (n, 28, 28)
 Predict = Callable[[Images], NDArray[np.float32]]  # -> (n, 10) probabilities
 
@@ -53,7 +50,7 @@ def evaluate(predict: Predict, images: Images, labels: NDArray[np.uint8]) -> Eva
         recall=np.diag(confusion) / np.maximum(confusion.sum(axis=1), 1),
         confusion=confusion,
         slices={
-            name: float((predict(_as_requested(changed(few))).argmax(axis=1) == their_labels).mean())
+            name: float((_as_requested(predict, changed(few)).argmax(axis=1) == their_labels).mean())
             for name, changed in SLICES.items()
         },
         worst=wrong[np.argsort(-probabilities[wrong].max(axis=1))][:WORST],
@@ -98,16 +95,19 @@ def _inverted(images: Images) -> Images:
     return 255 - images
 
 
-def _as_requested(images: Images) -> Images:
-    """Preprocessed as the service does it; what it would refuse as blank is left black, and read wrong."""
-    return np.stack([_normalised(image) for image in images])
-
-
-def _normalised(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    try:
-        return normalise(image)
-    except BadInput:
-        return np.zeros_like(image)
+def _as_requested(predict: Predict, images: Images) -> NDArray[np.float32]:
+    """(n, CLASSES) probabilities of images that are read as in a request; zeros for one that is blank."""
+    found = [read_levels(image) for image in images]
+    scores = predict(np.concatenate([candidates.pixels for candidates in found]))
+    rows = np.zeros((len(images), CLASSES), np.float32)
+    start = 0
+    for row, candidates in zip(rows, found, strict=True):
+        own = scores[start : start + len(candidates.items)]
+        start += len(own)
+        verdict = judge_scores(candidates, own, reject_below=0)
+        if verdict.best is not None:
+            row[:] = own[verdict.best, :CLASSES]
+    return rows
 
 
 SLICES: dict[str, Callable[[Images], Images]] = {

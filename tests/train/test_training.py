@@ -63,7 +63,7 @@ def test_the_registered_model_answers_as_the_service_does(
     source = RegistrySource(uri, settings.model_cache)
     classifier = Classifier.load(settings, 1, source, source.resolve())
     assert (classifier.version.name, classifier.version.version) == ("digits", "1")
-    difference = np.abs(np.asarray(network(images)) - asyncio.run(classifier.classify(images)).probabilities)
+    difference = np.abs(np.asarray(network(images)) - asyncio.run(classifier.classify(images)).scores)
     assert difference.max() <= 1e-5
     info = mlflow.models.get_model_info("models:/digits@champion")
     assert info.signature is not None

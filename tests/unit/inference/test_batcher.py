@@ -33,8 +33,8 @@ def images(*values: int) -> Images:
 
 
 def answered(answer: Answer) -> list[int]:
-    assert (answer.probabilities == answer.probabilities[:, :1]).all()
-    return [int(row[0]) for row in answer.probabilities]
+    assert (answer.scores == answer.scores[:, :1]).all()
+    return [int(row[0]) for row in answer.scores]
 
 
 def batcher(model: EchoModel, **limits: float) -> Batcher:

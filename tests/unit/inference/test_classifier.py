@@ -27,7 +27,7 @@ async def test_a_short_call_runs_on_the_loop_and_a_long_one_in_its_thread(
 ) -> None:
     model = ChecksumModel(seconds)
     classifier = Classifier(STARTER, model, ModelVersion("checksum", "1", "0" * 64))  # type: ignore[arg-type]
-    probabilities = (await classifier.classify(IMAGES)).probabilities
+    probabilities = (await classifier.classify(IMAGES)).scores
     assert probabilities.argmax(axis=1).tolist() == [int(image.sum(dtype=int)) % 10 for image in IMAGES]
     assert [name == threading.current_thread().name for name in model.threads] == [on_loop]
 

@@ -1,18 +1,19 @@
 """Counts of batches and answers: what a dashboard of this model shows."""
 
-import numpy as np
 import pytest
 
 from digits.inference.batcher import BatchCount
 from digits.inference.counters import BATCH_SIZES, CONFIDENCES, Counters
 from digits.task import ModelVersion, Prediction
+from digits.vision.golden import golden_digits
 from testkit.fakes import checksum_classifier, predictor_of
 
+GOLDEN = golden_digits()[0][3]
 VERSION = ModelVersion("digits", "1", "0" * 64)
 
 
 def prediction(label: int, confidence: float = 0.91) -> Prediction:
-    return Prediction(label, confidence, [], VERSION, 0, 0)
+    return Prediction(label, confidence, [], None, VERSION, 0, 0)
 
 
 def test_a_batch_counts_once_by_its_size() -> None:
@@ -47,6 +48,6 @@ def test_every_size_has_a_bound(size: int) -> None:
 
 async def test_a_predictor_counts_what_it_answers() -> None:
     predictor = predictor_of(checksum_classifier())
-    await predictor.predict(np.full((2, 28, 28), 1, np.uint8))
-    assert predictor.live.counters.labels[4] == 2  # 784 ends in 4
+    await predictor.predict([GOLDEN] * 2)
+    assert predictor.live.counters.labels[int(GOLDEN.sum(dtype=int)) % 10] == 2
     assert predictor.live.counters.confidences[0.99] == 2

@@ -1,0 +1,140 @@
+"""Reading pictures: what is admitted, in which order, and what is dropped before it costs anything."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from digits.errors import Abandoned, DeadlineExceeded, Overloaded
+from digits.inference import reader as module
+from digits.inference.reader import Costs, Item, Read, Reader
+from digits.vision.golden import golden_digits
+from digits.vision.reading import read_file
+from testkit.encodings import image_file
+
+SMALL = image_file(golden_digits()[0][3])
+NEVER = 1e9
+
+
+class Gate:
+    """Reading that waits until `open`, and remembers what was read in which order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, costs: dict[bytes, float]) -> None:
+        self.open = threading.Event()
+        self.read: list[bytes] = []
+        monkeypatch.setattr(Costs, "expected_s", lambda _, item: costs[item])
+        monkeypatch.setattr(Costs, "learn", lambda *_: None)
+        monkeypatch.setattr(module, "_read", self._read)
+
+    def _read(self, item: bytes, max_pixels: int) -> Read:
+        assert self.open.wait(20)
+        self.read.append(item)
+        return read_file(SMALL, max_pixels)
+
+
+async def ask(
+    reader: Reader, *items: Item, max_work_s: float = 1, deadline: float = NEVER, gone: bool = False
+) -> Sequence[Read]:
+    return await reader.read(
+        items, max_pixels=10**6, max_work_s=max_work_s, deadline=deadline, is_abandoned=lambda: gone
+    )
+
+
+async def started(*requests: asyncio.Future[Sequence[Read]]) -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not any(request.done() for request in requests)
+
+
+async def test_work_past_the_bound_is_refused_at_once_with_the_time_to_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = Gate(monkeypatch, {b"photo": 1.2})
+    reader = Reader(1)
+    first = asyncio.ensure_future(ask(reader, b"photo"))
+    await started(first)
+    with pytest.raises(Overloaded, match="retry in 2 s") as caught:
+        await ask(reader, b"photo")
+    assert caught.value.retry_after_s == 2
+    gate.open.set()
+    await first
+    await ask(reader, b"photo")
+
+
+async def test_one_picture_is_read_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound is on what waits: an idle reader takes every allowed picture."""
+    gate = Gate(monkeypatch, {b"huge": 5.0})
+    gate.open.set()
+    assert len(await ask(Reader(1), b"huge", max_work_s=0.1)) == 1
+
+
+async def test_two_threads_may_have_twice_the_work_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch, {b"photo": 0.9})
+    reader = Reader(2)
+    both = [asyncio.ensure_future(ask(reader, b"photo")) for _ in range(2)]
+    await started(*both)
+    with pytest.raises(Overloaded):
+        await ask(reader, b"photo")
+    gate.open.set()
+    await asyncio.gather(*both)
+
+
+async def test_short_work_does_not_wait_behind_a_queue_of_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch, {b"photo": 0.05, b"drawing": 0.002})
+    reader = Reader(1)
+    photos = [asyncio.ensure_future(ask(reader, b"photo")) for _ in range(10)]
+    await started(*photos)
+    drawing = asyncio.ensure_future(ask(reader, b"drawing"))
+    await started(drawing)
+    gate.open.set()
+    await asyncio.gather(*photos, drawing)
+    assert gate.read.index(b"drawing") <= 1
+
+
+async def test_photos_are_not_starved_by_short_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both kinds get the same share of the threads."""
+    gate = Gate(monkeypatch, {b"photo": 0.01, b"drawing": 0.002})
+    reader = Reader(1)
+    drawings = [asyncio.ensure_future(ask(reader, b"drawing")) for _ in range(100)]
+    photo = asyncio.ensure_future(ask(reader, b"photo"))
+    await started(*drawings, photo)
+    gate.open.set()
+    await asyncio.gather(*drawings, photo)
+    assert gate.read.index(b"photo") < 20
+
+
+async def test_what_no_one_waits_for_is_never_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch, {b"first": 0.01, b"gone": 0.01, b"late": 0.01, b"cancelled": 0.01})
+    reader = Reader(1)
+    first = asyncio.ensure_future(ask(reader, b"first"))
+    gone = asyncio.ensure_future(ask(reader, b"gone", gone=True))
+    late = asyncio.ensure_future(ask(reader, b"late", deadline=asyncio.get_running_loop().time()))
+    cancelled = asyncio.ensure_future(ask(reader, b"cancelled"))
+    await started(first, gone, late, cancelled)
+    cancelled.cancel()
+    gate.open.set()
+    await first
+    with pytest.raises(Abandoned):
+        await gone
+    with pytest.raises(DeadlineExceeded):
+        await late
+    assert gate.read == [b"first"]
+    assert reader.work_s == 0
+
+
+async def test_short_pictures_are_read_on_the_loop() -> None:
+    """A hop to a thread and back would cost more."""
+    reader = Reader(1)
+    names: list[str] = []
+    reader._run, run = lambda *job: names.append(threading.current_thread().name) or run(*job), reader._run  # type: ignore[method-assign, func-returns-value]
+    await ask(reader, SMALL)
+    assert names == [threading.current_thread().name]
+
+
+def test_costs_follow_what_pictures_of_a_kind_and_size_took() -> None:
+    costs = Costs()
+    assert costs.expected_s(SMALL) < 0.0005
+    for _ in range(50):
+        costs.learn(SMALL, 0.5)
+    assert costs.expected_s(SMALL) == pytest.approx(0.5, rel=0.1)
