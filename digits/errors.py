@@ -9,9 +9,9 @@
     ├── Abandoned               its sender has gone: nobody waits for the answer
     ├── Wedged                  a model call does not come back
     ├── ModelRejected           model files are not what they claim to be
-    ├── DataUnavailable         a training set cannot be had, or is not what it should be
-    ├── DiskFull                no room for a checkpoint or a model
-    ├── TrainingFailed          workers died or gave up more often than they may
+    ├── DataUnavailable         training data is missing, damaged or invalid
+    ├── DiskFull                a disk has no room for a checkpoint or a model
+    ├── TrainingFailed          workers failed more often than max_failures allows
     ├── TrackingUnavailable     MLflow cannot be reached
     ├── NotRegistered           MLflow has no such model, version or alias
     ├── AlreadyRegistered       MLflow has it: another process was first
@@ -69,15 +69,15 @@ class ModelRejected(DigitsError):
 
 
 class DataUnavailable(DigitsError):
-    """The text names the data that can be used instead."""
+    """Training data is missing, damaged or invalid; the text names data that can be used instead."""
 
 
 class DiskFull(DigitsError):
-    """The text names the folder, and how the training goes on."""
+    """The text names the folder, and the command that continues the training."""
 
 
 class TrainingFailed(DigitsError):
-    """The text holds the last words of the worker that failed, and how the training goes on."""
+    """The text holds the failed worker's last error line, and the command that continues the training."""
 
 
 class TrackingUnavailable(DigitsError):

@@ -24,8 +24,8 @@ from digits.training import data as datasets
 from digits.training.checkpoints import BEST, LIST, STATE, read_arrays, read_progress
 from digits.training.data import load
 from digits.training.network import build_network
-from digits.training.run import train
 from digits.training.settings import TrainSettings
+from digits.training.train import train
 from tests.mlflow_server import Server
 from tests.programs import skip_or_fail
 from tests.train.conftest import ROOT, Workplace, wait_for
@@ -272,7 +272,7 @@ def mnist_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type
     with ThreadingHTTPServer(("127.0.0.1", 0), Download) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(datasets, "MNIST_URL", f"http://127.0.0.1:{server.server_port}/mnist.npz")
-        monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path))
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))
         yield Download
         server.shutdown()
 
