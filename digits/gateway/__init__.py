@@ -1,7 +1,9 @@
-"""In front of every route: limits, keys, headers, and HAProxy.
+"""In front of every route: limits, API keys, header checks, and HAProxy.
 
 settings     limits and API keys, from the environment
-one_write   head and body of an answer in one write
-middleware  the ASGI middleware in every proxy and replica
-haproxy     what Ray starts as HAProxy
+auth         checks API keys
+answers      turns Ray's plain errors into problems, adds the security headers
+one_write    sends the head and the body of an answer in one write
+middleware   the ASGI middleware in every proxy and replica
+haproxy      the program that Ray starts as HAProxy: hardens its configuration
 """

@@ -1,0 +1,9 @@
+"""What the code assumes about private behaviour of Ray, and of the uvicorn and HAProxy that Ray runs."""
+
+CALLBACK = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
+# Without these headers a replica runs each request under two more tasks and a timer, which watch for slow and
+# vanished clients.  HAProxy's timeouts and the batch queue do that already.
+DISABLED_RAY_WATCHDOGS = ((b"x-request-timeout-seconds", b"0"), (b"x-request-disconnect-disabled", b"?1"))
+# HAProxy waits for a body that fits, with the headers, in its buffer of 16 KiB, of which it keeps 1 KiB free
+# (tune.maxrewrite).
+HAPROXY_BUFFERED_BYTES = 15 * 1024
