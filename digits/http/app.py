@@ -48,7 +48,7 @@ def create_api(live: LiveModel, middleware: Sequence[Middleware] = ()) -> Starle
 
     def ready() -> Classifier:
         if (classifier := live.classifier) is None:
-            raise NotReady("no model is loaded yet; try again in a few seconds")
+            raise NotReady(PROBLEMS["not_ready"].detail)
         return classifier
 
     async def readyz(_: Request) -> Response:
@@ -178,7 +178,7 @@ def _request_id(headers: Headers) -> str:
     return request_id_from(headers.get(b"x-request-id", b""))
 
 
-def _problem(request: Request, code: str, detail: str) -> Response:
+def _problem(request: Request, code: str, detail: str | None = None) -> Response:
     headers, body = problem_response(code, detail, _request_id(dict(request.scope["headers"])))
     return Response(body, PROBLEMS[code].status, headers)
 
@@ -193,10 +193,10 @@ async def _explain_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
-        response = _problem(request, "method_not_allowed", f"this path takes {allowed}")
+        response = _problem(request, "method_not_allowed", f"This path accepts {allowed}")
         response.headers["Allow"] = allowed
         return response
-    return _problem(request, "not_found", "this service has POST /predict, and GET /docs that explains it")
+    return _problem(request, "not_found")
 
 
 async def _forget(_: Request, __: Exception) -> Response:
@@ -206,4 +206,4 @@ async def _forget(_: Request, __: Exception) -> Response:
 
 async def _explain_failure(request: Request, error: Exception) -> Response:
     log.error("request failed path=%s", request.url.path, exc_info=error)
-    return _problem(request, "internal", "the failure is in the service's log under this request's id")
+    return _problem(request, "internal")
