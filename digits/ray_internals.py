@@ -1,6 +1,8 @@
 """What the code assumes about private behaviour of Ray, and of the uvicorn and HAProxy that Ray runs."""
 
 CALLBACK = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
+# A node's address is then 127.0.0.1, as it is on macOS by default, and Ray's servers listen there.
+LOOPBACK_NODE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # Without these headers a replica runs each request under two more tasks and a timer, which watch for slow and
 # vanished clients.  HAProxy's timeouts and the batch queue do that already.
 DISABLED_RAY_WATCHDOGS = ((b"x-request-timeout-seconds", b"0"), (b"x-request-disconnect-disabled", b"?1"))

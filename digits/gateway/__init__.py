@@ -6,4 +6,5 @@ answers      turns Ray's plain errors into problems, adds the security headers
 one_write    sends the head and the body of an answer in one write
 middleware   the ASGI middleware in every proxy and replica
 haproxy      the program that Ray starts as HAProxy: hardens its configuration
+environment  what `make serve` sets: HAProxy, or Ray's own proxy where there is none
 """
