@@ -5,7 +5,7 @@ One folder for each role, in reading order; docs/architecture.md says which may 
     errors.py     every error raised on purpose
     problems.py   what a client can be told when a request fails
     settings.py   the base of all settings, and the flags made of them
-    ray_internals.py  what the code assumes about Ray's private behaviour
+    ray_internals.py  each assumption about Ray's private behaviour, with a check for it
     task.py       what is predicted: labels, image side, array types, the prediction
     vision/       pictures: bytes of an image file -> pixels
     models/       model files: manifest, folders, ONNX Runtime
