@@ -13,10 +13,8 @@ DOCKER_FLAGS ?=
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 HAPROXY ?= 1
-# serve.env as the shell takes it, and what Ray starts as HAProxy, which must be an absolute path.
-SERVE_ENV = $(shell sed -n "s/^\([A-Z_0-9]*\)=\(.*\)/\1='\2'/p" serve.env) \
-	RAY_SERVE_HAPROXY_BINARY_PATH="$(CURDIR)/digits/gateway/haproxy.py" \
-	$(if $(filter 0,$(HAPROXY)),RAY_SERVE_ENABLE_HA_PROXY=0 RAY_SERVE_THROUGHPUT_OPTIMIZED=0)
+# Runs a command in the environment of serve.env, behind HAProxy where this machine has it.
+SERVE_ENV = $(BIN)/python -m digits.gateway.environment $(if $(filter 0,$(HAPROXY)),--no-haproxy)
 
 export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -25,7 +23,7 @@ help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv/serve.lock  ## Serve serve_config.yaml on 127.0.0.1:8000 (HAPROXY=0 for Ray's own proxy)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(SERVE_ENV) $(BIN)/serve run serve_config.yaml
+	$(SERVE_ENV) serve run serve_config.yaml
 
 train: .venv/train.lock  ## Train a model, evaluate, register and promote it (DATA=mnist, FILE.npz or sklearn-digits)
 	$(BIN)/python train_ray.py --data $(DATA)

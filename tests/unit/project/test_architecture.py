@@ -20,7 +20,7 @@ def read_table() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
     """Rooms and the rooms they may import; libraries and the modules that may import each."""
     may_import, doors = {}, {}
     for line in ARCHITECTURE.splitlines():
-        if row := re.fullmatch(r"\| `(\w+)/` \|(.*?)\|(.*?)\|", line):
+        if row := re.fullmatch(r"\| `(\w+)/?` \|(.*?)\|(.*?)\|", line):
             may_import[row[1]] = set(re.findall(r"`(\w+)/`", row[2]))
             for library, modules in re.findall(r"`([\w.]+)` in ((?:(?:, | and )?`\w+\.py`)+)", row[3]):
                 doors[library] = {f"{row[1]}.{module}" for module in re.findall(r"(\w+)\.py", modules)}
@@ -31,7 +31,7 @@ MAY_IMPORT, DOORS = read_table()
 
 
 def test_the_table_lists_every_room() -> None:
-    assert sorted(MAY_IMPORT) == ROOMS
+    assert sorted(MAY_IMPORT.keys() - set(SHARED)) == ROOMS
 
 
 def test_the_package_map_lists_every_room_and_shared_module() -> None:
