@@ -14,9 +14,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from benchmarks.load import open_loop
 from testkit.cluster import LocalCluster, wait_until
 from testkit.encodings import Body
+from testkit.load import open_loop
 from testkit.traffic import BODY, Traffic
 from tests.programs import require_program
 from tests.serve.hanging import COUNTED, HELD, SLOW, body

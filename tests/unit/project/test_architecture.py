@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import digits
-from testkit.source import MODULES, PACKAGE, ROOMS, imports, own_imports, room_of, tree_of
+from tests.source import MODULES, PACKAGE, ROOMS, imports, own_imports, room_of, tree_of
 
 ROOT = PACKAGE.parent
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()

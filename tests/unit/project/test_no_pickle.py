@@ -28,7 +28,7 @@ from digits.registry import versions as registry
 from digits.registry.versions import RegisteredVersion
 from testkit.encodings import form, json_body
 from testkit.fakes import checksum_classifier, live
-from testkit.source import MODULES, imports, own_imports, room_of, tree_of
+from tests.source import MODULES, imports, own_imports, room_of, tree_of
 
 STARTER = PROJECT / "models" / "starter"
 # Modules that run what is in the data they read, or hand it to one that does.
