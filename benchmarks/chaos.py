@@ -1,6 +1,6 @@
 """Steady traffic while replicas and the controller are killed again and again.
 
-    python -m benchmarks.chaos --minutes 10 --every-s 2 [--proxy rays]
+    python -m benchmarks.chaos --minutes 10 --every-s 2 [--proxy rays-proxy]
 
 Exits with 1 unless 99.9 % of the requests are answered correctly, with at most one retry each, and the
 longest time without a correct answer is below two seconds.

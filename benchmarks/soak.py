@@ -1,6 +1,6 @@
 """Load for an hour, with some bad requests and clients that hang up; fails if memory grows.
 
-    python -m benchmarks.soak --minutes 60 [--proxy rays]
+    python -m benchmarks.soak --minutes 60 [--proxy rays-proxy]
 
 Prints how much the memory of each serving process grew after the first fifth of the time, and plots it to
 docs/benchmarks/soak.png.  Exits with 1 if a valid request failed, or if memory grew by more than GROWTH_MB

@@ -74,7 +74,7 @@ def proxy_env() -> dict[str, str]:
     return read_serve_env() | {"RAY_SERVE_ENABLE_HA_PROXY": "0", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "0"}
 
 
-ENVIRONMENTS = {"haproxy": serve_env, "rays": proxy_env}  # by the proxy in front of the service
+ENVIRONMENTS = {"haproxy": serve_env, "rays-proxy": proxy_env}  # by the proxy in front of the service
 
 
 def deployment_of(config: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def steps(workplace: Workplace, run: Run) -> list[int]:
     return list(history(workplace, run, "val_accuracy"))
 
 
+@pytest.mark.essential
 def test_two_workers_make_one_run_with_every_epoch_its_parameters_and_its_origin(trained: Workplace) -> None:
     (run,) = runs(trained)
     assert run.info.status == "FINISHED"
@@ -50,6 +51,7 @@ def test_two_workers_make_one_run_with_every_epoch_its_parameters_and_its_origin
     }
 
 
+@pytest.mark.essential
 def test_the_registered_model_answers_as_the_service_does(
     trained: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

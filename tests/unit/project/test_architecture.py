@@ -1,4 +1,4 @@
-"""The import table of docs/architecture.md, executed, and the maps that show the package."""
+"""The code follows the import table of docs/architecture.md, and the maps show the whole package."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ SHARED = [module for module in MODULES if "." not in module]
 
 
 def read_table() -> tuple[dict[str, set[str]], dict[str, str]]:
-    """Rooms and the rooms they may import; libraries and the one module that may import each."""
+    """Returns for each room those it may import, and for each library the module that may import it."""
     may_import, doors = {}, {}
     for line in ARCHITECTURE.splitlines():
         if row := re.fullmatch(r"\| `(\w+)/` \|(.*?)\|(.*?)\|", line):
