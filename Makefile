@@ -68,7 +68,7 @@ type: .venv/dev.lock  ## mypy --strict
 	$(BIN)/mypy
 
 starter: .venv/train.lock  ## Make models/starter of the finished training run NAME=...
-	$(BIN)/python -c 'from pathlib import Path; from digits.models.manifest import copy_for_serving; \
+	$(BIN)/python -c 'from pathlib import Path; from digits.models.folders import copy_for_serving; \
 		copy_for_serving(Path("out/$(NAME)"), Path("models/starter"))'
 
 accuracy: .venv/dev.lock  ## 10,000 MNIST test images over HTTP against a running `make serve`

@@ -18,15 +18,15 @@ from ray import serve
 from starlette.applications import Starlette
 
 from digits.http.app import create_api
-from digits.inference.batcher import Batcher, IsAbandoned
-from digits.inference.classifier import ON_LOOP_S, PROJECT, Classifier
+from digits.inference.batcher import Answer, Batcher, IsAbandoned
+from digits.inference.classifier import ON_LOOP_S, Classifier
 from digits.inference.settings import ServeSettings
-from digits.models.runtime import DigitModel
-from digits.task import Images, Probabilities
+from digits.task import Images, ModelVersion, Probabilities
 from digits.vision.golden import golden_digits
 from testkit.encodings import image_file
-from testkit.fakes import live
+from testkit.fakes import predictor_of
 from testkit.load import closed_loop
+from testkit.models import load_model
 
 ROUNDS, SECONDS = 3, 3
 CONNECTIONS = (1, 16, 64)
@@ -40,9 +40,8 @@ class Variant(Classifier):
     """A Classifier on another batcher."""
 
     def __init__(self, batcher: str, place: str, delay_s: float) -> None:
-        folder = PROJECT / SETTINGS.model_uri
-        self._model = DigitModel.load(folder, threads=1, max_batch_size=SETTINGS.max_batch_size)
-        self.settings, self.name, self.version = SETTINGS, batcher, place
+        self._model = load_model(max_batch_size=SETTINGS.max_batch_size)
+        self.settings, self.version = SETTINGS, ModelVersion(batcher, place, "0" * 64)
         self._delay_s = delay_s
         self._thread = ThreadPoolExecutor(1)
         self._on_loop_s = {"loop": 3600.0, "thread": 0.0, "by cost": ON_LOOP_S}[place]
@@ -52,13 +51,13 @@ class Variant(Classifier):
         )
 
     def __serve_build_asgi_app__(self) -> Starlette:
-        return create_api(live(self))
+        return create_api(predictor_of(self))
 
-    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Probabilities:
+    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Answer:
         if self._ours:
             return await self._batcher.submit(images)
         row: Probabilities = await self._serve_batch(images[0])
-        return row[np.newaxis]
+        return Answer(row[np.newaxis], 0, 0)
 
     @serve.batch(max_batch_size=64, batch_wait_timeout_s=0)
     async def _serve_batch(self, images: list[Images]) -> list[Probabilities]:

@@ -9,7 +9,7 @@ import json
 import math
 from dataclasses import dataclass
 
-from digits.inference.classifier import PROJECT
+from digits.inference.source import PROJECT
 
 COSTS = PROJECT / "docs" / "benchmarks" / "cost.json"
 LOADS = (1_000, 100_000, 10_000_000)  # requests a second

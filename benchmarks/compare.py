@@ -24,10 +24,10 @@ from benchmarks.circumstances import circumstances
 from benchmarks.report import write_report
 from benchmarks.running import Running, running
 from benchmarks.services import MANY_CONTENT_TYPE, ROOT, services
-from digits.models.runtime import DigitModel
 from digits.task import SIDE
 from digits.vision.golden import golden_digits
 from testkit.load import MOST_CONNECTIONS, closed_loop, open_loop
+from testkit.models import load_model
 
 CONNECTIONS = (1, 16, 64, 256)
 SHARES = (0.4, 0.7, 0.9, 1.2)  # of the service's best rate in a closed loop
@@ -111,7 +111,7 @@ def model_alone(seconds: int) -> list[dict[str, float]]:
     """Measures ONNX Runtime in a loop, by threads and batch size."""
     found = []
     for threads in sorted({1, os.cpu_count() or 1}):
-        model = DigitModel.load(ROOT / "models" / "starter", threads=threads, max_batch_size=MANY)
+        model = load_model(max_batch_size=MANY, threads=threads)
         for batch in (1, MANY):
             images = np.resize(golden_digits()[0], (batch, SIDE, SIDE))
             runs, end = 0, time.perf_counter() + seconds

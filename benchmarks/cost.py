@@ -18,16 +18,18 @@ from typing import Any
 import numpy as np
 
 from digits.http.app import create_api
-from digits.inference.classifier import PROJECT, Classifier
+from digits.inference.classifier import Classifier
 from digits.inference.settings import ServeSettings
+from digits.inference.source import PROJECT
 from digits.models.runtime import DigitModel
-from digits.task import CLASSES, SIDE, Images, Probabilities
+from digits.task import CLASSES, SIDE, Images, ModelVersion, Probabilities
 from digits.vision.decoding import decode_image
 from digits.vision.golden import golden_digits
 from testkit.cluster import LocalCluster, serve_env
 from testkit.encodings import image_file
-from testkit.fakes import live
+from testkit.fakes import predictor_of
 from testkit.load import closed_loop
+from testkit.models import load_model
 from testkit.processes import cpu_seconds
 
 OUTPUT = PROJECT / "docs" / "benchmarks" / "cost.json"
@@ -66,7 +68,8 @@ def model_times(model: DigitModel) -> dict[int, float]:
 
 async def app_time() -> float:
     """Returns the time of one request through the app, with decoding and without the model."""
-    app = create_api(live(Classifier(SETTINGS, Free(), "digits", "free")))  # type: ignore[arg-type]
+    free = Classifier(SETTINGS, Free(), ModelVersion("digits", "free", "0" * 64))  # type: ignore[arg-type]
+    app = create_api(predictor_of(free))
     headers = [(b"content-type", b"image/png"), (b"content-length", str(len(PICTURE)).encode())]
 
     async def receive() -> dict[str, Any]:
@@ -114,7 +117,7 @@ def listener(port: int) -> int:
 
 
 def main() -> None:
-    model = DigitModel.load(PROJECT / SETTINGS.model_uri, threads=1, max_batch_size=SIZES[-1])
+    model = load_model(max_batch_size=SIZES[-1])
     times = model_times(model)
     slope, offset = np.polyfit(list(times), list(times.values()), 1, w=1 / np.array(list(times.values())))
     costs = {

@@ -1,39 +1,39 @@
 """Every error this system raises on purpose.
 
     DigitsError
-    ├── RequestError            one request gets no answer; `code` says why
+    ├── RequestError            a request that cannot be answered; `code` says why
     │   ├── BadInput            the request, or one image of it, cannot be read
     │   ├── Overloaded          the batch queue is full
-    │   ├── DeadlineExceeded    it waited too long for the model
+    │   ├── DeadlineExceeded    the request waited too long for the model
     │   └── NotReady            no model is loaded yet
-    ├── Abandoned               its sender has gone: nobody waits for the answer
-    ├── Wedged                  a model call does not come back
-    ├── ModelRejected           model files are not what they claim to be
-    ├── DataUnavailable         a training set cannot be had, or is not what it should be
-    ├── DiskFull                no room for a checkpoint or a model
-    ├── TrainingFailed          workers died or gave up more often than they may
+    ├── Abandoned               the client has disconnected
+    ├── Wedged                  a model call does not return
+    ├── ModelRejected           a model failed a check
+    ├── DataUnavailable         training data is missing or invalid
+    ├── DiskFull                no space for a checkpoint or a model
+    ├── TrainingFailed          workers failed more often than allowed
     ├── TrackingUnavailable     MLflow cannot be reached
     ├── NotRegistered           MLflow has no such model, version or alias
-    ├── AlreadyRegistered       MLflow has it: another process was first
+    ├── AlreadyRegistered       MLflow has it already
     └── PromotionRefused        a candidate did not pass the gate
 
-All take positional arguments and hand them to Exception: an exception with keyword-only arguments
-cannot be unpickled and would die on its way between Ray processes.
+All take positional arguments and pass them to Exception: an exception with keyword-only arguments
+cannot be unpickled, so it would not reach another Ray process.
 """
 
 
 class DigitsError(Exception):
-    """Base of all; its text is safe to show to whoever caused it."""
+    """The base class; the text is safe to show to the user who caused the error."""
 
 
 class RequestError(DigitsError):
-    """`code` is a key of `digits.problems.PROBLEMS`; the text is for the request's sender."""
+    """`code` is a key of `digits.problems.PROBLEMS`; the text is for the client."""
 
     code: str
 
 
 class BadInput(RequestError):
-    """The sender's fault: the same request will fail again."""
+    """The client's fault: the same request will fail again."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(code, detail)
@@ -57,11 +57,11 @@ class NotReady(RequestError):
 
 
 class Abandoned(DigitsError):
-    """Nobody reads what is answered to it."""
+    """The client has disconnected, so no one would read an answer."""
 
 
 class Wedged(DigitsError):
-    """What Ray Serve's health check must see, to start the replica again."""
+    """Raised from the health check, so that Ray Serve restarts the replica."""
 
 
 class ModelRejected(DigitsError):
@@ -73,11 +73,11 @@ class DataUnavailable(DigitsError):
 
 
 class DiskFull(DigitsError):
-    """The text names the folder, and how the training goes on."""
+    """The text names the folder, and how to continue the training."""
 
 
 class TrainingFailed(DigitsError):
-    """The text holds the last words of the worker that failed, and how the training goes on."""
+    """The text holds the last line of the failed worker's traceback, and how to continue the training."""
 
 
 class TrackingUnavailable(DigitsError):
@@ -85,15 +85,15 @@ class TrackingUnavailable(DigitsError):
 
 
 class NotRegistered(DigitsError):
-    """The text says what was asked for, and of which server."""
+    """The text names what was asked for, and the tracking server."""
 
 
 class AlreadyRegistered(DigitsError):
-    """Of two that create the same thing at once, the second sees this and goes on."""
+    """Of two processes that create the same thing at once, the second one gets this and goes on."""
 
 
 class PromotionRefused(DigitsError):
-    """`reasons` holds one sentence for each rule that failed."""
+    """`reasons` holds a sentence for each rule that failed."""
 
     def __init__(self, reasons: list[str]) -> None:
         super().__init__(reasons)

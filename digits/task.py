@@ -4,6 +4,7 @@ A model for other labels or another image side changes this module, the network 
 data (training/data.py) and the golden images (vision/golden.npz).
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,12 +21,21 @@ Images = NDArray[np.uint8]  # (n, SIDE, SIDE)
 Probabilities = NDArray[np.floating]  # (n, CLASSES); rows add up to 1
 
 
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """Which model: its name and version, and the SHA-256 of its ONNX file."""
+
+    name: str
+    version: str
+    sha256: str
+
+
 class Prediction(NamedTuple):
     """The answer to one image."""
 
     label: Label
     confidence: float  # the label's probability
     probabilities: list[float]  # in the order of LABELS
-    model: str  # version
-    queue_ms: float  # from arrival in the batch queue to the start of its batch
-    model_ms: float  # of the whole batch it was in
+    model: ModelVersion  # that answered
+    queue_ms: float  # from arrival in the batch queue to the start of the image's batch
+    model_ms: float  # from the start of that batch to its results

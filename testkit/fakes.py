@@ -5,11 +5,18 @@ import threading
 
 import numpy as np
 
-from digits.inference.batcher import IsAbandoned
+from digits.gateway.middleware import Edge
+from digits.gateway.settings import EdgeSettings
+from digits.http.app import create_api
+from digits.inference.batcher import Answer, IsAbandoned
 from digits.inference.classifier import Classifier
 from digits.inference.live_model import LiveModel
+from digits.inference.predictor import Predictor
 from digits.inference.settings import ServeSettings
-from digits.task import Images, Probabilities
+from digits.inference.source import FolderSource
+from digits.task import CLASSES, Images, ModelVersion, Probabilities
+
+LOG = logging.getLogger("digits")
 
 
 class ChecksumModel:
@@ -22,29 +29,41 @@ class ChecksumModel:
     def expected_seconds(self, batch_size: int) -> float:
         return self._seconds
 
+    def preprocessing_difference(self) -> str | None:
+        return None
+
     def predict(self, images: Images) -> Probabilities:
         self.threads.append(threading.current_thread().name)
-        probabilities = np.full((len(images), 10), 0.01, np.float32)
-        probabilities[np.arange(len(images)), images.sum(axis=(1, 2), dtype=int) % 10] = 0.91
+        probabilities = np.full((len(images), CLASSES), 0.01, np.float32)
+        probabilities[np.arange(len(images)), images.sum(axis=(1, 2), dtype=int) % CLASSES] = 0.91
         return probabilities
 
 
 def checksum_classifier(**settings: int | float) -> Classifier:
-    asked = ServeSettings.model_validate({"model_uri": "models/starter"} | settings)
-    return Classifier(asked, ChecksumModel(), "checksum", "1")  # type: ignore[arg-type]
+    configured = ServeSettings.model_validate({"model_uri": "models/starter"} | settings)
+    return Classifier(configured, ChecksumModel(), ModelVersion("checksum", "1", "0" * 64))  # type: ignore[arg-type]
 
 
-class Fails(Classifier):
+class FailingClassifier(Classifier):
     def __init__(self, error: Exception) -> None:
-        ready = checksum_classifier()
-        self.settings, self.name, self.version, self._error = ready.settings, "fails", "1", error
+        working = checksum_classifier()
+        self.settings, self.version = working.settings, ModelVersion("fails", "1", "0" * 64)
+        self.warning, self._error = None, error
 
-    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Probabilities:
+    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Answer:
         raise self._error
 
 
-def live(classifier: Classifier | None) -> LiveModel:
-    """As it is once `configure` is through, or before."""
-    model = LiveModel(threads=1, log=logging.getLogger("digits"), count=lambda outcome: None)
-    model.classifier = classifier
-    return model
+def predictor_of(classifier: Classifier | None) -> Predictor:
+    """A predictor with this live model, or with none yet."""
+    live = LiveModel(
+        lambda settings: FolderSource(settings.model_uri),
+        threads=1, log=LOG, on_load=lambda outcome: None,
+    )  # fmt: skip
+    live.classifier = classifier
+    return Predictor(live, [live.counters.count_predictions], LOG)
+
+
+def api_of(classifier: Classifier | None, settings: EdgeSettings | None = None) -> Edge:
+    """The HTTP API behind its gateway, as in every replica."""
+    return Edge(create_api(predictor_of(classifier)), settings or EdgeSettings(), behind_haproxy=False)

@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -388,12 +389,21 @@ OTHER_FILES = {
         "idx": struct.pack(">IIII", 2051, 1, 28, 28) + SEVEN.tobytes(),
         "torch file": zipped(data=b"\x80\x02"), "gzip of a png": gzip.compress(PNG),
         "bzip2 of a png": bz2.compress(PNG), "program": b"\x7fELF" + bytes(60),
-        "base64 of a png": b64encode(PNG), "random bytes": bytes(range(256)),
+        "random bytes": bytes(range(256)),
         "a megabyte of zeros": bytes(2**20), "text of 16 bits": "seven".encode("utf-16"),
         "a line break before a png": b"\n" + PNG, "a space": b" ",
     }.items()},
     "bytes that are not whole images": typed("application/octet-stream", "body_invalid", bytes(785)),
     "bytes of an npy": typed("application/octet-stream", "body_invalid", npy()),
+    **{f"bytes of {kind}": typed("application/octet-stream", "body_invalid", content.tobytes())
+       for kind, content in {
+        "floats of 0 to 1": (SEVEN / 255).astype(np.float32), "floats of 0 to 255": SEVEN.astype(np.float32),
+        "doubles": SEVEN / 255,
+        "32-bit integers": SEVEN.astype(np.int32), "64-bit integers": SEVEN.astype(int),
+    }.items()},
+    "bytes of 0 and 1": typed(
+        "application/octet-stream", ["body_invalid"], (SEVEN > 127).astype(np.uint8).tobytes()
+    ),
     "bytes of too many images": typed(
         "application/octet-stream", "too_many_images", bytes(784 * (MAX_IMAGES + 1))
     ),
@@ -426,7 +436,7 @@ JSON = rows_of(
     ("json with a zero character", raw_json('{"image": "\\u0000"}'), "image_unreadable"),
     ("json of 100,000 lists", raw_json("[" * 100_000 + "]" * 100_000), "body_malformed"),
     ("json of 100,000 objects", raw_json('{"a":' * 100_000 + "1" + "}" * 100_000), "body_malformed"),
-    ("json of 50 lists", json_body({"pixels": json.loads("[" * 50 + "]" * 50)}), ["body_invalid"]),
+    ("json of 50 lists", json_body({"pixels": json.loads("[" * 50 + "]" * 50)}), "body_invalid"),
     ("json list", json_body([1, 2]), "body_invalid"),
     ("json null", json_body(None), "body_invalid"),
     ("json text", json_body("seven"), "body_invalid"),
@@ -485,11 +495,21 @@ JSON = rows_of(
     ("pixels in ragged rows", json_body({"pixels": [[0] * 28] * 27 + [[0] * 27]}), "body_invalid"),
     ("pixels in 29 rows", json_body({"pixels": [[0] * 28] * 29}), "body_invalid"),
     ("pixels in rows and numbers", json_body({"pixels": [[0] * 28] * 27 + [0] * 28}), "body_invalid"),
-    ("pixels in colours", json_body({"pixels": np.dstack([SEVEN] * 3).tolist()}), ["body_invalid"] * 28),
-    ("pixels one level too deep", json_body({"pixels": [[SEVEN.tolist()]]}), ["body_invalid"]),
+    ("pixels in colours", json_body({"pixels": np.dstack([SEVEN] * 3).tolist()}), "body_invalid"),
+    ("pixels one level too deep", json_body({"pixels": [[SEVEN.tolist()]]}), "body_invalid"),
     ("pixels that are mixed", json_body(
         {"pixels": [SEVEN.tolist(), [1], BLANK.tolist(), "x", None, {}, THREE.ravel().tolist()]}),
         [7, "body_invalid", "image_blank", "body_invalid", "body_invalid", "body_invalid", 3]),
+    ("pixels in rows and a channel", json_body({"pixels": SEVEN[..., None].tolist()}), 7),
+    ("pixels as Keras' one image", json_body({"pixels": SEVEN[None, ..., None].tolist()}), 7),
+    ("pixels as Keras' two images", json_body({"pixels": np.stack([SEVEN, THREE])[..., None].tolist()}),
+     [7, 3]),
+    ("pixels of another side", json_body({"pixels": [[0] * 280] * 280}), "body_invalid"),
+    ("pixels in a column", json_body({"pixels": [[0]] * 784}), "body_invalid"),
+    ("pixels of 0 and 1", json_body({"pixels": (SEVEN > 127).astype(int).tolist()}), "body_invalid"),
+    ("pixels slightly above 1", json_body({"pixels": (SEVEN / 250).tolist()}), "body_invalid"),
+    ("pixels of which one image is 0 to 1", json_body(
+        {"pixels": [(SEVEN / 255).tolist(), THREE.tolist()]}), ["body_invalid", 3]),
     ("pixels of too many images", json_body({"pixels": [[0] * 784] * (MAX_IMAGES + 1)}), "too_many_images"),
     ("pixels of no ink", json_body({"pixels": [0] * 784}), "image_blank"),
     ("pixels from 0 to 1", json_body({"pixels": (SEVEN / 255).ravel().tolist()}), "body_invalid"),
@@ -499,7 +519,7 @@ JSON = rows_of(
     ("pixel of text", json_body(levels("9")), "body_invalid"),
     ("pixel of true", json_body(levels(True)), "body_invalid"),
     ("pixel of null", json_body(levels(None)), "body_invalid"),
-    ("pixel of a list", json_body(levels([9])), "too_many_images"),  # it reads as 784 images
+    ("pixel of a list", json_body(levels([9])), "body_invalid"),
     ("pixel of NaN", exponent("NaN"), "body_invalid"),
     ("pixel of Infinity", exponent("Infinity"), "body_invalid"),
     ("pixel of -Infinity", exponent("-Infinity"), "body_invalid"),
@@ -527,7 +547,7 @@ FORMS = rows_of(
      "body_malformed"),
     ("form of no parts", parts(), "body_invalid"),
     ("form of a text field", form(text_field="7"), "body_invalid"),
-    ("form of a file and a text field", form(PNG, text_field="7"), "body_invalid"),
+    ("form of a file and a text field", form(PNG, text_field="7"), 7),
     ("form of a text field of a megabyte", form(text_field="7" * 2**20), "body_invalid"),
     ("form of 10,000 text fields", parts(*[part('Content-Disposition: form-data; name="a"', b"7")] * 10_000),
      "body_invalid"),
@@ -550,9 +570,15 @@ FORMS = rows_of(
     ("form of a long part header", parts(part(f"{FILE}\r\nX: {'y' * 100_000}")), "body_malformed"),
     ("form of a file name that climbs", parts(
         part('Content-Disposition: form-data; name="image"; filename="../../../../tmp/digits-climbed"')), 7),
-    # RFC 7578 forbids filename*, and without a filename a part is a text field.
+    # RFC 7578 forbids filename*, but urllib3 1.x sends it alone for a name that is not ASCII.
     ("form of an encoded file name", parts(
-        part("Content-Disposition: form-data; name=\"b\"; filename*=UTF-8''%e2%82%ac.png")), "body_invalid"),
+        part("Content-Disposition: form-data; name=\"b\"; filename*=UTF-8''%e2%82%ac.png")), 7),
+    ("form of an encoded file name, not an image", parts(
+        part("Content-Disposition: form-data; name=\"b\"; filename*=UTF-8''%e2%82%ac.png", b"?")),
+     "body_invalid"),
+    ("form of a data url", form(text_field=f"data:image/png;base64,{_ENCODED}"), 7),
+    ("form of base64", form(text_field=_ENCODED), 7),
+    ("form of a file and a data url", form(image_file(THREE), text_field=_ENCODED), [3, 7]),
     ("form of a file name in utf-8", parts(
         part('Content-Disposition: form-data; name="b"; filename="\u20ac.png"')), 7),
     ("form of a script as its name", parts(
@@ -577,7 +603,19 @@ TYPES = {
     "empty png": typed("image/png", "image_empty", b""),
     "empty form": typed(FORM.content_type, "image_empty", b""),
     "text": typed("text/plain", "content_type_unsupported", b"seven"),
-    "png said to be text": typed("text/plain", "content_type_unsupported"),
+    "data url as text": typed("text/plain", 7, f"data:image/png;base64,{_ENCODED}".encode()),
+    "data url of no type": typed(None, 7, f"data:image/png;base64,{_ENCODED}".encode()),
+    "base64 as text": typed("text/plain;charset=UTF-8", 7, _ENCODED.encode()),
+    "data url in curl's form": typed(
+        "application/x-www-form-urlencoded", 7, f"image={quote(f'data:image/png;base64,{_ENCODED}')}".encode()
+    ),
+    "data url in a form that is not encoded": typed(
+        "application/x-www-form-urlencoded", 7, f"image=data:image/png;base64,{_ENCODED}".encode()
+    ),
+    "json in curl's own type": typed(
+        "application/x-www-form-urlencoded", "content_type_unsupported", b'{"pixels": [0]}'
+    ),
+    "png said to be text": typed("text/plain", 7),
     "png said to be anything": typed("*/*", "content_type_unsupported"),
     "png said to be json": typed("application/json", "body_malformed"),
     "json said to be png": typed("image/png", "image_unsupported", json.dumps({"image": _ENCODED}).encode()),

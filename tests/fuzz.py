@@ -16,15 +16,12 @@ from pathlib import Path
 from starlette.testclient import TestClient
 from tqdm import tqdm
 
-from digits.gateway.middleware import Edge
-from digits.gateway.settings import EdgeSettings
-from digits.http.app import create_api
 from digits.http.schemas import PredictManyResponse, PredictResponse, ProblemDocument
-from digits.inference.classifier import Classifier
 from digits.inference.settings import ServeSettings
 from digits.problems import MEDIA_TYPE, PROBLEMS
 from testkit.encodings import MANY, ONE, Body
-from testkit.fakes import live
+from testkit.fakes import api_of
+from testkit.models import load_classifier
 from tests.bad_inputs import IMAGES, TABLE
 
 DETAIL = re.compile("[0-9'].*")  # from the first figure or name on
@@ -93,8 +90,8 @@ def main() -> None:
     seed = time.time_ns() % 2**32 if arguments.seed is None else arguments.seed
     random.seed(seed)
     warnings.simplefilter("ignore")  # Pillow's
-    classifier = Classifier.load(ServeSettings(model_uri="models/starter"), threads=1)
-    edge = Edge(create_api(live(classifier)), EdgeSettings(), behind_haproxy=False)
+    classifier = load_classifier(ServeSettings(model_uri="models/starter"))
+    edge = api_of(classifier)
     pool = seeds()
     groups: dict[str, list[Body]] = {}  # by media type, each chosen equally often
     for body in pool:

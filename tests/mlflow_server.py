@@ -10,10 +10,12 @@ from pathlib import Path
 import httpx2
 import mlflow
 
-from digits.models.manifest import copy_for_serving, read_manifest
+from digits.models.folders import copy_for_serving
+from digits.models.manifest import read_manifest
 from digits.registry import mlflow as tracking
 from digits.registry.mlflow import tracking_uri
-from digits.registry.versions import RegisteredVersion, register, resolve
+from digits.registry.versions import register, resolve
+from digits.task import ModelVersion
 from testkit.cluster import free_port, wait_until
 
 
@@ -48,7 +50,7 @@ class Server:
             return False
 
 
-def register_copy(folder: Path, name: str = "digits") -> RegisteredVersion:
+def register_copy(folder: Path, name: str = "digits") -> ModelVersion:
     """Registers a model folder at MLFLOW_TRACKING_URI as train_ray.py does, without the Keras file."""
     client = mlflow.MlflowClient(tracking_uri())
     run_id = tracking.start_run(tracking_uri(), secrets.token_hex(8), {}, {})

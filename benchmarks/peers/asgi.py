@@ -7,17 +7,16 @@ A batch is all that has arrived while the last one ran.
 
 import asyncio
 import json
-from pathlib import Path
 
 import numpy as np
 from starlette.types import Receive, Scope, Send
 
-from digits.models.runtime import DigitModel
 from digits.task import Pixels
 from digits.vision.decoding import decode_image
+from testkit.models import load_model
 
 MAX_BATCH_SIZE = 64
-MODEL = DigitModel.load(Path("models/starter"), threads=1, max_batch_size=MAX_BATCH_SIZE)
+MODEL = load_model(max_batch_size=MAX_BATCH_SIZE)
 
 waiting: list[tuple[Pixels, asyncio.Future[list[float]]]] = []
 

@@ -1,13 +1,12 @@
 """BentoML with its adaptive batching: `bentoml serve benchmarks.peers.bentoml:Digits`."""
 
 import base64
-from pathlib import Path
 
 import bentoml
 import numpy as np
 
-from digits.models.runtime import DigitModel
 from digits.vision.decoding import decode_image
+from testkit.models import load_model
 
 MAX_BATCH_SIZE = 64
 
@@ -15,7 +14,7 @@ MAX_BATCH_SIZE = 64
 @bentoml.service(workers=2, logging={"access": {"enabled": False}})
 class Digits:
     def __init__(self) -> None:
-        self.model = DigitModel.load(Path("models/starter"), threads=1, max_batch_size=MAX_BATCH_SIZE)
+        self.model = load_model(max_batch_size=MAX_BATCH_SIZE)
 
     @bentoml.api(batchable=True, max_batch_size=MAX_BATCH_SIZE)
     def predict(self, images: list[str]) -> list[list[float]]:

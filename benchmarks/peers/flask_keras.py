@@ -14,10 +14,10 @@ from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from numpy.typing import NDArray
 
-from digits.models.runtime import DigitModel
 from digits.training.network import build_network
 from digits.vision.decoding import decode_image
 from digits.vision.golden import golden_digits
+from testkit.models import load_model
 
 if TYPE_CHECKING:
     import keras
@@ -48,17 +48,17 @@ def keras_weights() -> Iterator[NDArray[Any]]:
             yield arrays[node.input[1]]
 
 
-def load_model() -> "keras.Model":
+def load_keras_model() -> "keras.Model":
     model = build_network(dropout=0)
     model.set_weights(list(keras_weights()))
     images, _ = golden_digits()
-    served = DigitModel.load(FOLDER, threads=1, max_batch_size=len(images)).predict(images)
+    served = load_model(FOLDER, len(images)).predict(images)
     np.testing.assert_allclose(model.predict(images, verbose=0), served, atol=1e-5)
     return model
 
 
 def create_app() -> Flask:
-    app, model = Flask(__name__), load_model()
+    app, model = Flask(__name__), load_keras_model()
 
     @app.post("/predict")
     def predict() -> ResponseReturnValue:

@@ -5,23 +5,22 @@ LitServe advises `fast_queue` (ZeroMQ) above 100 requests/s.  The argument is th
 
 import base64
 import sys
-from pathlib import Path
 from typing import Any
 
 import litserve
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.models.runtime import DigitModel
 from digits.task import Pixels
 from digits.vision.decoding import decode_image
+from testkit.models import load_model
 
 MAX_BATCH_SIZE = 64
 
 
 class DigitAPI(litserve.LitAPI):
     def setup(self, device: str) -> None:
-        self.model = DigitModel.load(Path("models/starter"), threads=1, max_batch_size=MAX_BATCH_SIZE)
+        self.model = load_model(max_batch_size=MAX_BATCH_SIZE)
 
     def decode_request(self, request: dict[str, str]) -> Pixels:
         return decode_image(base64.b64decode(request["image_data"]))

@@ -3,18 +3,16 @@
 The image comes as a V2 tensor of bytes, as the protocol has no images; MLServer's base64 codec is slower.
 """
 
-from pathlib import Path
-
 from mlserver import MLModel
 from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
-from digits.models.runtime import DigitModel
+from testkit.models import load_model
 
 
 class Digits(MLModel):
     async def load(self) -> bool:
-        self._digits = DigitModel.load(Path("models/starter"), threads=1, max_batch_size=64)
+        self._digits = load_model(max_batch_size=64)
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:

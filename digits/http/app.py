@@ -1,11 +1,11 @@
-"""The HTTP surface around the model that answers now: routes, answers, problems.  Ray is not known here.
+"""The routes around a predictor, without Ray.
 
-What protects it from the world (limits, keys, headers) is digits.gateway.middleware, which stands in front.
+Limits, API keys and headers are checked before, in digits.gateway.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -19,19 +19,21 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from digits.errors import Abandoned, BadInput, NotReady, RequestError
-from digits.http.bodies import Parsed, parse_body
+from digits.errors import Abandoned, BadInput, RequestError
+from digits.http.bodies import parse_body
+from digits.http.disconnect import Disconnect
 from digits.http.openapi import openapi_document
-from digits.inference.classifier import Classifier
-from digits.inference.live_model import LiveModel
+from digits.http.reading import Read, read
+from digits.inference.predictor import Predictor
 from digits.problems import PROBLEMS, problem_document, problem_response, request_id_from
+from digits.task import ModelVersion, Prediction
 
 log = logging.getLogger(__name__)
 
-# A body up to this size is decoded on the event loop, where a hop to a thread would cost more than
-# the decoding: 2 KiB of PNG inflate to 2 MB at most (deflate reaches 1032:1), some 10 ms of work.
+# A body up to this size is decoded on the event loop: a hop to a thread would cost more than the decoding.
+# 2 KiB of PNG inflate to 2 MB at most (deflate reaches 1032:1), some 10 ms of work.
 ON_LOOP_BYTES = 2048
-# The page at /docs is one file: nothing from outside runs in it, and nobody frames it.
+# The page at /docs is one file: no script from elsewhere runs in it, and no other page may frame it.
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -41,22 +43,20 @@ PAGE_HEADERS = {
 Headers = dict[bytes, bytes]
 
 
-def create_api(live: LiveModel, middleware: Sequence[Middleware] = ()) -> Starlette:
-    """`live.classifier` is looked up once for each request; what it is then answers the whole of it."""
+def create_api(predictor: Predictor, middleware: Sequence[Middleware] = ()) -> Starlette:
+    """The ASGI application."""
     page = files("digits.http").joinpath("page.html").read_text()
     document = openapi_document()
-
-    def ready() -> Classifier:
-        if (classifier := live.classifier) is None:
-            raise NotReady("no model is loaded yet; try again in a few seconds")
-        return classifier
+    live = predictor.live
 
     async def readyz(_: Request) -> Response:
-        return JSONResponse({"status": "ready", "model": _model_name(ready()), "warning": live.warning})
+        model = _model_name(live.ready().version)
+        return JSONResponse({"status": "ready", "model": model, "warning": live.warning})
 
     async def reload(_: Request) -> Response:
         changed = await live.reload()
-        return JSONResponse({"changed": changed, "model": _model_name(ready()), "warning": live.warning})
+        model = _model_name(live.ready().version)
+        return JSONResponse({"changed": changed, "model": model, "warning": live.warning})
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -72,7 +72,7 @@ def create_api(live: LiveModel, middleware: Sequence[Middleware] = ()) -> Starle
 
     app = Starlette(
         routes=[
-            Route("/predict", _Predict(ready), methods=["POST"]),
+            Route("/predict", _Predict(predictor), methods=["POST"]),
             Route("/admin/reload", reload, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
@@ -83,13 +83,13 @@ def create_api(live: LiveModel, middleware: Sequence[Middleware] = ()) -> Starle
         middleware=middleware,
         exception_handlers={
             RequestError: _explain_request_error,
-            Abandoned: _forget,
+            Abandoned: _close,
             HTTPException: _explain_http_error,
-            ClientDisconnect: _forget,
+            ClientDisconnect: _close,
             Exception: _explain_failure,
         },
     )
-    # Behind TLS it would send a client with its key to http://, and an extra slash is soon mended.
+    # A redirect would send a client behind TLS, with its API key, to http://.
     app.router.redirect_slashes = False
     return app
 
@@ -97,32 +97,40 @@ def create_api(live: LiveModel, middleware: Sequence[Middleware] = ()) -> Starle
 class _Predict:
     """POST /predict as plain ASGI: Starlette's Request and Response would cost a tenth of the whole request.
 
-    An object, since Starlette hands a function a Request.  What it raises, the handlers of the app explain.
+    A class, since Starlette passes a Request to a function.  The app's exception handlers render what it
+    raises.
     """
 
-    def __init__(self, ready: Callable[[], Classifier]) -> None:
-        self._ready = ready
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        classifier = self._ready()
+        classifier = self._predictor.live.ready()
         headers = dict(scope["headers"])
-        parsed = await _parse(headers, receive, classifier.settings.max_images_per_request)
-        body = await _answer(classifier, parsed, _request_id(headers), lambda: _is_gone(receive))
+        most = classifier.settings.max_images_per_request
+        asked = await _parse_and_read(headers, await _read_body(receive), most)
+        readable = [item for item in asked.items if not isinstance(item, BadInput)]
+        predictions: list[Prediction] = []
+        if readable:
+            predictions = await self._predictor.predict(np.array(readable), Disconnect(receive))
+        version = predictions[0].model if predictions else classifier.version
+        body = _answer(asked, predictions, version, _request_id(headers))
         sent = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": sent})
         await send({"type": "http.response.body", "body": body})
 
 
-async def _parse(headers: Headers, receive: Receive, max_images: int) -> Parsed:
-    body = await _read_body(receive)
+async def _parse_and_read(headers: Headers, body: bytes, max_images: int) -> Read:
     content_type = headers.get(b"content-type", b"").decode("latin-1")
-    if len(body) <= ON_LOOP_BYTES:
-        return parse_body(content_type, body, max_images)
-    return await asyncio.to_thread(parse_body, content_type, body, max_images)
+
+    def parse_and_read() -> Read:
+        return read(parse_body(content_type, body, max_images))
+
+    return parse_and_read() if len(body) <= ON_LOOP_BYTES else await asyncio.to_thread(parse_and_read)
 
 
 async def _read_body(receive: Receive) -> bytes:
-    """As the edge lets it through, which bounds its size and its time."""
+    """The whole body; the gateway has bounded its size and its time."""
     chunks: list[bytes] = []
     more = True
     while more:
@@ -134,44 +142,30 @@ async def _read_body(receive: Receive) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _is_gone(receive: Receive) -> bool:
-    """Whether the client has hung up: the only message there can be after the body.
-
-    One step of `receive`, which waits if there is none, as Starlette's Request.is_disconnected does it.
-    """
-    step = receive().__await__()
-    try:
-        next(step)
-    except StopIteration as message:
-        return bool(message.value["type"] == "http.disconnect")
-    step.close()
-    return False
-
-
-async def _answer(
-    classifier: Classifier, parsed: Parsed, request_id: str, is_abandoned: Callable[[], bool]
-) -> bytes:
-    readable = [item for item in parsed.items if not isinstance(item, BadInput)]
-    rows = iter((await classifier.classify(np.array(readable), is_abandoned)).tolist() if readable else ())
+def _answer(read: Read, predictions: Sequence[Prediction], version: ModelVersion, request_id: str) -> bytes:
+    """The JSON body; `predictions` are those of the readable items, in their order."""
+    following = iter(predictions)
     answers = [
         {"error": problem_document(item.code, str(item), request_id)}
         if isinstance(item, BadInput)
-        else _prediction(next(rows))
-        for item in parsed.items
+        else _prediction(next(following))
+        for item in read.items
     ]
-    content = {"predictions": answers} if parsed.many else answers[0]
+    content = {"predictions": answers} if read.many else answers[0]
     # pydantic's writer takes a sixth of the time of json.dumps, which was 5 % of a request.
-    return to_json(content | {"model": _model_name(classifier), "request_id": request_id})
+    return to_json(content | {"model": _model_name(version), "request_id": request_id})
 
 
-def _prediction(probabilities: list[float]) -> dict[str, Any]:
-    confidence = max(probabilities)
-    digit = probabilities.index(confidence)
-    return {"digit": digit, "confidence": confidence, "probabilities": probabilities}
+def _prediction(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "digit": prediction.label,
+        "confidence": prediction.confidence,
+        "probabilities": prediction.probabilities,
+    }
 
 
-def _model_name(classifier: Classifier) -> dict[str, str]:
-    return {"name": classifier.name, "version": classifier.version}
+def _model_name(version: ModelVersion) -> dict[str, str]:
+    return {"name": version.name, "version": version.version}
 
 
 def _request_id(headers: Headers) -> str:
@@ -199,8 +193,8 @@ async def _explain_http_error(request: Request, error: Exception) -> Response:
     return _problem(request, "not_found", "this service has POST /predict, and GET /docs that explains it")
 
 
-async def _forget(_: Request, __: Exception) -> Response:
-    """The client went away: nobody reads this answer, but Ray counts its status."""
+async def _close(_: Request, __: Exception) -> Response:
+    """The client has disconnected: no one reads this answer, but Ray counts its status."""
     return Response(status_code=499)
 
 

@@ -1,61 +1,110 @@
-"""Request bodies -> pixels.  Everything that can fail for one request fails here, before the queue."""
+"""Request bodies -> image files and grey levels.  What is wrong with a request fails here or in reading them.
+
+Nothing is decoded here: an image file is still as it was sent.
+"""
 
 import base64
 import re
 from codecs import BOM_UTF8
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import Field, File, FormParser, parse_options_header
 
 from digits.errors import BadInput
-from digits.http.schemas import PREDICT_BODY, ImageBody, ImagesBody, PixelsBody, PixelsListBody, explain
-from digits.task import SIDE, Pixels
-from digits.vision.decoding import MAX_PIXELS, decode_image, is_image_file
-from digits.vision.normalising import are_surely_mnist_like, normalise
+from digits.http import forms, levels
+from digits.http.schemas import PREDICT_BODY, ImageBody, ImagesBody, PixelsBody, explain
+from digits.task import Pixels
+from digits.vision.decoding import is_image_file
 
-DATA_URL = re.compile(r"data:[^,]{0,100};base64,", re.ASCII | re.IGNORECASE)
-BYTES = "application/octet-stream"
-# What a sender says who did not say what the body is: nothing, what curl --data-binary says, "bytes".
-UNSAID = {"", "application/x-www-form-urlencoded", BYTES}
-# So many images of a request may have MAX_PIXELS, more of them accordingly less: 256 together would decode
-# for 15 s of CPU, and deflate packs them into 4 MB.
-LARGE_IMAGES = 8
+DATA_URL = re.compile(rb"data:[^,]{0,100};base64,", re.ASCII | re.IGNORECASE)
+BASE64 = re.compile(rb"[A-Za-z0-9+/\s]+={0,2}\s*")
+BYTES, FORM, TEXT = "application/octet-stream", "application/x-www-form-urlencoded", "text/plain"
+# Content types that say nothing about the body: none, what curl --data-binary sends, "bytes".
+UNSPECIFIC = {"", FORM, BYTES, TEXT}
 READABLE = f"an image (image/png, image/jpeg, ...), multipart/form-data, application/json or {BYTES}"
+
+Item = bytes | Pixels | BadInput  # an image file, (SIDE, SIDE) grey levels, or why it is neither
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What one request asks for.  `many` is how it asked: a list of one image is answered by a list."""
+    """The images of a request, or why one is invalid.  `many`: a list was sent, so a list is answered."""
 
-    items: Sequence[Pixels | BadInput]
+    items: Sequence[Item]
     many: bool
 
 
 def parse_body(content_type: str, body: bytes, max_images: int) -> Parsed:
-    """Raises BadInput where the request as a whole cannot be answered.
+    """Raises BadInput if the request as a whole cannot be answered.
 
-    An image that cannot be read is an item of its own in a list, and the whole request where it is
-    the only one.
+    In a list an invalid image is an item; a request for one image fails as a whole.
     """
     if not body:
-        raise BadInput("image_empty", f"the body is empty; send {READABLE}")
+        raise BadInput("image_empty", f"The body is empty; send {READABLE}")
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type == BYTES and not is_image_file(body):
-        return _parse_levels(body, max_images)
-    if media_type.startswith("image/") or media_type in UNSAID:
-        return Parsed([decode_image(body)], many=False)
+    if is_image_file(body) and (media_type.startswith("image/") or media_type in UNSPECIFIC - {TEXT}):
+        return Parsed([body], many=False)
+    if media_type == BYTES:
+        return _list(levels.from_bytes(body), max_images)
+    if media_type.startswith("image/"):
+        return Parsed([body], many=False)  # of another kind: reading it says which kinds are supported
+    if media_type in UNSPECIFIC:
+        return Parsed([_from_text(media_type, body)], many=False)
     if media_type == "application/json":
         return _parse_json(body, max_images)
     if media_type == "multipart/form-data":
-        return _parse_form(content_type, body, max_images)
-    raise BadInput("content_type_unsupported", f"cannot read {media_type[:80]!r}; send {READABLE}")
+        files: list[Item] = [*forms.files_of(content_type, body, image_in)]
+        if not files:
+            raise BadInput("body_invalid", "The form holds no image; send at least one image as a file")
+        return Parsed(files, many=False) if len(files) == 1 else _list(files, max_images)
+    raise BadInput(
+        "content_type_unsupported", f"The content type {media_type[:80]!r} is not supported; send {READABLE}"
+    )
+
+
+def image_in(text: bytes) -> bytes | None:
+    """The image file that these bytes are, or that they encode as base64 or a data: URL; else None."""
+    if is_image_file(text):
+        return text
+    if not (DATA_URL.match(text) or BASE64.fullmatch(text)):
+        return None
+    try:
+        data = from_base64(text)
+    except BadInput:
+        return None
+    return data if is_image_file(data) else None
+
+
+def from_base64(text: bytes) -> bytes:
+    """Standard base64 with or without a data: URL prefix; line breaks are allowed."""
+    start = match.end() if (match := DATA_URL.match(text)) else 0
+    try:
+        return base64.b64decode(b"".join(text[start:].split()), validate=True)
+    except ValueError as error:
+        raise BadInput(
+            "image_unreadable", "The image is not valid base64; encode it as RFC 4648 says, with padding"
+        ) from error
+
+
+def _from_text(media_type: str, body: bytes) -> bytes:
+    """The image in a body whose content type says nothing: text, an urlencoded form, or JSON by mistake."""
+    if (image := image_in(body)) is not None:
+        return image
+    found = [image for value in forms.values_of(body) if (image := image_in(value)) is not None]
+    if media_type == FORM and found:
+        return found[0]
+    if body.lstrip()[:1] in (b"{", b"["):
+        raise BadInput(
+            "content_type_unsupported",
+            "The body looks like JSON; send it with the header `Content-Type: application/json`",
+        )
+    if media_type == TEXT:
+        raise BadInput(
+            "content_type_unsupported",
+            f"The text is neither a data: URL nor base64 of an image; send {READABLE}",
+        )
+    return body  # reading it says which kinds of images are supported
 
 
 def _parse_json(body: bytes, max_images: int) -> Parsed:
@@ -65,111 +114,31 @@ def _parse_json(body: bytes, max_images: int) -> Parsed:
         raise explain(error) from None
     match content:
         case ImageBody(image=encoded):
-            return Parsed([_read_base64(encoded)], many=False)
+            return Parsed([from_base64(encoded.encode())], many=False)
         case ImagesBody(images=encoded_images):
-            read = partial(_read_base64, max_pixels=_share(encoded_images))
-            return Parsed(_each(read, encoded_images, max_images), many=True)
-        case PixelsListBody(pixels=images):
-            return Parsed(_each(_read_numbers, images, max_images), many=True)
+            _check_count(encoded_images, max_images)
+            return Parsed([_decoded(value) for value in encoded_images], many=True)
         case PixelsBody(pixels=numbers):
-            return Parsed([_read_numbers(numbers)], many=False)
+            items, many = levels.one_or_many(numbers)
+            return _list(items, max_images) if many else Parsed(items, many=False)
 
 
-def _parse_levels(body: bytes, max_images: int) -> Parsed:
-    """Images one after another, 784 grey levels each, a byte a level; always a list."""
-    count, rest = divmod(len(body), SIDE * SIDE)
-    if rest:
-        raise BadInput(
-            "body_invalid",
-            f"{len(body)} bytes are neither an image file nor whole images of {SIDE * SIDE} grey levels",
-        )
-    images = np.frombuffer(body, np.uint8).reshape(count, SIDE, SIDE)
-    _check_count(images, max_images)
-    ready = are_surely_mnist_like(images).tolist()
-    return Parsed(
-        [
-            image if done else _read_or_error(normalise, image)
-            for image, done in zip(images, ready, strict=True)
-        ],
-        many=True,
-    )
-
-
-def _parse_form(content_type: str, body: bytes, max_images: int) -> Parsed:
-    """Every file of the form is an image, whatever its field is called."""
-    malformed = BadInput(
-        "body_malformed", "the body is not a complete form with the boundary its header names"
-    )
-    files: list[bytes] = []
-    ends: list[None] = []
-
-    def keep(file: File) -> None:
-        file.file_object.seek(0)
-        files.append(file.file_object.read())
-
-    def refuse(field: Field) -> None:
-        name = (field.field_name or b"").decode(errors="replace")[:80]
-        raise BadInput("body_invalid", f"the form field {name!r} is not a file; send images as files")
-
-    try:
-        boundary = parse_options_header(content_type)[1].get(b"boundary")
-        # The body is in memory already and its size is bounded: no file of it may go to a disk.
-        config = {"MAX_MEMORY_FILE_SIZE": len(body) + 1}
-        parser = FormParser(
-            "multipart/form-data", refuse, keep, lambda: ends.append(None), boundary, config=config
-        )
-        parser.write(body)
-        parser.finalize()
-    except (FormParserError, ValueError) as error:
-        raise malformed from error
-    if not ends:
-        raise malformed
-    if not files:
-        raise BadInput("body_invalid", "the form holds no file; send at least one image as a file")
-    if len(files) == 1:
-        return Parsed([decode_image(files[0])], many=False)
-    return Parsed(_each(partial(decode_image, max_pixels=_share(files)), files, max_images), many=True)
-
-
-def _each(read: Callable[[Any], Pixels], values: Sequence[Any], max_images: int) -> list[Pixels | BadInput]:
-    _check_count(values, max_images)
-    return [_read_or_error(read, value) for value in values]
-
-
-def _share(images: Sized) -> int:
-    """The pixels that one image of many may have."""
-    return min(MAX_PIXELS, LARGE_IMAGES * MAX_PIXELS // len(images))
-
-
-def _check_count(images: Sized, max_images: int) -> None:
-    if len(images) > max_images:
-        raise BadInput("too_many_images", f"{len(images)} images; send at most {max_images} in one request")
-
-
-def _read_or_error(read: Callable[[Any], Pixels], value: Any) -> Pixels | BadInput:
+def _decoded(value: str | BadInput) -> Item:
     if isinstance(value, BadInput):
         return value
     try:
-        return read(value)
+        return from_base64(value.encode())
     except BadInput as error:
         return error
 
 
-def _read_base64(text: str, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Standard base64, line breaks allowed, with or without a data: URL in front of it."""
-    start = match.end() if (match := DATA_URL.match(text)) else 0
-    try:
-        data = base64.b64decode("".join(text[start:].split()), validate=True)
-    except ValueError as error:
+def _list(items: Sequence[Item], max_images: int) -> Parsed:
+    _check_count(items, max_images)
+    return Parsed(items, many=True)
+
+
+def _check_count(images: Sized, max_images: int) -> None:
+    if len(images) > max_images:
         raise BadInput(
-            "image_unreadable", "the image is not valid base64 (RFC 4648, with padding)"
-        ) from error
-    return decode_image(data, max_pixels)
-
-
-def _read_numbers(numbers: list[float] | list[list[float]]) -> Pixels:
-    """784 grey levels, flat or in 28 rows, as the schema has checked them."""
-    levels: NDArray[np.float64] = np.array(numbers, np.float64).reshape(SIDE, SIDE)
-    if 0 < levels.max() <= 1 and (levels % 1).any():
-        raise BadInput("body_invalid", "the grey levels run from 0 to 1; send them as 0 to 255")
-    return normalise(np.rint(levels).astype(np.uint8))
+            "too_many_images", f"The request holds {len(images)} images; send at most {max_images}"
+        )

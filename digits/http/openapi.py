@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of digits.http.app, made from the models that check and describe its bodies."""
+"""The OpenAPI 3.1 document, made from the models that validate requests."""
 
 from typing import Any
 
@@ -15,19 +15,14 @@ from digits.http.schemas import (
     Reloaded,
 )
 from digits.problems import MEDIA_TYPE, PROBLEMS
+from digits.task import PIXELS
 
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif")
 MODELS: tuple[type[BaseModel], ...] = (
     PredictBody, PredictResponse, PredictManyResponse, ProblemDocument, Health, Ready, Reloaded,
 )  # fmt: skip
 
-EDGE = (
-    400,
-    408,
-    413,
-    415,
-    431,
-)  # what digits.gateway may answer on any path, before there is a route
+GATEWAY = (400, 408, 413, 415, 431)  # what digits.gateway may answer on any path
 KEYS: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}]
 
 
@@ -40,13 +35,13 @@ def openapi_document() -> dict[str, Any]:
         "info": {
             "title": "digits",
             "version": "1",
-            "description": "Reads handwritten digits: one image, or many, in one request.",
+            "description": "Reads handwritten digits: one image or many in a request.",
         },
         "paths": {
             "/predict": {"post": _predict()},
             "/admin/reload": {"post": _reload()},
-            "/healthz": {"get": _get("The replica's process answers", Health)},
-            "/readyz": {"get": _get("A model is loaded, warmed and reads the golden digits", Ready, 503)},
+            "/healthz": {"get": _get("The replica is alive", Health)},
+            "/readyz": {"get": _get("A model is loaded and has passed its checks", Ready, 503)},
             "/openapi.json": {"get": _get("This document")},
             "/docs": {"get": _page()},
         },
@@ -65,7 +60,7 @@ def _ref(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _problems(*statuses: int) -> dict[str, Any]:
-    """One response for each status, naming the codes that come with it."""
+    """A response for each status, with the codes that come with it."""
     return {
         str(status): {
             "description": "; ".join(
@@ -80,7 +75,7 @@ def _problems(*statuses: int) -> dict[str, Any]:
 def _predict() -> dict[str, Any]:
     form = {
         "type": "object",
-        "description": "Every file is an image, whatever its field is called.",
+        "description": "Every file is an image, under any field name.",
         "additionalProperties": {
             "anyOf": [
                 {"type": "string", "contentMediaType": "image/*"},
@@ -91,14 +86,14 @@ def _predict() -> dict[str, Any]:
     levels = {
         "type": "string",
         "format": "binary",
-        "description": "An image file; or images one after another, 784 grey levels each, a byte a level, "
-        "answered by a list.",
+        "description": f"An image file; or images one after another, {PIXELS} bytes each, one per grey "
+        "level, which are answered by a list.",
     }
-    zeros = [0] * 784
+    zeros = [0] * PIXELS
     examples = {
         "one file as base64": {"value": {"image": "iVBORw0KGgo..."}},
         "many files": {"value": {"images": ["data:image/png;base64,iVBORw0KGgo...", "/9j/4AAQSkZJ..."]}},
-        "784 grey levels": {"value": {"pixels": zeros}},
+        f"{PIXELS} grey levels": {"value": {"pixels": zeros}},
     }
     answer = {"oneOf": [_ref(PredictResponse), _ref(PredictManyResponse)]}
     return {
@@ -115,7 +110,7 @@ def _predict() -> dict[str, Any]:
         },
         "responses": {
             "200": {
-                "description": "One image in, one answer out; a list in, a list out, in the same order.",
+                "description": "An answer for one image; for a list, a list of answers in the same order.",
                 "content": {"application/json": {"schema": answer}},
             },
             **_problems(400, 401, 403, 408, 413, 415, 422, 429, 431, 500, 502, 503, 504),
@@ -125,10 +120,10 @@ def _predict() -> dict[str, Any]:
 
 
 def _reload() -> dict[str, Any]:
-    description = "Where the alias points was looked up, and what it points at loaded if it is another"
+    description = "The alias was resolved, and its version loaded if it is another one"
     return {
         **_get(description, Reloaded, 401, 403, 503),
-        "summary": "Follow the model's alias now, on the replica that answers",
+        "summary": "Load the version that the model's alias points to, on the replica that answers",
         "operationId": "reload",
         "security": KEYS,
     }
@@ -137,9 +132,10 @@ def _reload() -> dict[str, Any]:
 def _get(description: str, model: type[BaseModel] | None = None, *problems: int) -> dict[str, Any]:
     schema = _ref(model) if model else {"type": "object"}
     ok = {"description": description, "content": {"application/json": {"schema": schema}}}
-    return {"summary": description, "responses": {"200": ok, **_problems(*sorted({*EDGE, *problems}))}}
+    return {"summary": description, "responses": {"200": ok, **_problems(*sorted({*GATEWAY, *problems}))}}
 
 
 def _page() -> dict[str, Any]:
-    page = {"description": "A page that loads nothing from outside", "content": {"text/html": {}}}
-    return {"summary": "Draw a digit, read the manual", "responses": {"200": page, **_problems(*EDGE)}}
+    page = {"description": "A page that needs no other site", "content": {"text/html": {}}}
+    responses = {"200": page, **_problems(*GATEWAY)}
+    return {"summary": "Draw a digit and read how to use the service", "responses": responses}

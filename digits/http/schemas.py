@@ -1,4 +1,4 @@
-"""The JSON bodies: these models check what comes in, and describe it in /openapi.json."""
+"""JSON bodies and answers: these models validate requests and describe both in /openapi.json."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,50 +12,43 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     WrapValidator,
 )
 
 from digits.errors import BadInput
+from digits.task import CLASSES, LABELS, PIXELS, SIDE, Label
 
-Grey = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False, strict=True)]
-Row = Annotated[list[Grey], Field(min_length=28, max_length=28)]
-Grid = Annotated[list[Row], Field(min_length=28, max_length=28)]
-Flat = Annotated[list[Grey], Field(min_length=784, max_length=784)]
-
-
-def _shape_of_image(value: Any) -> str:
-    return "grid" if isinstance(value, list) and value and isinstance(value[0], list) else "flat"
-
-
-OneImage = Annotated[
-    Annotated[Flat, Tag("flat")] | Annotated[Grid, Tag("grid")], Discriminator(_shape_of_image)
-]
+_GREY = {"type": "number", "minimum": 0, "maximum": 255}
+_ROWS = {
+    "type": "array",
+    "minItems": SIDE,
+    "maxItems": SIDE,
+    "items": {"type": "array", "minItems": SIDE, "maxItems": SIDE, "items": _GREY},
+}
+_FLAT = {"type": "array", "minItems": PIXELS, "maxItems": PIXELS, "items": _GREY}
+_ONE = {"anyOf": [_FLAT, _ROWS]}
 
 
 def explain(error: ValidationError) -> BadInput:
-    """The first thing that is wrong with a JSON body, with its place in it."""
+    """The problem that names the first fault of a JSON body and where it is."""
     first, *more = error.errors(include_url=False, include_input=False, include_context=False)
     if first["type"] == "json_invalid":
         return BadInput("body_malformed", first["msg"])
-    place = ".".join(str(step) for step in _without_tags(first["loc"]))
+    place = ".".join(str(step) for step in first["loc"][1:])  # without the name of the union's branch
     others = f" (and {len(more)} more)" if more else ""
     return BadInput("body_invalid", f"{place + ': ' if place else ''}{first['msg']}{others}")
 
 
-def _without_tags(place: tuple[int | str, ...]) -> list[int | str]:
-    """A union puts the tag of its branch into the place; its sender never wrote that."""
-    return [step for step in place[1:] if step not in ("flat", "grid")]
-
-
-def _kept_in_place(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """An item that does not match becomes its own error, so that its neighbours are answered."""
+def _valid_or_error(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """An invalid item becomes its own error, so that its neighbours are answered."""
     try:
         return validate(value)
     except ValidationError as error:
         return explain(error)
 
 
-OwnFault = WrapValidator(_kept_in_place)
+OrError = WrapValidator(_valid_or_error)
 Encoded = Annotated[
     str,
     Field(description="An image file as base64, or as a data: URL.", examples=["iVBORw0KGgo..."]),
@@ -73,40 +66,24 @@ class ImageBody(_Body):
 
 
 class ImagesBody(_Body):
-    """Image files, answered in their order."""
+    """Image files; the answers come in their order."""
 
-    images: Annotated[list[Annotated[Encoded, OwnFault]], Field(min_length=1)]
+    images: Annotated[list[Annotated[Encoded, OrError]], Field(min_length=1)]
 
 
 class PixelsBody(_Body):
-    """Grey levels 0 to 255: 28 rows of 28, or 784 numbers row by row."""
+    """Grey levels: one image, or a list of images that is answered by a list in its order."""
 
-    pixels: OneImage
-
-
-class PixelsListBody(_Body):
-    """Images as grey levels, answered in their order."""
-
-    pixels: Annotated[list[Annotated[OneImage, OwnFault]], Field(min_length=1)]
+    # digits.http.levels reads it: a shape is a property of the whole, which a schema cannot name in an error.
+    pixels: Annotated[
+        Any, WithJsonSchema({"anyOf": [_FLAT, _ROWS, {"type": "array", "minItems": 1, "items": _ONE}]})
+    ]
 
 
 def _kind_of_body(value: Any) -> str | None:
-    """What the sender meant, so that an error speaks of that form alone."""
+    """Which body this is meant to be, so that an error names that form alone."""
     keys = [key for key in ("image", "images", "pixels") if isinstance(value, dict) and key in value]
-    if len(keys) != 1:
-        return None
-    if keys == ["pixels"] and _is_list_of_images(value["pixels"]):
-        return "pixels_list"
-    return keys[0]
-
-
-def _is_list_of_images(pixels: Any) -> bool:
-    """Lists of lists, of which none could be a row of 28: one ragged image is one faulty image."""
-    if not isinstance(pixels, list) or not pixels or not isinstance(pixels[0], list):
-        return False
-    return not any(
-        isinstance(row, list) and len(row) == 28 and not isinstance(row[0], list) for row in pixels
-    )
+    return keys[0] if len(keys) == 1 else None
 
 
 class PredictBody(
@@ -114,12 +91,11 @@ class PredictBody(
         Annotated[
             Annotated[ImageBody, Tag("image")]
             | Annotated[ImagesBody, Tag("images")]
-            | Annotated[PixelsBody, Tag("pixels")]
-            | Annotated[PixelsListBody, Tag("pixels_list")],
+            | Annotated[PixelsBody, Tag("pixels")],
             Discriminator(
                 _kind_of_body,
                 custom_error_type="one_key",
-                custom_error_message="give an object with exactly one of the keys image, images, pixels",
+                custom_error_message="send an object with exactly one of the keys image, images, pixels",
             ),
         ]
     ]
@@ -136,24 +112,33 @@ class ModelName(BaseModel):
 
 
 class Prediction(BaseModel):
-    digit: Annotated[int, Field(ge=0, le=9, examples=[7])]
-    confidence: Annotated[float, Field(ge=0, le=1, description="The digit's probability.", examples=[0.9987])]
-    probabilities: Annotated[list[float], Field(min_length=10, max_length=10, description="Of 0, 1, ... 9.")]
+    digit: Annotated[Label, Field(examples=[LABELS[-3]], json_schema_extra={"enum": list(LABELS)})]
+    confidence: Annotated[
+        float, Field(ge=0, le=1, description="The probability of `digit`.", examples=[0.9987])
+    ]
+    probabilities: Annotated[
+        list[float],
+        Field(
+            min_length=CLASSES,
+            max_length=CLASSES,
+            description=f"Of {', '.join(map(str, LABELS))}, in this order; they add up to 1.",
+        ),
+    ]
 
 
 class ProblemDocument(BaseModel):
-    """RFC 9457."""
+    """An error, as RFC 9457 defines it."""
 
     type: str
     title: str
     status: int
-    detail: Annotated[str, Field(description="What was wrong, what is allowed, what to do.")]
+    detail: Annotated[str, Field(description="What was wrong, what is allowed, and what to do.")]
     instance: str
-    code: Annotated[str, Field(description="The stable name of the problem.")]
+    code: Annotated[str, Field(description="The stable name of the problem, for programs.")]
 
 
 class FailedItem(BaseModel):
-    """Stands in the place of an image that could not be read."""
+    """In the place of an image that could not be read."""
 
     error: ProblemDocument
 
@@ -179,7 +164,10 @@ class Health(BaseModel):
 
 Warned = Annotated[
     str | None,
-    Field(description="In what the model is not what was asked for: a version that was refused, and why."),
+    Field(
+        description="How the live model differs from what was configured: a version that was rejected and "
+        "why, or other preprocessing. Null if it does not differ."
+    ),
 ]
 
 

@@ -1,8 +1,10 @@
-"""Answering: images in, probabilities out, in batches, by the model that is live.
+"""Answering: images in, predictions out, in batches, by the model that is live.
 
 settings    what serve_config.yaml's user_config can set
 batcher     one queue in front of one model
-counters    counts of batches, waits and answers
+source      where models come from
 classifier  a loaded model with its queue
+counters    counts of batches, waits and answers
 live_model  the classifier that answers now, and how another replaces it
+predictor   images -> predictions, and who observes them
 """

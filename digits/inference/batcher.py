@@ -1,13 +1,14 @@
-"""One queue in front of one model: dynamic batching that never waits while the model is free.
+"""One queue in front of one model: dynamic batching that never waits while the model is idle.
 
-An idle model starts on whatever is queued, be it one image; while it runs, the next batch grows.
-There is no timer to tune.  Pure asyncio: neither Ray nor HTTP is known here.
+An idle model starts on what is queued, even a single image; while it runs, the next batch grows.  There is
+no timer to tune.  Pure asyncio, without Ray and HTTP.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,15 +17,33 @@ from digits.task import Images, Probabilities
 
 Predict = Callable[[Images], Awaitable[Probabilities]]
 IsAbandoned = Callable[[], bool]
-CountWait = Callable[[float], None]
-# To ask whether a caller is still there costs a microsecond or two: worth it for those who waited so long.
+# Asking whether a caller is still connected takes 1 to 2 us: worth it only for those that waited this long.
 ASK_AFTER_S = 0.05
+
+
+class Answer(NamedTuple):
+    """The results for the images of one `submit`."""
+
+    probabilities: Probabilities  # a row for each image, in their order
+    queue_s: float  # from `submit` to the start of the batch
+    model_s: float  # from the start of the batch to its results
+
+
+class BatchCount(NamedTuple):
+    """One batch that the model has answered."""
+
+    images: int
+    queue_s: float  # summed over the images
+    model_s: float
+
+
+OnBatch = Callable[[BatchCount], None]
 
 
 @dataclass(slots=True, eq=False)
 class _Item:
     images: Images
-    answer: asyncio.Future[Probabilities]
+    answer: asyncio.Future[Answer]
     queued_at: float  # by the event loop's clock, which is monotonic: a clock step must not stall a batch
     is_abandoned: IsAbandoned | None
 
@@ -34,10 +53,7 @@ class _Item:
 
 
 class Batcher:
-    """Use from one event loop only.
-
-    `count_wait` is told of each batch how many seconds its images had waited, all of them together.
-    """
+    """Use from one event loop only.  `on_batch` is called after each batch, on that loop."""
 
     def __init__(
         self,
@@ -46,44 +62,47 @@ class Batcher:
         max_batch_size: int,
         max_queued_images: int,
         timeout_s: float,
-        count_wait: CountWait = lambda seconds: None,
+        on_batch: OnBatch = lambda batch: None,
     ) -> None:
         self._predict = predict
         self._max_batch_size = max_batch_size
         self._max_queued_images = max_queued_images
         self._timeout_s = timeout_s
-        self._count_wait = count_wait
+        self._on_batch = on_batch
         self._waiting: deque[_Item] = deque()
         self.queued_images = 0
         self._worker: asyncio.Task[None] | None = None
         self._running_since: float | None = None
 
     def running_s(self) -> float:
-        """Since when the batch that runs has been running, 0 if none does."""
+        """Seconds the current batch has been running; 0 when idle."""
         return asyncio.get_running_loop().time() - self._running_since if self._running_since else 0.0
 
-    async def submit(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Probabilities:
-        """Probabilities of `images`, row by row.
+    async def submit(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Answer:
+        """The model's results for `images`.
 
-        More images than fit one batch are spread over several.  A caller that is cancelled takes its
-        images out of the queue, and so does one that is abandoned by whoever asked it: `is_abandoned`
-        is called right before the images would go to the model, if they had to wait.  Raises Overloaded
-        at once when the queue is full, DeadlineExceeded when the images waited longer than `timeout_s`,
-        Abandoned, and what the model raised.
+        More images than fit one batch are spread over several; the times are then the longest of them.  A
+        cancelled caller's images leave the queue.  `is_abandoned` is asked right before images that had to
+        wait would go to the model.  Raises Overloaded at once when the queue is full, DeadlineExceeded when
+        the images waited longer than `timeout_s`, Abandoned, and what the model raised.
         """
         if self.queued_images + len(images) > self._max_queued_images:
             raise Overloaded(
-                f"{self.queued_images} images are waiting and at most {self._max_queued_images} may"
+                f"The queue is full: {self.queued_images} images wait and {self._max_queued_images} may; "
+                "retry in 1 s"
             )
         if len(images) <= self._max_batch_size:
             return await self._enqueue(images, is_abandoned)
-        parts = range(0, len(images), self._max_batch_size)
-        answers = [
-            self._enqueue(images[start : start + self._max_batch_size], is_abandoned) for start in parts
-        ]
-        return np.concatenate(await asyncio.gather(*answers))
+        parts = await asyncio.gather(
+            *(
+                self._enqueue(images[start : start + self._max_batch_size], is_abandoned)
+                for start in range(0, len(images), self._max_batch_size)
+            )
+        )
+        rows, queue_s, model_s = zip(*parts, strict=True)
+        return Answer(np.concatenate(rows), max(queue_s), max(model_s))
 
-    def _enqueue(self, images: Images, is_abandoned: IsAbandoned | None) -> asyncio.Future[Probabilities]:
+    def _enqueue(self, images: Images, is_abandoned: IsAbandoned | None) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
         item = _Item(images, loop.create_future(), loop.time(), is_abandoned)
         self._waiting.append(item)
@@ -98,17 +117,15 @@ class Batcher:
         try:
             while self._waiting:
                 if batch := self._take():
-                    self._running_since = asyncio.get_running_loop().time()
                     await self._run(batch)
-                    self._running_since = None
         finally:
             self._worker = self._running_since = None
 
     def _take(self) -> list[_Item]:
-        """The longest run of waiting items that fits a batch, less those nobody waits for any more."""
+        """The longest run of waiting items that fits a batch, without those that nothing waits for."""
         now = asyncio.get_running_loop().time()
         batch: list[_Item] = []
-        room, all_waited_s = self._max_batch_size, 0.0
+        room = self._max_batch_size
         while self._waiting and len(self._waiting[0].images) <= room:
             item = self._waiting.popleft()
             self.queued_images -= len(item.images)
@@ -116,24 +133,28 @@ class Batcher:
                 continue
             waited_s = now - item.queued_at
             if waited_s > self._timeout_s:
-                item.fail(DeadlineExceeded(f"not answered within {self._timeout_s:g} s"))
+                item.fail(
+                    DeadlineExceeded(
+                        f"The request waited longer than {self._timeout_s:g} s for the model; retry later"
+                    )
+                )
                 continue
             if waited_s > ASK_AFTER_S and item.is_abandoned and item.is_abandoned():
-                item.fail(Abandoned("its sender has gone"))
+                item.fail(Abandoned("the client has disconnected"))
                 continue
             batch.append(item)
             room -= len(item.images)
-            all_waited_s += waited_s * len(item.images)
-        if batch:
-            self._count_wait(all_waited_s)
         return batch
 
     async def _run(self, batch: list[_Item]) -> None:
-        """Answer every item.  If the model fails on a batch, each item gets its own try alone."""
+        """Answers every item.  If the model fails on a batch, each of its items is tried alone."""
+        loop = asyncio.get_running_loop()
+        self._running_since = began = loop.time()
+        images = sum(len(item.images) for item in batch)
         try:
             probabilities = await self._predict(_joined(batch))
-            if len(probabilities) != sum(len(item.images) for item in batch):
-                raise RuntimeError("the model answered another number of images than it was given")
+            if len(probabilities) != images:
+                raise RuntimeError(f"the model returned {len(probabilities)} rows for {images} images")
         except Exception as error:
             if len(batch) == 1:
                 batch[0].fail(error)
@@ -141,11 +162,17 @@ class Batcher:
             for item in batch:
                 await self._run([item])
             return
+        finally:
+            self._running_since = None
+        model_s = loop.time() - began
+        self._on_batch(
+            BatchCount(images, sum((began - item.queued_at) * len(item.images) for item in batch), model_s)
+        )
         start = 0
         for item in batch:
             end = start + len(item.images)
             if not item.answer.done():
-                item.answer.set_result(probabilities[start:end])
+                item.answer.set_result(Answer(probabilities[start:end], began - item.queued_at, model_s))
             start = end
 
 

@@ -1,58 +1,51 @@
-"""One loaded model, its batch queue and its limits: what answers requests, without Ray and HTTP.
+"""A loaded model with its batch queue and its limits, without Ray and HTTP.
 
-Nothing of it changes after it is made.  Another model or another batch size is another Classifier;
-requests that began on the old one end on the old one, so no answer ever mixes two models.
+A classifier never changes.  Another model or another batch size is another classifier; requests that began
+on the old one end on the old one, so no answer mixes two models.
 """
 
 import asyncio
-import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from digits.errors import DeadlineExceeded, ModelRejected, Overloaded, Wedged
-from digits.inference.batcher import Batcher, IsAbandoned
-from digits.inference.counters import Tally
+from digits.inference.batcher import Answer, Batcher, IsAbandoned, OnBatch
 from digits.inference.settings import ServeSettings
-from digits.models.manifest import ONNX_FILE, read_manifest
+from digits.inference.source import ModelSource
 from digits.models.runtime import DigitModel
-from digits.registry.versions import RegisteredVersion, fetch, remember_good
-from digits.task import Images, Probabilities
+from digits.task import Images, ModelVersion, Probabilities
 from digits.vision.golden import golden_digits
 
-# A call this short costs less than a hop to a thread and back under load, and holds up nobody.  A longer
-# one would keep the loop from reading the requests of the next batch: docs/decisions/0003.
+# A shorter call costs less than a hop to a thread and back under load, and delays nothing.  A longer one
+# would keep the event loop from reading the requests of the next batch: docs/decisions/0003.
 ON_LOOP_S = 0.001
-DECIMALS = 6  # the rest is noise of float32 and would be most of an answer's bytes
-# A golden digit that is not answered by then, or a batch that runs so long: the model hangs.  Serve asks
-# every health_check_period_s and starts the replica again after the third time.
+DECIMALS = 6  # further digits are noise of float32 and would be most of an answer's bytes
+# A golden digit that takes longer, or a batch that runs longer, means that the model hangs.  Serve checks
+# every health_check_period_s and restarts the replica after the third failed check.
 WEDGED_AFTER_S = 3.0
-PROJECT = Path(__file__).parents[2]
 
 
 class Classifier:
+    """Use from one event loop only."""
+
     def __init__(
         self,
         settings: ServeSettings,
         model: DigitModel,
-        name: str,
-        version: str,
-        tally: Tally | None = None,
-        sha256: str = "",
+        version: ModelVersion,
+        on_batch: OnBatch = lambda batch: None,
     ) -> None:
         self.settings = settings
-        self.name = name
         self.version = version
-        self.sha256 = sha256  # of the model's file
-        tally = tally or Tally()
+        self.warning = model.preprocessing_difference()
         self._batcher = Batcher(
-            _Runner(model, tally).predict,  # knows nothing of this object: a cycle would outlive the swap
+            _Runner(model).predict,  # holds no reference to this object: a cycle would outlive the swap
             max_batch_size=settings.max_batch_size,
             max_queued_images=settings.max_queued_images,
             timeout_s=settings.queue_timeout_s,
-            count_wait=tally.add_wait,
+            on_batch=on_batch,
         )
 
     @classmethod
@@ -60,69 +53,64 @@ class Classifier:
         cls,
         settings: ServeSettings,
         threads: int,
-        registered: RegisteredVersion | None = None,
-        tally: Tally | None = None,
+        source: ModelSource,
+        version: ModelVersion,
+        on_batch: OnBatch = lambda batch: None,
     ) -> Self:
-        """The registered version, or what is in the folder `model_uri`.
+        """Fetches, verifies, warms and checks the version; blocks as long as that takes.
 
-        Blocks for as long as fetching, verifying and warming take.  Raises ModelRejected or
-        TrackingUnavailable; there is no Classifier without a good model.
+        Raises ModelRejected or TrackingUnavailable; there is no classifier without a good model.
         """
-        cache = Path(settings.model_cache).expanduser()
-        folder = fetch(registered, cache) if registered else PROJECT / settings.model_uri
-        model = DigitModel.load(folder, threads=threads, max_batch_size=settings.max_batch_size)
+        model = DigitModel.load(
+            source.fetch(version),
+            sha256=version.sha256,
+            threads=threads,
+            max_batch_size=settings.max_batch_size,
+        )
         model.check_golden_digits()
         model.check_speed(settings.max_batch_size, settings.batch_budget_ms)
-        manifest = read_manifest(folder)
-        sha256 = manifest.files[ONNX_FILE].sha256
-        if registered is None:
-            return cls(settings, model, manifest.name, folder.name, tally, sha256)
-        remember_good(settings.model_uri, registered, cache)
-        return cls(settings, model, registered.name, registered.version, tally, sha256)
+        source.remember_good(version)
+        return cls(settings, model, version, on_batch)
 
     @property
     def queued_images(self) -> int:
         return self._batcher.queued_images
 
-    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Probabilities:
-        """(n, 28, 28) pixels -> (n, 10) probabilities, rounded; raises what `Batcher.submit` raises."""
+    async def classify(self, images: Images, is_abandoned: IsAbandoned | None = None) -> Answer:
+        """Probabilities rounded to DECIMALS, and times; raises what `Batcher.submit` raises."""
         return await self._batcher.submit(images, is_abandoned)
 
     async def check_health(self) -> None:
-        """Raises Wedged if the model does not answer, ModelRejected if it answers wrong."""
+        """Raises Wedged if the model does not answer, ModelRejected if it misreads a golden digit."""
         if (running_s := self._batcher.running_s()) > WEDGED_AFTER_S:
             raise Wedged(f"a batch has been running for {running_s:.0f} s")
         images, labels = golden_digits()
         try:
             async with asyncio.timeout(WEDGED_AFTER_S):
-                (row,) = await self.classify(images[:1])
+                answer = await self.classify(images[:1])
         except (Overloaded, DeadlineExceeded):
-            return  # the batches in front of it do run, else the first check would have spoken
+            return  # batches in front of it complete, or the first check would have raised
         except TimeoutError:
-            # A queue that is long but moves is overload: to end the replica would make it worse.
+            # A queue that is long but moves is overload: ending the replica would make it worse.
             if self._batcher.running_s() < WEDGED_AFTER_S / 2:
                 return
             raise Wedged(f"a golden digit was not answered in {WEDGED_AFTER_S:g} s") from None
-        if row.argmax() != labels[0]:
-            raise ModelRejected(f"the golden digit {labels[0]} is read as {row.argmax()}")
+        if (read := answer.probabilities[0].argmax()) != labels[0]:
+            raise ModelRejected(f"the golden digit {labels[0]} is read as {read}")
 
 
 class _Runner:
     """A model and its thread."""
 
-    def __init__(self, model: DigitModel, tally: Tally) -> None:
+    def __init__(self, model: DigitModel) -> None:
         self._model = model
-        self._tally = tally
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     async def predict(self, batch: Images) -> Probabilities:
-        """On the event loop if that is done sooner than a hop to a thread, else beside it."""
+        """Runs on the event loop if that takes less time than a hop to a thread, else in the thread."""
         if self._model.expected_seconds(len(batch)) <= ON_LOOP_S:
             return self._run(batch)
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, batch)
 
     def _run(self, batch: Images) -> Probabilities:
-        began = time.perf_counter()
-        probabilities = self._model.predict(batch)
-        self._tally.add(time.perf_counter() - began, probabilities)
-        return probabilities.astype(np.float64).round(DECIMALS)
+        return self._model.predict(batch).astype(np.float64).round(DECIMALS)

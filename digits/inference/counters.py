@@ -1,38 +1,38 @@
-"""What a replica's batches were, in plain counts: cheap enough for every batch, handed over once a second.
+"""Counts of batches, waits and answers: cheap enough for every request, exported once a second.
 
-A histogram of Ray takes several microseconds for each value; a request has two hundred in all.
+One value of a Ray histogram takes several microseconds; a whole request has two hundred.
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
-from digits.task import Probabilities
+from digits.inference.batcher import BatchCount
+from digits.task import LABELS, Prediction
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 1024)  # upper bounds; the last is the largest max_batch_size
 CONFIDENCES = (0.5, 0.9, 0.99, 1.0)  # upper bounds
-LAST = len(CONFIDENCES) - 1  # a sum of float32 may be a little more than 1
-SECONDS = "seconds"  # that the model ran
+LAST = len(CONFIDENCES) - 1  # a sum of float32 may be slightly above 1
 
 
-class Tally:
-    """Counts since the replica began.  One batch at a time is added, by whichever thread ran it."""
+class Counters:
+    """Totals since the replica started, over all models that answered in it."""
 
     def __init__(self) -> None:
-        # Every key from the start: another thread may copy them at any time.
-        self.batches: dict[int | str, float] = dict.fromkeys((*BATCH_SIZES, SECONDS), 0.0)
-        self.digits = dict.fromkeys(range(10), 0)
+        # Every key from the start: they are copied while they are counted.
+        self.batches = dict.fromkeys(BATCH_SIZES, 0)
+        self.labels = dict.fromkeys(LABELS, 0)
         self.confidences = dict.fromkeys(CONFIDENCES, 0)
-        self.waited_s = 0.0
+        self.model_s = 0.0
+        self.queue_s = 0.0  # summed over the images
 
-    def add_wait(self, seconds: float) -> None:
-        """Seconds that the images of a batch had waited, all of them together; told on the event loop."""
-        self.waited_s += seconds
+    def count_batch(self, batch: BatchCount) -> None:
+        """Health checks count here: they use the model too."""
+        self.batches[BATCH_SIZES[bisect_left(BATCH_SIZES, batch.images)]] += 1
+        self.model_s += batch.model_s
+        self.queue_s += batch.queue_s
 
-    def add(self, seconds: float, probabilities: Probabilities) -> None:
-        """A batch that took the model so long, and its (n, 10) answers; health checks are among them."""
-        rows = probabilities.tolist()  # of a few rows, plain floats are faster than numpy
-        self.batches[BATCH_SIZES[bisect_left(BATCH_SIZES, len(rows))]] += 1
-        self.batches[SECONDS] += seconds
-        for row in rows:
-            confidence = max(row)
-            self.digits[row.index(confidence)] += 1
-            self.confidences[CONFIDENCES[min(bisect_left(CONFIDENCES, confidence), LAST)]] += 1
+    def count_predictions(self, predictions: Sequence[Prediction]) -> None:
+        """An observer of the predictor; health checks do not count here."""
+        for prediction in predictions:
+            self.labels[prediction.label] += 1
+            self.confidences[CONFIDENCES[min(bisect_left(CONFIDENCES, prediction.confidence), LAST)]] += 1

@@ -1,110 +1,128 @@
-"""The model that answers now, and how another takes its place: loaded and checked beside it, then swapped.
+"""The live model: the classifier that answers now, and how another one replaces it.
 
-A swap is one assignment between two batches; a model that fails any check never answers one request.
-Neither Ray nor HTTP is known here.
+A new model is loaded and checked beside the one that answers, then swapped in by one assignment between two
+batches.  A model that fails any check never answers a request.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 from digits.errors import DigitsError, NotReady, TrackingUnavailable
 from digits.inference.classifier import Classifier
-from digits.inference.counters import Tally
+from digits.inference.counters import Counters
 from digits.inference.settings import ServeSettings
-from digits.registry.versions import RegisteredVersion, has_alias, is_registered, last_good, resolve
+from digits.inference.source import ModelSource
+from digits.task import ModelVersion
 
 
 class LiveModel:
     """Use from one event loop only.
 
-    `classifier` answers requests.  `warning` says in what it is not what was asked for: the version that
-    was refused and why, or that MLflow could not be asked.  `count` is told of every load and how it
-    ended: "loaded", "rejected" or "unreachable".
+    `classifier` answers requests; it is None until `configure` has succeeded once.  `on_load` is called
+    after every attempt to load a model with its outcome: "loaded", "rejected" or "unreachable".
     """
 
-    def __init__(self, threads: int, log: logging.Logger, count: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        open_source: Callable[[ServeSettings], ModelSource],
+        threads: int,
+        log: logging.Logger,
+        on_load: Callable[[str], None],
+    ) -> None:
         self.classifier: Classifier | None = None
-        self.warning: str | None = None
-        self.tally = Tally()  # of all models that answered here
+        self.counters = Counters()  # of all models that answered here
+        self._open_source = open_source
         self._threads = threads
         self._log = log
-        self._count = count
-        self._settings: ServeSettings | None = None
-        self._registered: RegisteredVersion | None = None  # what answers
-        self._refused: RegisteredVersion | None = None  # not tried again while the alias points there
+        self._on_load = on_load
+        self._source: ModelSource | None = None
+        self._rejected: ModelVersion | None = None  # not tried again while the alias points there
+        self._source_warning: str | None = None
         self._changing = asyncio.Lock()
         self._watch: asyncio.Task[None] | None = None
 
+    @property
+    def warning(self) -> str | None:
+        """How the live model differs from what was configured: another version, other preprocessing."""
+        found = (self._source_warning, self.classifier.warning if self.classifier else None)
+        return "; ".join(text for text in found if text) or None
+
+    def ready(self) -> Classifier:
+        """The classifier.  Raises NotReady if there is none yet."""
+        if self.classifier is None:
+            raise NotReady("No model is loaded yet; retry in a few seconds")
+        return self.classifier
+
     async def configure(self, settings: ServeSettings) -> None:
-        """Load what the settings ask for; raises what that raises, and then what answered goes on."""
+        """Loads the model that the settings name; if that raises, the one that answers stays."""
         async with self._changing:
-            uri, warning = settings.model_uri, None
+            source, warning = self._open_source(settings), None
             try:
-                registered = await asyncio.to_thread(resolve, uri) if is_registered(uri) else None
-                await self._load(settings, registered)
+                await self._load(settings, source, await asyncio.to_thread(source.resolve))
             except TrackingUnavailable as error:
-                good = last_good(uri, Path(settings.model_cache).expanduser())
+                good = source.last_good()
                 if good is None:
                     raise
-                await self._load(settings, good)
-                warning = f"version {good.version} is the last one known to be good: {error}"
-            self._settings, self._refused = settings, None
+                await self._load(settings, source, good)
+                warning = f"serving version {good.version}, the last good one on this disk: {error}"
+            self._source, self._rejected = source, None
             self._warn(warning)
         if self._watch:
             self._watch.cancel()
-        if has_alias(settings.model_uri):
+        if source.can_change:
             self._watch = asyncio.get_running_loop().create_task(self._follow_alias(settings.alias_poll_s))
 
     async def reload(self) -> bool:
-        """Ask MLflow where the alias points, and load that if it is another; whether it was, and is good.
+        """Loads the version that the alias points to now, if it is another; returns whether it changed.
 
-        What goes wrong stands in `warning` and in the log; what answered goes on.
+        Failures are logged and stand in `warning`; the model that answers stays.
         """
         async with self._changing:
-            settings = self._settings
-            if settings is None:
-                raise NotReady("no model is configured yet; try again in a few seconds")
-            if not has_alias(settings.model_uri):
+            classifier, source = self.ready(), self._source
+            if source is None or not source.can_change:
                 return False
             try:
-                registered = await asyncio.to_thread(resolve, settings.model_uri)
+                version = await asyncio.to_thread(source.resolve)
             except DigitsError as error:
-                self._failed("unreachable", f"the alias cannot be looked up: {error}")
+                self._failed("unreachable", f"the model's alias cannot be resolved: {error}")
                 return False
-            if registered in (self._registered, self._refused):
-                if registered == self._registered:
+            if version in (classifier.version, self._rejected):
+                if version == classifier.version:
                     self._warn(None)
                 return False
             try:
-                await self._load(settings, registered)
+                await self._load(classifier.settings, source, version)
             except (TrackingUnavailable, OSError) as error:
-                self._failed("unreachable", f"version {registered.version} cannot be fetched: {error}")
+                self._failed("unreachable", f"version {version.version} cannot be fetched: {error}")
                 return False
             except DigitsError as error:
-                self._refused = registered
-                self._failed("rejected", f"version {registered.version} was rejected: {error}")
+                self._rejected = version
+                self._failed("rejected", f"version {version.version} was rejected: {error}")
                 return False
-            self._refused = None
+            self._rejected = None
             self._warn(None)
             return True
 
     async def check_health(self) -> None:
         """Raises NotReady, Wedged or ModelRejected."""
         if self.classifier is None:
-            raise NotReady("no model: serve_config.yaml gives this deployment no user_config")
+            raise NotReady("no model is configured: serve_config.yaml has no user_config for this deployment")
         await self.classifier.check_health()
 
-    async def _load(self, settings: ServeSettings, registered: RegisteredVersion | None) -> None:
+    async def _load(self, settings: ServeSettings, source: ModelSource, version: ModelVersion) -> None:
         # In a thread: health checks, and requests on the old model, must be answered meanwhile.
-        loaded = await asyncio.to_thread(Classifier.load, settings, self._threads, registered, self.tally)
-        self.classifier, self._registered = loaded, registered
-        self._count("loaded")
+        loaded = await asyncio.to_thread(
+            Classifier.load, settings, self._threads, source, version, self.counters.count_batch
+        )
+        self.classifier = loaded
+        self._on_load("loaded")
         self._log.info(
             "model loaded name=%s version=%s threads=%d max_batch_size=%d",
-            loaded.name, loaded.version, self._threads, settings.max_batch_size,
+            version.name, version.version, self._threads, settings.max_batch_size,
         )  # fmt: skip
+        if loaded.warning:
+            self._log.warning("model loaded with a warning version=%s: %s", version.version, loaded.warning)
 
     async def _follow_alias(self, period_s: float) -> None:
         while True:
@@ -112,13 +130,13 @@ class LiveModel:
             try:
                 await self.reload()
             except Exception:  # the watch must not end while the replica lives
-                self._log.exception("the alias could not be followed")
+                self._log.exception("following the model's alias failed")
 
     def _failed(self, outcome: str, warning: str) -> None:
-        self._count(outcome)
+        self._on_load(outcome)
         self._warn(warning)
 
     def _warn(self, warning: str | None) -> None:
-        if warning and warning != self.warning:
+        if warning and warning != self._source_warning:
             self._log.warning("model not changed: %s", warning)
-        self.warning = warning
+        self._source_warning = warning

@@ -1,13 +1,9 @@
-"""What a model folder says of itself: `manifest.json` beside the files it names.
+"""The manifest of a model folder: `manifest.json`, which names each file with its SHA-256.
 
-Written once by `digits.training`, read by `digits.models.runtime` before any parser touches a model file.
+digits.training writes it once; digits.models.runtime reads it before a parser sees any model file.
 """
 
-import contextlib
 import hashlib
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,6 +23,8 @@ class FileRecord(BaseModel):
 
 
 class Manifest(BaseModel):
+    """What a model is, what it was made from, and how good it is."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
@@ -39,6 +37,13 @@ class Manifest(BaseModel):
     git_commit: str
     packages: dict[str, str]
 
+    @property
+    def onnx_sha256(self) -> str:
+        """The identity of the model.  Raises ModelRejected if the manifest names no ONNX file."""
+        if ONNX_FILE not in self.files:
+            raise ModelRejected(f"the manifest of {self.name} names no {ONNX_FILE}")
+        return self.files[ONNX_FILE].sha256
+
 
 def record(file: Path) -> FileRecord:
     return FileRecord(sha256=hashlib.sha256(file.read_bytes()).hexdigest(), bytes=file.stat().st_size)
@@ -48,50 +53,21 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
 
 
-@contextlib.contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
-    """A folder to write into that becomes `target` once all of it is written; till then `target` stays.
-
-    Whoever is killed in the middle leaves a folder beside it that nothing reads.
-    """
-    partial, old = (target.with_name(f"{target.name}.{kind}-{os.getpid()}") for kind in ("partial", "old"))
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if target.exists():
-            target.rename(old)  # moved, not deleted file by file: at no moment is half of it there
-        partial.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def copy_for_serving(folder: Path, target: Path) -> None:
-    """What a replica needs of a model folder: the ONNX file, and a manifest that names it alone."""
-    manifest = read_manifest(folder)
-    content = read_verified(folder, manifest, ONNX_FILE)
-    alone = manifest.model_copy(update={"files": {ONNX_FILE: manifest.files[ONNX_FILE]}})
-    with written_whole(target) as partial:
-        (partial / ONNX_FILE).write_bytes(content)
-        write_manifest(partial, alone)
-
-
 def read_manifest(folder: Path) -> Manifest:
-    """Raises ModelRejected if there is none or it is not one of ours."""
+    """Raises ModelRejected if there is none or it is invalid."""
     file = folder / MANIFEST
     try:
         return Manifest.model_validate_json(file.read_bytes())
     except FileNotFoundError:
-        raise ModelRejected(f"no {MANIFEST} in {folder}; a model folder is made by train_ray.py") from None
+        raise ModelRejected(f"no {MANIFEST} in {folder}; train_ray.py writes model folders") from None
     except ValidationError as error:
         raise ModelRejected(f"{file} is not a model manifest: {error}") from error
 
 
 def read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
-    """The file's bytes, once their sha256 is the manifest's; raises ModelRejected otherwise.
+    """The file's bytes, if they have the size and SHA-256 of the manifest; raises ModelRejected otherwise.
 
-    Hand the bytes, not the path, to the parser: a file swapped after the check is then not read.
+    Pass the bytes, not the path, to the parser: a file that is swapped after the check is then not read.
     """
     expected = manifest.files.get(name)
     file = folder / name
@@ -104,3 +80,16 @@ def read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
     if digest != expected.sha256:
         raise ModelRejected(f"{file} has sha256 {digest}, its manifest says {expected.sha256}")
     return content
+
+
+def read_model(folder: Path, sha256: str) -> tuple[Manifest, bytes]:
+    """The manifest and the bytes of the ONNX file, if they are the model with this SHA-256.
+
+    `sha256` comes from where the model was chosen, such as the registry's tag: a folder whose files and
+    manifest were exchanged together is rejected too.  Raises ModelRejected.
+    """
+    manifest = read_manifest(folder)
+    content = read_verified(folder, manifest, ONNX_FILE)
+    if manifest.onnx_sha256 != sha256:
+        raise ModelRejected(f"{folder} has sha256 {manifest.onnx_sha256}, {sha256} was asked for")
+    return manifest, content

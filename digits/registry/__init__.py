@@ -1,6 +1,11 @@
 """MLflow: runs, registered versions, and which of them is the champion.
 
-mlflow    the client: runs, models, artifacts, errors
-gate      the promotion rules
-versions  versions and aliases; the cache of fetched models; promote and rollback
+mlflow      the client: runs, models, artifacts, and its errors as ours
+versions    versions and aliases: what an address means, how a version is added
+cache       the model cache on this machine's disk
+gate        the promotion rules
+promotion   promote and roll back
+source      what digits.inference asks a registry for
+
+`python -m digits.registry` is the command line.
 """

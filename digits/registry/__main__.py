@@ -10,8 +10,25 @@ import sys
 
 from digits.errors import DigitsError, PromotionRefused
 from digits.registry.gate import GateSettings
-from digits.registry.versions import promote, rollback, table
+from digits.registry.mlflow import mlflow_client, tracking_uri
+from digits.registry.promotion import promote, rollback
 from digits.settings import add_flags, from_flags
+
+
+def table(name: str) -> list[str]:
+    """A line for each version, the newest first."""
+    lines = [f"{'version':8} {'aliases':28} {'accuracy':>8} {'ece':>7}  run"]
+    with mlflow_client(tracking_uri()) as client:
+        aliases = client.get_registered_model(name).aliases
+        versions = client.search_model_versions(f"name = '{name}'")
+        for found in sorted(versions, key=lambda found: -int(found.version)):
+            its_aliases = ", ".join(
+                sorted(alias for alias, version in aliases.items() if str(version) == str(found.version))
+            )
+            metrics = client.get_run(str(found.run_id)).data.metrics
+            accuracy, ece = metrics.get("test_accuracy", float("nan")), metrics.get("test_ece", float("nan"))
+            lines.append(f"{found.version:<8} {its_aliases:28} {accuracy:8.4f} {ece:7.4f}  {found.run_id}")
+    return lines
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a candidate must show before it becomes champion.  Rules only; no MLflow, no model."""
+"""The promotion rules: what a candidate must show before it becomes champion.  No MLflow, no model."""
 
 from pydantic import Field
 
@@ -9,19 +9,22 @@ SLICES = ("rotated", "noisy", "inverted", "shifted")
 
 
 class GateSettings(Settings):
-    min_accuracy: float = Field(0.97, ge=0, le=1, description="Test accuracy below which no model is served.")
-    max_ece: float = Field(0.05, ge=0, le=1, description="Largest expected calibration error.")
-    max_latency_ms: float = Field(2.0, gt=0, description="Largest median of one image on one thread.")
+    min_accuracy: float = Field(0.97, ge=0, le=1, description="Least accuracy on the test images.")
+    max_ece: float = Field(0.05, ge=0, le=1, description="Largest calibration error on the test images.")
+    max_latency_ms: float = Field(2.0, gt=0, description="Largest median time of one image on one thread.")
     accuracy_tolerance: float = Field(
-        0.0005, ge=0, le=1, description="How much less accurate than the champion."
+        0.0005, ge=0, le=1, description="How far the accuracy may be below the champion's."
     )
     slice_tolerance: float = Field(
-        0.01, ge=0, le=1, description="The same for each slice of strained images."
+        0.01,
+        ge=0,
+        le=1,
+        description="The same for each slice of changed test images.",
     )
 
 
 def objections(candidate: Manifest, champion: Manifest | None, gate: GateSettings) -> list[str]:
-    """A sentence for each rule that the candidate fails; none: it may be promoted."""
+    """A sentence for each rule that the candidate fails; empty if it may be promoted."""
     found = []
     accuracy, ece, latency = (candidate.metrics[key] for key in ("test_accuracy", "test_ece", "latency_ms"))
     if accuracy < gate.min_accuracy:
@@ -37,9 +40,7 @@ def objections(candidate: Manifest, champion: Manifest | None, gate: GateSetting
 
 def _worse_than(champion: Manifest, candidate: Manifest, gate: GateSettings) -> list[str]:
     if candidate.data_sha256 != champion.data_sha256:
-        return [
-            f"tested on {candidate.data}, other data than the champion's {champion.data}: not to be compared"
-        ]
+        return [f"tested on {candidate.data}, the champion on {champion.data}: only equal test data compare"]
     allowed = {"test_accuracy": gate.accuracy_tolerance}
     allowed |= {f"test_accuracy_{name}": gate.slice_tolerance for name in SLICES}
     return [

@@ -1,4 +1,4 @@
-"""MLflow: the only module that imports it.  Runs here; versions and aliases in digits.registry.versions.
+"""The MLflow client: runs and artifacts, and its errors as ours.
 
 Works with mlflow-skinny, which reaches tracking servers over HTTP; a sqlite:// store needs the training
 requirements.
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.errors import AlreadyRegistered, NotRegistered, TrackingUnavailable
-from digits.models.manifest import copy_for_serving
+from digits.models.folders import copy_for_serving
 
 if TYPE_CHECKING:
     import keras
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "digits"
 RUN_KEY = "ray_train_run"  # the tag that finds the run of a training that was interrupted
-# MLflow's own defaults keep a caller for four minutes (7 tries with growing pauses, 120 s each).
+# MLflow's defaults block a caller for four minutes (7 tries of up to 120 s with growing pauses).
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
@@ -35,18 +35,18 @@ ENVIRONMENT = {
 
 
 def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI, or the store beside the code, by its full path: workers run elsewhere."""
+    """MLFLOW_TRACKING_URI, or mlflow.db in the current folder, as a full path: workers run elsewhere."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
 
 
 def without_password(uri: str) -> str:
-    """The address as it may be shown: in messages, in logs, at /readyz."""
+    """The address without its credentials, for messages, logs and /readyz."""
     return re.sub(r"(?<=://)[^/\s]*@", "", uri)
 
 
 @contextlib.contextmanager
 def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
-    """Raises TrackingUnavailable with the address within seconds, NotRegistered for what is not there."""
+    """Raises TrackingUnavailable with the address within seconds, NotRegistered for what does not exist."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     shown = without_password(uri)
@@ -65,10 +65,10 @@ def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
         if error.error_code == "RESOURCE_ALREADY_EXISTS":
             raise AlreadyRegistered(f"{error.message} (MLflow at {shown})") from error
         raise TrackingUnavailable(
-            f"MLflow at {shown} does not answer: {_said(error.message, uri)}"
+            f"MLflow at {shown} does not answer: {_redacted(error.message, uri)}"
         ) from error
     except (RequestException, ConnectionError) as error:
-        raise TrackingUnavailable(f"MLflow at {shown} does not answer: {_said(error, uri)}") from error
+        raise TrackingUnavailable(f"MLflow at {shown} does not answer: {_redacted(error, uri)}") from error
     except ModuleNotFoundError as error:
         raise TrackingUnavailable(
             f"MLflow at {shown} needs {error.name}, which only requirements/train.txt installs; "
@@ -78,9 +78,9 @@ def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
 
 @contextlib.contextmanager
 def _one_at_a_time(uri: str) -> Iterator[None]:
-    """Who opens a new sqlite store makes its tables; of two at once one would find them half made.
+    """Serialises opening a sqlite store: while one client creates its tables, another would see half.
 
-    The lock is on the folder, so that no file of it stays, and ends with the process.
+    The lock is on the folder, so no lock file is left behind, and ends with the process.
     """
     folder = Path(uri.removeprefix("sqlite:///")).parent
     if not uri.startswith("sqlite:///") or not folder.is_dir():
@@ -94,16 +94,16 @@ def _one_at_a_time(uri: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _said(error: object, uri: str) -> str:
-    """What MLflow's client says of an address it cannot reach may hold all of it."""
+def _redacted(error: object, uri: str) -> str:
+    """MLflow's errors may contain the whole address, with its password."""
     return str(error).replace(uri, without_password(uri))
 
 
 def start_run(uri: str, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
-    """Open the one run of this training, or continue it; gives the run's id.
+    """Opens the one run of this training, or continues it; returns the run's id.
 
-    A run that carries `name` and has not finished is the same training, interrupted: its driver was
-    killed, or its tracking server was gone at the end.  Raises AlreadyRegistered if it has finished.
+    An unfinished run with this `name` is the same training, interrupted: its driver was killed, or the
+    tracking server did not answer at the end.  Raises AlreadyRegistered if it has finished.
     """
     with contextlib.suppress(AlreadyRegistered), mlflow_client(uri) as client:
         client.create_experiment(EXPERIMENT)
@@ -113,7 +113,7 @@ def start_run(uri: str, name: str, params: dict[str, Any], tags: dict[str, str])
         experiment = found_experiment.experiment_id
         if found := client.search_runs([experiment], f"tags.{RUN_KEY} = '{name}'", max_results=1):
             if found[0].info.status == "FINISHED":
-                raise AlreadyRegistered(f"the run {name} has finished; give another name, or none")
+                raise AlreadyRegistered(f"the run {name} has finished; choose another --name, or none")
             run_id = str(found[0].info.run_id)
             client.update_run(run_id, "RUNNING")
             return run_id
@@ -132,7 +132,7 @@ def log_epoch(uri: str, run_id: str, step: int, metrics: dict[str, float]) -> No
 
 
 def log_missing_epochs(uri: str, run_id: str, history: list[dict[str, float]]) -> None:
-    """Send the epochs, counted from 1, that could not be sent when they ended."""
+    """Sends the epochs, counted from 1, that could not be sent when they ended."""
     with mlflow_client(uri) as client:
         there = {metric.step for metric in client.get_metric_history(run_id, "val_accuracy")}
     for step, metrics in enumerate(history, 1):
@@ -141,7 +141,7 @@ def log_missing_epochs(uri: str, run_id: str, history: list[dict[str, float]]) -
 
 
 def log_results(uri: str, run_id: str, metrics: dict[str, float], folder: Path) -> None:
-    """Final metrics, and every picture of the folder."""
+    """Logs the final metrics, and every PNG of the folder."""
     with mlflow_client(uri) as client:
         for key, value in metrics.items():
             client.log_metric(run_id, key, value)
@@ -163,7 +163,7 @@ def log_model(
     example: NDArray[np.uint8],
     packages: list[str],
 ) -> str:
-    """Log the Keras network, with the folder it is served from as `serving` in it; gives the model's URI."""
+    """Logs the Keras network with the serving folder inside it as `serving`; returns the model's URI."""
     with mlflow_client(uri) as client, tempfile.TemporaryDirectory() as temporary:
         from mlflow.keras import save_model
         from mlflow.models import Model, infer_signature
@@ -183,7 +183,7 @@ def log_model(
 
 
 def download(uri: str, artifact: str, folder: Path) -> Path:
-    """Fetch models:/NAME/VERSION/path into the folder; gives the path it has there."""
+    """Fetches models:/NAME/VERSION/path into the folder; returns its path there."""
     with mlflow_client(uri):
         import mlflow
 

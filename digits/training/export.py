@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.errors import ModelRejected
-from digits.models.manifest import KERAS_FILE, ONNX_FILE, Manifest, record, write_manifest, written_whole
+from digits.models.folders import written_whole
+from digits.models.manifest import KERAS_FILE, ONNX_FILE, Manifest, record, write_manifest
 from digits.models.runtime import OUTPUT, DigitModel
 from digits.vision.identity import preprocessing_sha256
 
@@ -57,7 +58,7 @@ def export(
             packages=package_versions(),
         )
         write_manifest(partial, manifest)
-        model = DigitModel.load(partial, threads=1, max_batch_size=64)
+        model = DigitModel.load(partial, sha256=manifest.onnx_sha256, threads=1, max_batch_size=64)
         _check_parity(network, model, sample)
         manifest = manifest.model_copy(update={"metrics": metrics | _latency(model, sample)})
         write_manifest(partial, manifest)

@@ -9,7 +9,8 @@ from digits.errors import PromotionRefused
 from digits.models.manifest import KERAS_FILE, Manifest
 from digits.registry import mlflow as tracking
 from digits.registry.gate import GateSettings
-from digits.registry.versions import promote, register
+from digits.registry.promotion import promote
+from digits.registry.versions import register
 from digits.training.checkpoints import BEST, best_epoch, read_arrays, read_progress
 from digits.training.data import Dataset
 from digits.training.evaluation import evaluate

@@ -1,8 +1,8 @@
-"""What a digit is to this system: grey levels -> pixels.  The one preprocessing, for training and serving.
+"""Grey levels -> pixels, the way MNIST was made: the one preprocessing, for training and serving.
 
-MNIST's makers cropped each digit to its ink, fitted it into 20x20 with its aspect kept, and put its
-centre of mass into the middle of 28x28, white on black (LeCun, Cortes, Burges: The MNIST database).
-This module does the same to whatever people send; what is such an image already passes untouched.
+Each digit of MNIST was cropped to its ink, fitted into 20x20 with its aspect kept, and placed with its centre
+of mass in the middle of 28x28, white on black (LeCun, Cortes, Burges: The MNIST database).  This module does
+the same to pictures of any size; an image that is MNIST-like already passes unchanged.
 """
 
 import numpy as np

@@ -42,7 +42,7 @@ def metrics(query: str) -> set[str]:
 def own_metrics() -> set[tuple[str, str, tuple[str, ...]]]:
     """Name, type and labels of what digits/serving declares, by its text: unit tests load no Ray."""
     found = set()
-    for call in ast.walk(ast.parse((ROOT / "digits" / "serving" / "deployment.py").read_text())):
+    for call in ast.walk(ast.parse((ROOT / "digits" / "serving" / "metrics.py").read_text())):
         if not isinstance(call, ast.Call) or not ast.unparse(call.func).startswith("metrics."):
             continue
         kind, name = ast.unparse(call.func).removeprefix("metrics.").lower(), ast.literal_eval(call.args[0])

@@ -13,9 +13,9 @@ import httpx2
 import mlflow
 import pytest
 
-from digits.inference.classifier import PROJECT
+from digits.inference.source import PROJECT
 from digits.models.manifest import ONNX_FILE, read_manifest, record, write_manifest
-from digits.registry.versions import RegisteredVersion
+from digits.task import ModelVersion
 from testkit.cluster import ENVIRONMENTS, LocalCluster, deployment_of, wait_until
 from testkit.traffic import BODY, Traffic
 from tests.mlflow_server import Server, register_copy
@@ -34,7 +34,7 @@ class Registry:
         self.good = register_copy(STARTER), register_copy(STARTER)
         self.bad = register_copy(_unreadable_model(folder))
 
-    def move(self, version: RegisteredVersion) -> None:
+    def move(self, version: ModelVersion) -> None:
         client = mlflow.MlflowClient(self.server.uri)
         client.set_registered_model_alias("digits", "champion", version.version)
 
@@ -78,7 +78,7 @@ def service(
         yield cluster.serve(config, replicas=1)
 
 
-def wait_for_version(service: LocalCluster, version: RegisteredVersion) -> None:
+def wait_for_version(service: LocalCluster, version: ModelVersion) -> None:
     def is_there() -> bool:
         ready = service.ready()
         return ready is not None and ready["model"]["version"] == version.version

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from digits.inference.classifier import PROJECT
+from digits.inference.source import PROJECT
 from digits.models.manifest import ONNX_FILE
 from testkit.cluster import LocalCluster, deployment_of, wait_until
 from testkit.traffic import Traffic

@@ -8,10 +8,14 @@ import mlflow
 import pytest
 
 from digits.errors import AlreadyRegistered, ModelRejected, NotRegistered, TrackingUnavailable
-from digits.inference.classifier import PROJECT
+from digits.inference.source import PROJECT
 from digits.models.manifest import ONNX_FILE
 from digits.registry import mlflow as tracking
-from digits.registry.versions import SHA256_TAG, RegisteredVersion, fetch, resolve, rollback, table
+from digits.registry.__main__ import table
+from digits.registry.cache import fetch
+from digits.registry.promotion import rollback
+from digits.registry.versions import SHA256_TAG, resolve
+from digits.task import ModelVersion
 from testkit.cluster import free_port
 from tests.mlflow_server import Server, register_copy
 
@@ -69,12 +73,12 @@ def test_epochs_lost_while_the_server_was_gone_are_sent_at_the_end_and_none_twic
 
 
 @pytest.fixture
-def registered(uri: str) -> RegisteredVersion:
+def registered(uri: str) -> ModelVersion:
     return register_copy(STARTER)
 
 
 def test_a_version_is_fetched_once_and_whole(
-    server: Server, registered: RegisteredVersion, tmp_path: Path
+    server: Server, registered: ModelVersion, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
     folder = fetch(registered, cache)
@@ -90,7 +94,7 @@ def test_a_version_is_fetched_once_and_whole(
 
 
 def test_files_that_are_not_what_the_registry_says_are_refused(
-    uri: str, registered: RegisteredVersion, tmp_path: Path
+    uri: str, registered: ModelVersion, tmp_path: Path
 ) -> None:
     mlflow.MlflowClient(uri).set_model_version_tag("digits", registered.version, SHA256_TAG, "0" * 64)
     changed = resolve(f"models:/digits/{registered.version}")
@@ -99,7 +103,7 @@ def test_files_that_are_not_what_the_registry_says_are_refused(
     assert list((tmp_path / "cache" / "digits").iterdir()) == []
 
 
-def test_aliases_follow_candidate_champion_and_back(uri: str, registered: RegisteredVersion) -> None:
+def test_aliases_follow_candidate_champion_and_back(uri: str, registered: ModelVersion) -> None:
     client = mlflow.MlflowClient(uri)
     assert resolve("models:/digits@candidate") == registered
     older = str(int(registered.version) - 1)
@@ -115,6 +119,6 @@ def test_aliases_follow_candidate_champion_and_back(uri: str, registered: Regist
 @pytest.mark.parametrize(
     "model_uri", ["models:/digits@nobody", "models:/digits/999", "models:/none/1", "models:/digits"]
 )
-def test_what_is_not_registered_is_said(uri: str, registered: RegisteredVersion, model_uri: str) -> None:
+def test_what_is_not_registered_is_said(uri: str, registered: ModelVersion, model_uri: str) -> None:
     with pytest.raises(NotRegistered):
         resolve(model_uri)

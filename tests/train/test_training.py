@@ -14,6 +14,7 @@ from mlflow.entities import Run
 from digits.errors import NotRegistered
 from digits.inference.classifier import Classifier
 from digits.inference.settings import ServeSettings
+from digits.registry.source import RegistrySource
 from digits.registry.versions import resolve
 from digits.training.data import load
 from tests.train.conftest import ROOT, Workplace
@@ -61,9 +62,10 @@ def test_the_registered_model_answers_as_the_service_does(
     network = mlflow.keras.load_model("models:/digits@champion")
     uri = "models:/digits@champion"
     settings = ServeSettings(model_uri=uri, model_cache=str(trained.folder / "cache"))
-    classifier = Classifier.load(settings, threads=1, registered=resolve(uri))
-    assert (classifier.name, classifier.version) == ("digits", "1")
-    difference = np.abs(np.asarray(network(images)) - asyncio.run(classifier.classify(images)))
+    source = RegistrySource(uri, settings.model_cache)
+    classifier = Classifier.load(settings, 1, source, source.resolve())
+    assert (classifier.version.name, classifier.version.version) == ("digits", "1")
+    difference = np.abs(np.asarray(network(images)) - asyncio.run(classifier.classify(images)).probabilities)
     assert difference.max() <= 1e-5
     info = mlflow.models.get_model_info("models:/digits@champion")
     assert info.signature is not None
@@ -108,7 +110,7 @@ def test_the_same_name_after_the_end_is_refused_clearly(trained: Workplace) -> N
     process = trained.start(epochs="1", name="first")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert output.strip().endswith("the run first has finished; give another name, or none")
+    assert output.strip().endswith("the run first has finished; choose another --name, or none")
 
 
 def test_help_names_every_flag_without_loading_ray_or_tensorflow() -> None:

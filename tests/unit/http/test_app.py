@@ -8,16 +8,14 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from digits.errors import DeadlineExceeded
-from digits.gateway.middleware import Edge
 from digits.gateway.settings import EdgeSettings
-from digits.http.app import create_api
 from digits.http.schemas import PredictManyResponse, PredictResponse
 from digits.inference.classifier import Classifier
 from digits.problems import PROBLEMS
 from digits.task import Pixels
 from digits.vision.golden import golden_digits
 from testkit.encodings import MANY, ONE, Body, base64_png, form, image_file, json_body
-from testkit.fakes import Fails, checksum_classifier, live
+from testkit.fakes import FailingClassifier, api_of, checksum_classifier
 
 IMAGES = list(golden_digits()[0])
 LIMITS = EdgeSettings(max_body_bytes=100_000)
@@ -26,7 +24,8 @@ LIMITS = EdgeSettings(max_body_bytes=100_000)
 def api(classifier: Classifier | None) -> TestClient:
     """Behind the edge, as it is in every mode."""
     return TestClient(
-        Edge(create_api(live(classifier)), LIMITS, behind_haproxy=False), raise_server_exceptions=False
+        api_of(classifier, LIMITS),
+        raise_server_exceptions=False,
     )
 
 
@@ -105,7 +104,13 @@ def test_an_unreadable_item_is_reported_in_its_place(client: TestClient, name: s
 def test_a_problem_says_where_in_the_body_it_is(client: TestClient) -> None:
     rows = [[0] * 28 for _ in range(28)]
     rows[3][5] = 256
-    assert post(client, json_body({"pixels": rows})).json()["detail"].startswith("pixels.3.5: ")
+    detail = post(client, json_body({"pixels": rows})).json()["detail"]
+    assert detail == "The grey level in row 3, column 5 is 256; levels are 0 to 255"
+
+
+def test_a_wrong_shape_is_named_in_one_error(client: TestClient) -> None:
+    detail = post(client, json_body({"pixels": [[0] * 100] * 100})).json()["detail"]
+    assert detail.startswith("`pixels` has the shape (100, 100); send 28 rows of 28 numbers, or 784 numbers")
 
 
 def test_a_chunked_body_over_the_limit_is_not_read_to_its_end(client: TestClient) -> None:
@@ -171,7 +176,7 @@ def test_a_full_queue_answers_429_with_retry_after() -> None:
     ],
 )
 def test_a_failing_model_is_a_problem_that_tells_no_secret(error: Exception, status: int, code: str) -> None:
-    with api(Fails(error)) as client:
+    with api(FailingClassifier(error)) as client:
         response = post(client, ONE["png"](IMAGES[0]))
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert "secret" not in response.text

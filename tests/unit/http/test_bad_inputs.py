@@ -10,9 +10,9 @@ from starlette.testclient import TestClient
 from digits.gateway.middleware import Edge
 from digits.gateway.settings import EdgeSettings
 from digits.http.app import create_api
-from digits.inference.classifier import Classifier
 from digits.inference.settings import ServeSettings
-from testkit.fakes import live
+from testkit.fakes import predictor_of
+from testkit.models import load_classifier
 from tests.bad_inputs import MAX_BYTES, TABLE, Row, check
 
 # CPU time, which other load does not change.  A refusal takes about 10 ms at most, where Pillow alone needs
@@ -22,8 +22,10 @@ REFUSED_S, ANSWERED_S = 0.5, 2.0
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
-    classifier = Classifier.load(ServeSettings(model_uri="models/starter"), threads=1)
-    edge = Edge(create_api(live(classifier)), EdgeSettings(max_body_bytes=MAX_BYTES), behind_haproxy=False)
+    classifier = load_classifier(ServeSettings(model_uri="models/starter"))
+    edge = Edge(
+        create_api(predictor_of(classifier)), EdgeSettings(max_body_bytes=MAX_BYTES), behind_haproxy=False
+    )
     with TestClient(edge, raise_server_exceptions=False) as client:
         yield client
 

@@ -14,11 +14,8 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from digits.gateway.middleware import Edge
-from digits.gateway.settings import EdgeSettings
-from digits.http.app import create_api
 from digits.http.openapi import openapi_document
-from testkit.fakes import checksum_classifier, live
+from testkit.fakes import api_of, checksum_classifier
 
 # Not positive_data_acceptance: no schema can say of a text or of bytes that they are an image.  Not
 # negative_data_rejection: an item of a list that is wrong gets its problem in its place, under status 200.
@@ -26,7 +23,7 @@ CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
     response_schema_conformance, unsupported_method,
 ]  # fmt: skip
-APP = Edge(create_api(live(checksum_classifier())), EdgeSettings(), behind_haproxy=False)
+APP = api_of(checksum_classifier())
 schema = schemathesis.openapi.from_asgi("/openapi.json", APP)
 
 

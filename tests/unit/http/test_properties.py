@@ -17,7 +17,7 @@ from digits.http.app import create_api
 from digits.http.schemas import FailedItem, PredictManyResponse, PredictResponse, ProblemDocument
 from digits.problems import MEDIA_TYPE, PROBLEMS
 from testkit.encodings import BOUNDARY, Body, image_file, json_body
-from testkit.fakes import checksum_classifier, live
+from testkit.fakes import checksum_classifier, predictor_of
 from tests.bad_inputs import IMAGES, TABLE, parts
 
 MAX_IMAGES = 12
@@ -43,7 +43,9 @@ CONTENT_TYPES = [
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
     classifier = checksum_classifier(max_images_per_request=MAX_IMAGES)
-    edge = Edge(create_api(live(classifier)), EdgeSettings(max_body_bytes=2**20), behind_haproxy=False)
+    edge = Edge(
+        create_api(predictor_of(classifier)), EdgeSettings(max_body_bytes=2**20), behind_haproxy=False
+    )
     with warnings.catch_warnings(), TestClient(edge, raise_server_exceptions=False) as client:
         warnings.simplefilter("ignore")  # Pillow's, of bombs and broken EXIF
         yield client

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from digits.errors import Abandoned, DeadlineExceeded, Overloaded
-from digits.inference.batcher import ASK_AFTER_S, Batcher
+from digits.inference.batcher import ASK_AFTER_S, Answer, BatchCount, Batcher
 from digits.task import Images, Probabilities
 
 
@@ -32,9 +32,9 @@ def images(*values: int) -> Images:
     return np.stack([np.full((28, 28), value, np.uint8) for value in values])
 
 
-def answered(probabilities: Probabilities) -> list[int]:
-    assert (probabilities == probabilities[:, :1]).all()
-    return [int(row[0]) for row in probabilities]
+def answered(answer: Answer) -> list[int]:
+    assert (answer.probabilities == answer.probabilities[:, :1]).all()
+    return [int(row[0]) for row in answer.probabilities]
 
 
 def batcher(model: EchoModel, **limits: float) -> Batcher:
@@ -125,7 +125,7 @@ async def test_a_full_queue_refuses_at_once_and_recovers() -> None:
     await wait_until(lambda: model.batches == [1])
     waiting = asyncio.ensure_future(queue.submit(images(2, 3)))
     await asyncio.sleep(0)
-    with pytest.raises(Overloaded, match="2 images are waiting and at most 3 may"):
+    with pytest.raises(Overloaded, match="2 images wait and 3 may; retry in 1 s"):
         await queue.submit(images(4, 5))
     model.gate.set()
     assert answered(await running) + answered(await waiting) == [1, 2, 3]
@@ -220,12 +220,11 @@ async def test_how_long_a_batch_has_been_running_is_known() -> None:
     assert queue.running_s() == 0
 
 
-async def test_each_batch_tells_how_long_its_images_waited_and_one_of_which_none_is_left_tells_nothing() -> (
-    None
-):
-    model, waits = EchoModel(), list[float]()
+async def test_each_batch_is_counted_with_its_images_and_waits() -> None:
+    """A batch whose callers have all been cancelled is not counted: the model never saw it."""
+    model, counts = EchoModel(), list[BatchCount]()
     model.gate.clear()
-    queue = Batcher(model, max_batch_size=4, max_queued_images=9, timeout_s=30, count_wait=waits.append)
+    queue = Batcher(model, max_batch_size=4, max_queued_images=9, timeout_s=30, on_batch=counts.append)
     running = asyncio.ensure_future(queue.submit(images(1)))
     await wait_until(lambda: model.batches == [1])
     three = asyncio.ensure_future(queue.submit(images(3, 4, 5)))
@@ -236,5 +235,7 @@ async def test_each_batch_tells_how_long_its_images_waited_and_one_of_which_none
     assert (answered(await running), answered(await three)) == ([1], [3, 4, 5])
     await wait_until(lambda: queue.queued_images == 0)
     assert model.batches == [1, 3]
-    assert len(waits) == 2
-    assert waits[1] >= 3 * 0.049  # each of the three for itself
+    assert [count.images for count in counts] == [1, 3]
+    assert counts[1].queue_s >= 3 * 0.049  # each of the three for itself
+    assert counts[0].model_s >= 0.049
+    assert (await three).queue_s >= 0.049

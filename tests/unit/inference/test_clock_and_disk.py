@@ -12,15 +12,14 @@ import numpy as np
 import pytest
 
 from digits.errors import DeadlineExceeded
-from digits.inference import live_model as reloading
 from digits.inference.batcher import Batcher
-from digits.inference.classifier import PROJECT
 from digits.inference.live_model import LiveModel
 from digits.inference.settings import ServeSettings
+from digits.inference.source import PROJECT
 from digits.models.manifest import ONNX_FILE, read_manifest
-from digits.registry import versions as registry
-from digits.registry.versions import RegisteredVersion
-from digits.task import Images, Probabilities
+from digits.registry import cache, versions
+from digits.registry.source import RegistrySource
+from digits.task import Images, ModelVersion, Probabilities
 
 IMAGE = np.zeros((1, 28, 28), np.uint8)
 STARTER = PROJECT / "models" / "starter"
@@ -75,27 +74,28 @@ async def test_a_model_that_no_longer_fits_the_disk_leaves_the_running_one_and_s
 ) -> None:
     champion = 1
 
-    def resolve(_: str) -> RegisteredVersion:
-        return RegisteredVersion("digits", str(champion), read_manifest(STARTER).files[ONNX_FILE].sha256)
+    def resolve(_: str) -> ModelVersion:
+        return ModelVersion("digits", str(champion), read_manifest(STARTER).onnx_sha256)
 
     def download(_: str, __: str, folder: Path) -> Path:
         return Path(shutil.copytree(STARTER, folder / "serving"))
 
-    monkeypatch.setattr(reloading, "resolve", resolve)
-    monkeypatch.setattr(registry, "download", download)
+    monkeypatch.setattr(versions, "resolve", resolve)
+    monkeypatch.setattr(cache, "download", download)
     settings = ServeSettings(
         model_uri="models:/digits@champion", model_cache=str(small_disk), alias_poll_s=3600, max_batch_size=2
     )
-    live = LiveModel(1, logging.getLogger("digits"), count=lambda outcome: None)
+    source = RegistrySource(settings.model_uri, settings.model_cache)
+    live = LiveModel(lambda _: source, 1, logging.getLogger("digits"), on_load=lambda outcome: None)
     await live.configure(settings)
     champion = 2
     assert not await live.reload()
     assert live.classifier
-    assert live.classifier.version == "1"
+    assert live.classifier.version.version == "1"
     assert live.warning is not None
     assert "No space left on device" in live.warning
-    assert len((await live.classifier.classify(IMAGE))[0]) == 10
+    assert len((await live.classifier.classify(IMAGE)).probabilities[0]) == 10
     # What was fetched in part is gone, and with room again the next look brings the version.
     shutil.rmtree(next((small_disk / "digits").glob("1-*")))
     assert await live.reload()
-    assert (live.classifier.version, live.warning or "") == ("2", "")
+    assert (live.classifier.version.version, live.warning or "") == ("2", "")

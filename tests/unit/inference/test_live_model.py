@@ -13,47 +13,50 @@ import pytest
 
 from digits.errors import ModelRejected, NotReady, TrackingUnavailable, Wedged
 from digits.inference import classifier
-from digits.inference import live_model as reloading
-from digits.inference.classifier import PROJECT
 from digits.inference.live_model import LiveModel
 from digits.inference.settings import ServeSettings
+from digits.inference.source import PROJECT, FolderSource, ModelSource
 from digits.models.manifest import ONNX_FILE, read_manifest
 from digits.models.runtime import DigitModel
-from digits.registry.versions import RegisteredVersion
-from digits.task import Images
+from digits.task import Images, ModelVersion
 
 STARTER = PROJECT / "models" / "starter"
 SHA256 = read_manifest(STARTER).files[ONNX_FILE].sha256
 
 
 class Registry:
-    """Every version is the starter model, but for those in `bad`."""
+    """A ModelSource of which every version is the starter model, except those in `bad`."""
+
+    can_change = True
 
     def __init__(self) -> None:
         self.champion = 1
         self.asked = 0
         self.is_up = True
         self.bad: set[int] = set()
+        self.good: ModelVersion | None = None
 
-    def resolve(self, model_uri: str) -> RegisteredVersion:
+    def resolve(self) -> ModelVersion:
         self.asked += 1
         if not self.is_up:
             raise TrackingUnavailable("nothing answers at http://mlflow")
-        return RegisteredVersion("digits", str(self.champion), SHA256)
+        return ModelVersion("digits", str(self.champion), SHA256)
 
-    def fetch(self, registered: RegisteredVersion, cache: Path) -> Path:
-        if int(registered.version) in self.bad:
+    def fetch(self, version: ModelVersion) -> Path:
+        if int(version.version) in self.bad:
             raise ModelRejected("its sha256 is another")
-        (cache / registered.name).mkdir(parents=True, exist_ok=True)
         return STARTER
+
+    def remember_good(self, version: ModelVersion) -> None:
+        self.good = version
+
+    def last_good(self) -> ModelVersion | None:
+        return self.good
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
-    registry = Registry()
-    monkeypatch.setattr(reloading, "resolve", registry.resolve)
-    monkeypatch.setattr(classifier, "fetch", registry.fetch)
-    return registry
+def registry() -> Registry:
+    return Registry()
 
 
 @pytest.fixture
@@ -64,13 +67,20 @@ def settings(tmp_path: Path) -> ServeSettings:
 
 
 class Loads:
-    def __init__(self) -> None:
+    """A live model, and the outcomes of its loads."""
+
+    def __init__(self, source: ModelSource | None = None) -> None:
         self.outcomes: list[str] = []
-        self.live = LiveModel(1, logging.getLogger("digits"), self.outcomes.append)
+        self.live = LiveModel(
+            lambda settings: source or FolderSource(settings.model_uri),
+            1,
+            logging.getLogger("digits"),
+            self.outcomes.append,
+        )
 
     @property
     def version(self) -> str | None:
-        return self.live.classifier.version if self.live.classifier else None
+        return self.live.classifier.version.version if self.live.classifier else None
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -82,7 +92,7 @@ async def until(true: Callable[[], bool]) -> None:
 async def test_a_moved_alias_is_followed_and_followed_back(
     registry: Registry, settings: ServeSettings
 ) -> None:
-    loads = Loads()
+    loads = Loads(registry)
     await loads.live.configure(settings)
     assert loads.version == "1"
     for version in (2, 1):
@@ -95,7 +105,7 @@ async def test_a_moved_alias_is_followed_and_followed_back(
 async def test_an_alias_that_stays_is_asked_for_and_nothing_is_loaded_again(
     registry: Registry, settings: ServeSettings
 ) -> None:
-    loads = Loads()
+    loads = Loads(registry)
     await loads.live.configure(settings)
     before = loads.live.classifier
     await until(lambda: registry.asked > 4)
@@ -106,7 +116,7 @@ async def test_an_alias_that_stays_is_asked_for_and_nothing_is_loaded_again(
 async def test_a_bad_version_is_refused_once_with_its_reason_and_the_old_one_goes_on(
     registry: Registry, settings: ServeSettings
 ) -> None:
-    loads = Loads()
+    loads = Loads(registry)
     await loads.live.configure(settings)
     registry.champion, registry.bad = 2, {2}
     await until(lambda: loads.live.warning is not None)
@@ -124,12 +134,12 @@ async def test_a_bad_version_is_refused_once_with_its_reason_and_the_old_one_goe
 async def test_without_mlflow_a_running_model_goes_on_and_says_so(
     registry: Registry, settings: ServeSettings
 ) -> None:
-    loads = Loads()
+    loads = Loads(registry)
     await loads.live.configure(settings)
     registry.is_up = False
     await until(lambda: loads.live.warning is not None)
     assert loads.version == "1"
-    assert "cannot be looked up: nothing answers at http://mlflow" in str(loads.live.warning)
+    assert "cannot be resolved: nothing answers at http://mlflow" in str(loads.live.warning)
     registry.is_up = True
     await until(lambda: loads.live.warning is None)
 
@@ -138,12 +148,12 @@ async def test_a_new_replica_without_mlflow_starts_from_the_last_good_version_of
     registry: Registry, settings: ServeSettings
 ) -> None:
     registry.champion = 4
-    await Loads().live.configure(settings)
+    await Loads(registry).live.configure(settings)
     registry.is_up = False
-    loads = Loads()
+    loads = Loads(registry)
     await loads.live.configure(settings)
     assert loads.version == "4"
-    assert "version 4 is the last one known to be good" in str(loads.live.warning)
+    assert "serving version 4, the last good one on this disk: " in str(loads.live.warning)
 
 
 async def test_a_new_replica_without_mlflow_and_with_nothing_on_its_disk_does_not_start(
@@ -151,18 +161,18 @@ async def test_a_new_replica_without_mlflow_and_with_nothing_on_its_disk_does_no
 ) -> None:
     registry.is_up = False
     with pytest.raises(TrackingUnavailable):
-        await Loads().live.configure(settings)
+        await Loads(registry).live.configure(settings)
 
 
 async def test_a_model_slower_than_its_budget_is_refused(registry: Registry, settings: ServeSettings) -> None:
-    loads = Loads()
-    with pytest.raises(ModelRejected, match=r"a batch of 2 takes .* ms, and 0.0001 ms are allowed"):
+    loads = Loads(registry)
+    with pytest.raises(ModelRejected, match=r"a batch of 2 takes .* ms; batch_budget_ms allows 0.0001"):
         await loads.live.configure(settings.model_copy(update={"batch_budget_ms": 0.0001}))
     assert loads.live.classifier is None
 
 
 async def test_a_bad_configuration_leaves_what_answers(registry: Registry, settings: ServeSettings) -> None:
-    loads = Loads()
+    loads = Loads(registry)
     await loads.live.configure(settings)
     registry.champion, registry.bad = 2, {2}
     with pytest.raises(ModelRejected):
@@ -211,11 +221,11 @@ async def test_a_queue_that_is_long_but_moves_is_no_reason_to_end_a_replica(
         time.sleep(0.02)
         return predict(self, images)
 
-    monkeypatch.setattr(classifier, "WEDGED_AFTER_S", 0.2)
+    monkeypatch.setattr(classifier, "WEDGED_AFTER_S", 1.0)
     monkeypatch.setattr(DigitModel, "expected_seconds", lambda self, size: 1.0)
     monkeypatch.setattr(DigitModel, "predict", slowly)
     assert loads.live.classifier
-    ahead = asyncio.ensure_future(loads.live.classifier.classify(np.zeros((30, 28, 28), np.uint8)))
+    ahead = asyncio.ensure_future(loads.live.classifier.classify(np.zeros((100, 28, 28), np.uint8)))
     await asyncio.sleep(0)
     await loads.live.check_health()
     assert not ahead.done()

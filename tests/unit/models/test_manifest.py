@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from digits.errors import ModelRejected
-from digits.inference.classifier import PROJECT
-from digits.models.manifest import MANIFEST, ONNX_FILE, copy_for_serving, read_manifest, read_verified
+from digits.inference.source import PROJECT
+from digits.models.folders import copy_for_serving
+from digits.models.manifest import MANIFEST, ONNX_FILE, read_manifest, read_verified
 from digits.models.runtime import DigitModel
 from digits.vision.identity import preprocessing_sha256
+from testkit.models import load_model
 
 STARTER = PROJECT / "models" / "starter"
 
@@ -20,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(folder: Path) -> DigitModel:
-    return DigitModel.load(folder, threads=1, max_batch_size=2)
+    return load_model(folder, 2)
 
 
 def test_the_starter_model_was_made_for_this_preprocessing_and_reads_the_golden_digits() -> None:
@@ -68,5 +70,5 @@ def test_a_manifest_that_is_none_is_refused(folder: Path, content: str) -> None:
 
 
 def test_a_cost_is_expected_for_every_batch_size() -> None:
-    model = DigitModel.load(STARTER, threads=1, max_batch_size=64)
+    model = load_model(STARTER, 64)
     assert 0 < model.expected_seconds(1) < model.expected_seconds(64)

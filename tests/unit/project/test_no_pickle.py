@@ -18,16 +18,16 @@ import pytest
 from starlette.testclient import TestClient
 
 from digits.errors import ModelRejected
-from digits.gateway.middleware import Edge
-from digits.gateway.settings import EdgeSettings
-from digits.http.app import create_api
-from digits.inference.classifier import PROJECT, Classifier
+from digits.inference.classifier import Classifier
 from digits.inference.settings import ServeSettings
+from digits.inference.source import PROJECT
 from digits.models.manifest import ONNX_FILE, FileRecord, Manifest, read_manifest, record, write_manifest
-from digits.registry import versions as registry
-from digits.registry.versions import RegisteredVersion
+from digits.registry import cache as registry_cache
+from digits.registry.source import RegistrySource
+from digits.task import ModelVersion
 from testkit.encodings import form, json_body
-from testkit.fakes import checksum_classifier, live
+from testkit.fakes import api_of, checksum_classifier
+from testkit.models import load_classifier
 from tests.source import MODULES, imports, own_imports, room_of, tree_of
 
 STARTER = PROJECT / "models" / "starter"
@@ -140,8 +140,8 @@ def poisoned(folder: Path, content: bytes) -> Manifest:
 @pytest.mark.parametrize("kind", FORMS)
 def test_a_pickle_in_a_model_folder_is_rejected_and_not_run(tmp_path: Path, ran: Path, kind: str) -> None:
     poisoned(tmp_path / "model", FORMS[kind](Payload(ran)))
-    with pytest.raises(ModelRejected, match="is not a model ONNX Runtime can run"):
-        Classifier.load(ServeSettings(model_uri=str(tmp_path / "model")), threads=1)
+    with pytest.raises(ModelRejected, match="cannot be run by ONNX Runtime"):
+        load_classifier(ServeSettings(model_uri=str(tmp_path / "model")))
     assert not ran.exists()
 
 
@@ -153,11 +153,12 @@ def test_a_pickle_in_a_version_is_rejected_and_not_run(
         poisoned(folder / "serving", FORMS[kind](Payload(ran)))
         return folder / "serving"
 
-    monkeypatch.setattr(registry, "download", download)
+    monkeypatch.setattr(registry_cache, "download", download)
     sha256 = poisoned(tmp_path / "same", FORMS[kind](Payload(ran))).files[ONNX_FILE].sha256
     settings = ServeSettings(model_uri="models:/digits/7", model_cache=str(tmp_path / "cache"))
-    with pytest.raises(ModelRejected, match="is not a model ONNX Runtime can run"):
-        Classifier.load(settings, threads=1, registered=RegisteredVersion("digits", "7", sha256))
+    source = RegistrySource(settings.model_uri, settings.model_cache)
+    with pytest.raises(ModelRejected, match="cannot be run by ONNX Runtime"):
+        Classifier.load(settings, 1, source, ModelVersion("digits", "7", sha256))
     assert not ran.exists()
 
 
@@ -177,7 +178,7 @@ def bodies(data: bytes) -> list[tuple[bytes, str]]:
 
 @pytest.mark.parametrize("kind", FORMS)
 def test_a_pickle_in_a_request_is_rejected_and_not_run(ran: Path, kind: str) -> None:
-    app = Edge(create_api(live(checksum_classifier())), EdgeSettings(), behind_haproxy=False)
+    app = api_of(checksum_classifier())
     with TestClient(app) as client:
         for content, media_type in bodies(FORMS[kind](Payload(ran))):
             response = client.post("/predict", content=content, headers={"Content-Type": media_type})
@@ -196,14 +197,15 @@ assert unpickled, "the hook reports nothing"
 unpickled.clear()
 from starlette.testclient import TestClient
 from digits.http.app import create_api
-from digits.inference.classifier import Classifier
 from digits.vision.golden import golden_digits
 from digits.inference.settings import ServeSettings
 from testkit.encodings import MANY, ONE
-from testkit.fakes import live
+from testkit.fakes import predictor_of
+from testkit.models import load_classifier
 images = list(golden_digits()[0])
 bodies = [ONE[name](images[7]) for name in ONE] + [MANY[name](images) for name in MANY]
-with TestClient(create_api(live(Classifier.load(ServeSettings(model_uri="models/starter"), 1)))) as client:
+settings = ServeSettings(model_uri="models/starter")
+with TestClient(create_api(predictor_of(load_classifier(settings)))) as client:
     for body in bodies:
         headers = {"Content-Type": body.content_type or ""}
         assert client.post("/predict", content=body.content, headers=headers).status_code == 200

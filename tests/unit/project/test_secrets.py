@@ -13,10 +13,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from digits.errors import DeadlineExceeded, Overloaded, TrackingUnavailable
-from digits.gateway.middleware import Edge
 from digits.gateway.settings import EdgeSettings
-from digits.http.app import create_api
-from digits.inference.classifier import PROJECT, Classifier
+from digits.inference.classifier import Classifier
+from digits.inference.source import PROJECT
 from digits.registry.gate import GateSettings
 from digits.registry.mlflow import start_run, without_password
 from digits.settings import Settings
@@ -24,7 +23,7 @@ from digits.task import Images
 from digits.training.settings import TrainSettings
 from digits.vision.golden import golden_digits
 from testkit.encodings import MANY, ONE, Body, base64_png, form, image_file, json_body
-from testkit.fakes import Fails, checksum_classifier, live
+from testkit.fakes import FailingClassifier, api_of, checksum_classifier
 
 KEY, WRONG_KEY = "open-sesame-8f1c02", "let-me-in-77aa31"
 HASH = hashlib.sha256(KEY.encode()).hexdigest()
@@ -64,9 +63,9 @@ def leaked(there: set[str], content: bytes) -> set[str]:
 
 CLASSIFIERS: dict[str, Callable[[], Classifier | None]] = {
     "a good model": checksum_classifier,
-    "a failing model": lambda: Fails(RuntimeError("the model broke")),
-    "a slow model": lambda: Fails(DeadlineExceeded("not answered within 5 s")),
-    "a full queue": lambda: Fails(Overloaded("1024 images wait")),
+    "a failing model": lambda: FailingClassifier(RuntimeError("the model broke")),
+    "a slow model": lambda: FailingClassifier(DeadlineExceeded("not answered within 5 s")),
+    "a full queue": lambda: FailingClassifier(Overloaded("1024 images wait")),
     "no model": lambda: None,
 }
 GOOD = [ONE[name](IMAGES[7]) for name in ONE] + [MANY[name](IMAGES) for name in MANY]
@@ -96,7 +95,7 @@ def test_no_log_line_holds_an_image_a_body_or_a_key(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     classifier = CLASSIFIERS[name]()
-    app = Edge(create_api(live(classifier)), SETTINGS, behind_haproxy=False)
+    app = api_of(classifier, SETTINGS)
     answers = set()
     with TestClient(app, raise_server_exceptions=False) as client:
         for body in GOOD + BAD:

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from digits.errors import ModelRejected
-from digits.inference.classifier import PROJECT
-from digits.models.manifest import MANIFEST, ONNX_FILE, copy_for_serving, read_manifest, read_verified
-from digits.models.runtime import DigitModel
-from digits.registry import versions as registry
-from digits.registry.versions import RegisteredVersion, fetch, last_good, remember_good
+from digits.inference.source import PROJECT
+from digits.models.folders import copy_for_serving
+from digits.models.manifest import MANIFEST, ONNX_FILE, read_manifest, read_verified
+from digits.registry import cache as registry_cache
+from digits.registry.cache import fetch, last_good, remember_good
+from digits.task import ModelVersion
 from digits.training import checkpoints
 from digits.training.checkpoints import (
     LIST,
@@ -27,6 +28,7 @@ from digits.training.checkpoints import (
     read_progress,
     write_checkpoint,
 )
+from testkit.models import load_model
 
 STARTER = PROJECT / "models" / "starter"
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -79,7 +81,7 @@ def test_a_model_folder_is_copied_whole_or_not_at_all(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from digits.models import manifest
+from digits.models import folders
 calls = iter(range(100))
 for name in ("write_bytes", "write_text", "rename"):
     def dying(*arguments, do=getattr(Path, name)):
@@ -87,7 +89,7 @@ for name in ("write_bytes", "write_text", "rename"):
             os.kill(os.getpid(), signal.SIGKILL)
         return do(*arguments)
     setattr(Path, name, dying)
-manifest.copy_for_serving(Path(sys.argv[1]), Path(sys.argv[2]))
+folders.copy_for_serving(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
@@ -101,7 +103,7 @@ def test_a_killed_writer_leaves_the_old_model_folder_or_none(tmp_path: Path, cal
     assert subprocess.run(command, cwd=PROJECT, check=False).returncode == -signal.SIGKILL
     assert not target.exists() if call == 3 else content(target) == before
     copy_for_serving(STARTER, target)
-    DigitModel.load(target, threads=1, max_batch_size=1)
+    load_model(target)
 
 
 def test_half_a_manifest_or_half_a_model_is_never_served(tmp_path: Path) -> None:
@@ -112,11 +114,11 @@ def test_half_a_manifest_or_half_a_model_is_never_served(tmp_path: Path) -> None
         for half in (b"", whole[: len(whole) // 2]):
             (tmp_path / name).write_bytes(half)
             with pytest.raises(ModelRejected):
-                DigitModel.load(tmp_path, threads=1, max_batch_size=1)
+                load_model(tmp_path)
 
 
 CHAMPION = "models:/digits@champion"
-VERSION = RegisteredVersion("digits", "7", read_manifest(STARTER).files[ONNX_FILE].sha256)
+VERSION = ModelVersion("digits", "7", read_manifest(STARTER).files[ONNX_FILE].sha256)
 
 
 @pytest.fixture
@@ -125,12 +127,12 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("before", [None, RegisteredVersion("digits", "6", "0" * 64)])
+@pytest.mark.parametrize("before", [None, ModelVersion("digits", "6", "0" * 64)])
 def test_a_full_disk_keeps_the_last_good_version(
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    before: RegisteredVersion | None,
+    before: ModelVersion | None,
 ) -> None:
     """The new version is used all the same, with a warning in the log."""
     if before:
@@ -139,7 +141,7 @@ def test_a_full_disk_keeps_the_last_good_version(
     with monkeypatch.context() as patched:
         FullDisk(patched, writes=0)
         remember_good(CHAMPION, VERSION, cache)
-    assert "version 7 is not remembered as the last good one: [Errno 28] No space left" in caplog.text
+    assert "last good version not recorded version=7 error=[Errno 28] No space left" in caplog.text
     assert content(cache) == there
     assert last_good(CHAMPION, cache) == before
     remember_good(CHAMPION, VERSION, cache)
@@ -166,7 +168,7 @@ class Store:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked, self.whole = 0, True
-        monkeypatch.setattr(registry, "download", self.download)
+        monkeypatch.setattr(registry_cache, "download", self.download)
 
     def download(self, uri: str, artifact: str, folder: Path) -> Path:
         self.asked += 1
@@ -186,7 +188,7 @@ def test_a_download_that_fills_the_disk_leaves_no_file(cache: Path, monkeypatch:
         fetch(VERSION, cache)
     assert list((cache / "digits").iterdir()) == []
     store.whole = True
-    DigitModel.load(fetch(VERSION, cache), threads=1, max_batch_size=1)
+    load_model(fetch(VERSION, cache))
 
 
 @pytest.mark.parametrize("name", [MANIFEST, ONNX_FILE])
@@ -197,7 +199,7 @@ def test_a_damaged_model_in_the_cache_is_fetched_again(
     folder = fetch(VERSION, cache)
     assert (fetch(VERSION, cache), store.asked) == (folder, 1)
     (folder / name).write_bytes((folder / name).read_bytes()[:-9])
-    DigitModel.load(fetch(VERSION, cache), threads=1, max_batch_size=1)
+    load_model(fetch(VERSION, cache))
     assert store.asked == 2
 
 

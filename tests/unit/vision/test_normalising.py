@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digits.errors import BadInput
-from digits.inference.classifier import PROJECT
-from digits.models.runtime import DigitModel
 from digits.task import Pixels
 from digits.vision.decoding import MAX_PIXELS, decode_image
 from digits.vision.golden import golden_digits
 from digits.vision.normalising import are_surely_mnist_like, normalise
 from testkit.encodings import image_file
+from testkit.models import load_model
 from tests.pictures import pictures, tagged
 
 IMAGES = list(golden_digits()[0])
@@ -160,7 +159,7 @@ def test_pixels_are_centred_by_mass_within_twenty_by_twenty(read: list[tuple[Pix
 
 
 def test_the_starter_model_reads_pictures_that_are_not_mnist(read: list[tuple[Pixels, int, str]]) -> None:
-    model = DigitModel.load(PROJECT / "models" / "starter", threads=1, max_batch_size=1)
+    model = load_model()
     wrong = [made for pixels, digit, made in read if model.predict(pixels[np.newaxis]).argmax() != digit]
     assert len(wrong) <= 4, wrong  # 95 %
 

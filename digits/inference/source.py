@@ -1,0 +1,49 @@
+"""Where models come from: what a live model asks of it, and the simplest source, a folder."""
+
+from pathlib import Path
+from typing import Protocol
+
+from digits.models.manifest import read_manifest
+from digits.task import ModelVersion
+
+PROJECT = Path(__file__).parents[2]  # a relative model_uri starts here
+
+
+class ModelSource(Protocol):
+    """Blocking calls, made from a thread."""
+
+    can_change: bool  # whether `resolve` can return another version later
+
+    def resolve(self) -> ModelVersion:
+        """The version to serve now.  Raises ModelRejected, NotRegistered or TrackingUnavailable."""
+
+    def fetch(self, version: ModelVersion) -> Path:
+        """A local model folder with this version.  Raises as `resolve` does."""
+
+    def remember_good(self, version: ModelVersion) -> None:
+        """Records that this version was loaded and passed every check."""
+
+    def last_good(self) -> ModelVersion | None:
+        """The version that was recorded last, to start from when `resolve` raises TrackingUnavailable."""
+
+
+class FolderSource:
+    """The model in one folder; its version is the folder's name."""
+
+    can_change = False
+
+    def __init__(self, model_uri: str) -> None:
+        self._folder = PROJECT / model_uri
+
+    def resolve(self) -> ModelVersion:
+        manifest = read_manifest(self._folder)
+        return ModelVersion(manifest.name, self._folder.name, manifest.onnx_sha256)
+
+    def fetch(self, version: ModelVersion) -> Path:
+        return self._folder
+
+    def remember_good(self, version: ModelVersion) -> None:
+        """Nothing to record: the folder is always there."""
+
+    def last_good(self) -> ModelVersion | None:
+        return None

@@ -1,0 +1,73 @@
+"""The model cache on this machine: fetched versions, and the last good version of each address."""
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from digits.errors import ModelRejected
+from digits.models.manifest import read_model
+from digits.registry.mlflow import download, tracking_uri
+from digits.registry.versions import parse
+from digits.task import ModelVersion
+
+log = logging.getLogger(__name__)
+
+
+def fetch(version: ModelVersion, cache: Path) -> Path:
+    """The folder of the version, verified, from the cache or from MLflow.
+
+    The folder appears whole or not at all.  Raises ModelRejected, TrackingUnavailable or NotRegistered.
+    """
+    folder = cache / version.name / f"{version.version}-{version.sha256[:16]}"
+    if folder.exists():
+        try:
+            read_model(folder, version.sha256)
+            return folder
+        except ModelRejected as error:  # a disk that lost power or rotted: not the version's fault
+            log.warning("cached model is invalid and will be fetched again: %s", error)
+            shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
+        artifact = f"models:/{version.name}/{version.version}/serving"
+        got = download(tracking_uri(), artifact, Path(partial))
+        read_model(got, version.sha256)
+        try:
+            got.rename(folder)
+        except OSError:  # another replica of this node was first
+            if not folder.exists():
+                raise
+    return folder
+
+
+def remember_good(model_uri: str, version: ModelVersion, cache: Path) -> None:
+    """Records the version for `last_good`, atomically.
+
+    A full disk is no reason to reject a model that is loaded and good: it is logged.
+    """
+    if last_good(model_uri, cache) == version:
+        return
+    file = _last_good_file(model_uri, cache)
+    partial = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        partial.write_text(json.dumps(asdict(version)))
+        partial.replace(file)
+    except OSError as error:
+        log.warning("last good version not recorded version=%s error=%s", version.version, error)
+        partial.unlink(missing_ok=True)
+
+
+def last_good(model_uri: str, cache: Path) -> ModelVersion | None:
+    """The version that the address meant when a replica of this machine last loaded it."""
+    try:
+        return ModelVersion(**json.loads(_last_good_file(model_uri, cache).read_text()))
+    except (OSError, ValueError, TypeError):  # none, or cut short by a power failure
+        return None
+
+
+def _last_good_file(model_uri: str, cache: Path) -> Path:
+    name, alias, number = parse(model_uri)
+    return cache / name / f"last-good-{alias or number}.json"

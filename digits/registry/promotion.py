@@ -1,0 +1,64 @@
+"""Moves the alias `champion`: forward through the gate, and back."""
+
+import tempfile
+from pathlib import Path
+
+from digits.errors import ModelRejected, NotRegistered, PromotionRefused
+from digits.models.manifest import read_manifest
+from digits.models.runtime import DigitModel
+from digits.registry.cache import fetch
+from digits.registry.gate import GateSettings, objections
+from digits.registry.mlflow import mlflow_client, tracking_uri
+from digits.registry.versions import CANDIDATE, CHAMPION, PREVIOUS, resolve
+from digits.task import ModelVersion
+
+
+def promote(name: str, version: str | None, gate: GateSettings) -> ModelVersion:
+    """Moves `champion` to the version, or to the candidate if `version` is None.
+
+    Raises PromotionRefused with every reason; the champion then stays.
+    """
+    chosen = resolve(f"models:/{name}/{version}" if version else f"models:/{name}@{CANDIDATE}")
+    champion = _champion(name)
+    if champion == chosen:
+        return chosen
+    with tempfile.TemporaryDirectory() as cache:
+        folder = fetch(chosen, Path(cache))
+        other = read_manifest(fetch(champion, Path(cache))) if champion else None
+        reasons = [*objections(read_manifest(folder), other, gate), *_faults(folder, chosen.sha256)]
+    if reasons:
+        raise PromotionRefused(reasons)
+    _move_champion(name, chosen.version, champion.version if champion else None)
+    return chosen
+
+
+def rollback(name: str) -> ModelVersion:
+    """Moves `champion` back to `previous`; a second rollback undoes the first."""
+    champion, previous = resolve(f"models:/{name}@{CHAMPION}"), resolve(f"models:/{name}@{PREVIOUS}")
+    _move_champion(name, previous.version, champion.version)
+    return previous
+
+
+def _faults(folder: Path, sha256: str) -> list[str]:
+    """What loading the model shows: golden digits that are misread, other preprocessing than here."""
+    try:
+        model = DigitModel.load(folder, sha256=sha256, threads=1, max_batch_size=1)
+        model.check_golden_digits()
+    except ModelRejected as error:
+        return [str(error)]
+    difference = model.preprocessing_difference()
+    return [difference] if difference else []
+
+
+def _champion(name: str) -> ModelVersion | None:
+    try:
+        return resolve(f"models:/{name}@{CHAMPION}")
+    except NotRegistered:
+        return None
+
+
+def _move_champion(name: str, version: str, previous: str | None) -> None:
+    with mlflow_client(tracking_uri()) as client:
+        if previous:
+            client.set_registered_model_alias(name, PREVIOUS, previous)
+        client.set_registered_model_alias(name, CHAMPION, version)
