@@ -62,6 +62,7 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[[str], No
     return lambda text: record_property("figure", text)
 
 
+@pytest.hookimpl(trylast=True)  # the last section before the names of failed tests
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Prints the measured figures, then the tests that this run left out with the command for each."""
     if left_out := config.stash[LEFT_OUT]:
