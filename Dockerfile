@@ -1,4 +1,4 @@
-# One image is head and worker: `serve` answers, `train` trains and runs the MLflow server.
+# Two images: `serve` is the head and the workers of a Ray cluster, `train` trains and runs the MLflow server.
 #     docker build --target serve --tag digits-serve:0.1.0 .
 #     docker run --rm --publish 8000:8000 digits-serve:0.1.0
 
@@ -6,28 +6,31 @@ ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS packages-serve
 ARG PIP_INDEX_URL
-# The base's pip installs into an environment that has none itself.
+# The base's pip installs into the environment, which has no pip of its own.
 RUN python -m venv --without-pip /opt/venv
 COPY requirements/serve.txt /tmp/
 RUN python -m pip --python /opt/venv/bin/python install \
         --no-cache-dir --no-compile --disable-pip-version-check --require-hashes -r /tmp/serve.txt
-# Ray's Java client and its reinforcement learning, which nothing here imports.
+# Remove Ray's Java client and its reinforcement learning library: nothing here imports them.
 RUN rm -r /opt/venv/lib/python3.*/site-packages/ray/jars /opt/venv/lib/python3.*/site-packages/ray/rllib
-# Nobody may write beside the sources later; what never changes need not be compared with its source either.
+# Compile now, because the container cannot write beside the sources.  Unchecked: Python does not compare a compiled
+# file with its source, which never changes.
 RUN /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 FROM packages-serve AS code
 WORKDIR /app
-COPY app.py train_ray.py serve_config.yaml ./
+COPY app.py train_ray.py serve_config.yaml serve.env ./
 COPY digits digits
 COPY models/starter models/starter
-# Loopback inside a container is reached by nobody.
+# The configuration listens on loopback, which cannot be reached from outside a container.
 RUN sed -i 's/^  host: 127\.0\.0\.1 .*/  host: 0.0.0.0/' serve_config.yaml && grep -qx '  host: 0.0.0.0' serve_config.yaml
 RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash .
 
 FROM ${BASE} AS runtime
 RUN groupadd --gid 1000 digits && useradd --uid 1000 --gid 1000 --home-dir /tmp --no-create-home digits
-# HOME is what a pod may write.  Ray would reserve 30 % of the machine's memory for objects; Serve keeps none.
+# BASH_ENV: bash reads serve.env first, so the variables of that file are set however a container is started.
+# HOME: the only folder that a pod can write is /tmp.
+# The object store: Ray reserves 30 % of the machine's memory by default, and Serve puts nothing into it.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONPATH=/app \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -35,26 +38,12 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/
     RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES=200000000 \
     RAY_USAGE_STATS_ENABLED=0 \
     MLFLOW_DISABLE_TELEMETRY=true \
-    RAY_SERVE_HAPROXY_BINARY_PATH=/app/digits/gateway/haproxy.py
-# serve.env, which has the reasons; a test holds the two equal.
-ENV RAY_SERVE_ENABLE_HA_PROXY=1 \
-    RAY_SERVE_THROUGHPUT_OPTIMIZED=1 \
-    RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=digits.gateway.middleware:middlewares \
-    RAY_SERVE_HAPROXY_RETRY_ON="conn-failure empty-response" \
-    RAY_SERVE_HAPROXY_NBTHREAD=2 \
-    RAY_SERVE_HAPROXY_METRICS_ENABLED=0 \
-    RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S=30 \
-    RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S=30 \
-    RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S=10 \
-    RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S=2 \
-    RAY_SERVE_HAPROXY_STATS_PORT=8404 \
-    RAY_SERVE_HAPROXY_METRICS_PORT=9101 \
-    RAY_SERVE_METRICS_EXPORT_INTERVAL_MS=25 \
-    RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS=1 \
-    RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE=1 \
-    RAY_SERVE_LOG_TO_STDERR=1
+    RAY_SERVE_HAPROXY_BINARY_PATH=/app/digits/gateway/haproxy.py \
+    BASH_ENV=/app/digits/serving/environment.sh
 WORKDIR /app
 USER 1000:1000
+# Not started by KubeRay, which has a bash of its own: the command runs in a bash too.
+ENTRYPOINT ["bash", "-c", "exec \"$@\"", "bash"]
 
 FROM runtime AS serve
 COPY --from=packages-serve /opt/venv /opt/venv

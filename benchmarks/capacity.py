@@ -1,4 +1,4 @@
-"""How many replicas and nodes a load takes, from what a request was measured to cost.
+"""Computes the replicas and nodes that a load needs from the measured cost of a request.
 
 python -m benchmarks.capacity             # the table of docs/scaling.md, from docs/benchmarks/cost.json
 python -m benchmarks.capacity --cores 64 --utilisation 0.5
@@ -9,13 +9,23 @@ import json
 import math
 from dataclasses import dataclass
 
+import yaml
+
 from digits.inference.source import PROJECT
 
 COSTS = PROJECT / "docs" / "benchmarks" / "cost.json"
-LOADS = (1_000, 100_000, 10_000_000)  # requests a second
-RESERVED_CORES = 1  # of each node: raylet, agents, HAProxyManager, the system
-BYTES_IN, BYTES_OUT = 292 + 250, 252 + 200  # body and headers of a 28x28 PNG's request, and of its answer
-HEALTH_CHECK_PERIOD_S = 5  # serve_config.yaml: how often the controller asks each replica
+LOADS = (1_000, 100_000, 10_000_000)  # requests per second
+RESERVED_CORES = 1  # of each node, for the raylet, the agents, HAProxyManager and the system
+BYTES_IN, BYTES_OUT = (
+    292 + 250,
+    252 + 200,
+)  # body and headers of the request with an MNIST PNG, and of its answer
+
+
+def health_check_period_s() -> float:
+    """Returns how often the controller checks each replica, as serve_config.yaml sets it."""
+    config = yaml.safe_load((PROJECT / "serve_config.yaml").read_text())
+    return float(config["applications"][0]["deployments"][0]["health_check_period_s"])
 
 
 @dataclass(frozen=True)
@@ -23,13 +33,16 @@ class Need:
     load: int
     replicas: int
     nodes: int
-    haproxy_cores: float  # of each node
-    gbit_per_s: float  # over the network into and out of the cluster
-    health_checks_per_s: float  # that the one controller makes
+    haproxy_cores: float  # used by HAProxy on each node
+    gbit_per_s: float  # into and out of the cluster, together
+    health_checks_per_s: float  # made by the one controller
 
 
 def need(load: int, costs: dict[str, float], cores: int, utilisation: float) -> Need:
-    """`utilisation` is the share of its capacity that a replica is given; queues grow beyond 0.7 or so."""
+    """Returns what `load` requests per second need when each replica runs at `utilisation` of its capacity.
+
+    Queues grow fast above 0.7 or so.
+    """
     per_replica = costs["requests_per_s"] * utilisation
     replicas = math.ceil(load / per_replica)
     haproxy_cores_a_replica = per_replica * costs["haproxy_us"] / 1e6
@@ -40,11 +53,12 @@ def need(load: int, costs: dict[str, float], cores: int, utilisation: float) -> 
         nodes=math.ceil(replicas / per_node),
         haproxy_cores=min(per_node, replicas) * haproxy_cores_a_replica,
         gbit_per_s=load * (BYTES_IN + BYTES_OUT) * 8 / 1e9,
-        health_checks_per_s=replicas / HEALTH_CHECK_PERIOD_S,
+        health_checks_per_s=replicas / health_check_period_s(),
     )
 
 
 def table(costs: dict[str, float], cores: int = 16, utilisation: float = 0.7) -> str:
+    """Returns the rows of docs/scaling.md, one for each of LOADS."""
     rows = [
         f"| {n.load:,} | {n.replicas:,} | {n.nodes:,} | {n.haproxy_cores:.1f} | {n.gbit_per_s:.3g} "
         f"| {n.health_checks_per_s:.3g} |"
@@ -59,7 +73,10 @@ def table(costs: dict[str, float], cores: int = 16, utilisation: float = 0.7) ->
 
 
 def breakdown(costs: dict[str, float]) -> str:
-    """Where the CPU of one request goes; what is left of the replica is Ray and the HTTP server."""
+    """Returns the CPU time of one request by component.
+
+    The time of the replica that is neither ours nor the model's is that of the HTTP server and Ray Serve.
+    """
     own = costs["app_us"] + costs["model_b_us"]
     rows = {
         "HAProxy": costs["haproxy_us"],
@@ -76,8 +93,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cores", type=int, default=16, help="of a node")
-    parser.add_argument("--utilisation", type=float, default=0.7, help="share of a replica's capacity used")
+    parser.add_argument("--cores", type=int, default=16, help="cores of a node")
+    parser.add_argument("--utilisation", type=float, default=0.7, help="used share of a replica's capacity")
     arguments = parser.parse_args()
     costs = json.loads(COSTS.read_text())
     print(breakdown(costs), table(costs, arguments.cores, arguments.utilisation), sep="\n", end="")

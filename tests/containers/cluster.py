@@ -1,4 +1,4 @@
-"""A RayCluster of kuberay/ in containers, and the hand of KubeRay: sends the config, looks, deletes."""
+"""A RayCluster of kuberay/ in containers, with what KubeRay does: apply, read the state, delete."""
 
 import time
 from pathlib import Path
@@ -56,13 +56,13 @@ class RayCluster:
         return answer
 
     def replicas(self) -> list[str]:
-        """Ids of the running ones."""
+        """Returns the ids of the running replicas."""
         deployments = self.details().get("applications", {}).get("digits", {}).get("deployments", {})
         found = deployments.get("DigitClassifier", {}).get("replicas", [])
         return [replica["replica_id"] for replica in found if replica["state"] == "RUNNING"]
 
     def wait_until_running(self) -> None:
-        """What KubeRay waits for before it moves the traffic: every application runs."""
+        """Waits until every application runs, as KubeRay does before it moves the traffic."""
 
         def runs() -> bool:
             applications = self.details().get("applications", {})
@@ -75,7 +75,7 @@ class RayCluster:
         return yaml.safe_dump(self.details()) + "\n".join(pod.container.logs()[-1500:] for pod in pods)
 
     def join(self, service: Service) -> float:
-        """Every worker an endpoint; gives the seconds until the last one was."""
+        """Makes every worker an endpoint, and returns the seconds until the last one was ready."""
         began = time.monotonic()
         for worker in self.workers:
             service.add(worker)
@@ -83,7 +83,7 @@ class RayCluster:
         return time.monotonic() - began
 
     def delete(self) -> None:
-        """SIGTERM to all of it at once, as when KubeRay deletes a RayCluster."""
+        """Sends SIGTERM to all pods at once, as when KubeRay deletes a RayCluster."""
         pods = [self.head, *self.workers]
         for pod in pods:
             pod.container.kill("TERM")

@@ -1,4 +1,4 @@
-"""The images, built once, where a container engine answers."""
+"""Builds the images once, if a container engine answers."""
 
 import subprocess
 from collections.abc import Iterator

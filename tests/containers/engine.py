@@ -1,4 +1,4 @@
-"""The container engine's command line: the only door to it.  Whatever it made is removed with its label."""
+"""The container engine, by its command line.  All that tests create has a label, and is removed by it."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 SERVE, TRAIN = f"digits-serve:{VERSION}", f"digits-train:{VERSION}"
 LABEL = "digits-test"
-# What a pod of kuberay/ may: no capability, none to be gained, a root that cannot be written.
+# As a pod of kuberay/: a read-only root, no capabilities, no privilege escalation.
 RESTRICTED = (
     "--read-only",
     "--user",
@@ -25,7 +25,7 @@ RESTRICTED = (
 
 
 def docker(*arguments: str, timeout_s: float = 120, text: str = "") -> str:
-    """Output of a command; an error shows it."""
+    """Returns the output of a command; an error shows it."""
     done = subprocess.run(
         ["docker", *arguments], input=text, capture_output=True, text=True, timeout=timeout_s, check=False
     )
@@ -76,7 +76,7 @@ class Container:
         docker("kill", "--signal", signal, self.id)
 
     def stop(self, grace_s: int) -> int:
-        """SIGTERM, then SIGKILL after the grace period; gives the exit code."""
+        """Sends SIGTERM, then SIGKILL after the grace period, and returns the exit code."""
         docker("stop", "--time", str(grace_s), self.id, timeout_s=grace_s + 60)
         return int(self.inspect()["State"]["ExitCode"])
 
@@ -94,7 +94,7 @@ class Container:
         return done.stdout + done.stderr
 
     def memory_mb(self) -> float:
-        """What its processes hold, without the files that the kernel keeps for them."""
+        """Returns the memory of its processes, without the page cache."""
         text = docker("stats", "--no-stream", "--format", "{{.MemUsage}}", self.id).split(" /")[0]
         number, unit = text.rstrip("KMGiB"), text.lstrip("0123456789.")
         return float(number) * {"KiB": 1 / 1024, "MiB": 1, "GiB": 1024}[unit]

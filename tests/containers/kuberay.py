@@ -1,7 +1,7 @@
-"""The pods that KubeRay 1.7.0 makes of a RayCluster, as far as a container can be one.
+"""The pods that KubeRay 1.7.0 makes from a RayCluster, as containers.
 
 Sources, in ray-operator/controllers/ray/: common/pod.go (start command, environment, /dev/shm), common/job.go
-(what the submitter runs), utils/constant.go (ports).  Secrets and ConfigMaps are handed in by their name.
+(what the submitter runs), utils/constant.go (ports).  Secrets and ConfigMaps are passed by name.
 """
 
 import math
@@ -31,14 +31,14 @@ class Pod:
     memory_mb: int
     shm_mb: int
     user: int
-    folders: list[str] = field(default_factory=list)  # emptyDirs and volumes: what may be written
+    folders: list[str] = field(default_factory=list)  # emptyDirs and volumes: the writable folders
     files: dict[str, dict[str, str]] = field(default_factory=dict)  # folder -> name -> content
     grace_s: int = 30
     probe: Object = field(default_factory=dict)  # readinessProbe
 
 
 def plain_pod(template: Object, files: Files) -> Pod:
-    """Of a Deployment or StatefulSet: its first container as it is written."""
+    """Returns the pod of a Deployment or StatefulSet: its first container, as the manifest has it."""
     spec = template["spec"]
     container = spec["containers"][0]
     volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
@@ -74,7 +74,7 @@ def _value(variable: Object, files: Files) -> str:
 
 
 def start_command(group: Object, head_service: str | None, has_redis: bool = False) -> list[str]:
-    """The shell line of a Ray container; `head_service` of a worker, None for the head."""
+    """Returns the shell line of a Ray container.  `head_service` is None for the head."""
     container = group["template"]["spec"]["containers"][0]
     limits = container["resources"]["limits"]
     parameters = {
@@ -88,7 +88,7 @@ def start_command(group: Object, head_service: str | None, has_redis: bool = Fal
         parameters["num-gpus"] = str(gpus)
     parameters |= {"address": f"{head_service}:{GCS}"} if head_service else {"dashboard-host": "0.0.0.0"}
     if has_redis and not head_service:
-        parameters["redis-password"] = "$REDIS_PASSWORD"  # for the shell to fill in
+        parameters["redis-password"] = "$REDIS_PASSWORD"  # expanded by the shell
     parameters |= group.get("rayStartParams", {})
     flags = [
         f"--{key}" if value == "true" else f"--{key}={value}" for key, value in sorted(parameters.items())
@@ -106,7 +106,7 @@ class RayPods:
 
 
 def ray_pods(cluster: Object, name: str, files: Files, token: str, is_service: bool) -> RayPods:
-    """Of a RayClusterSpec.  `name` is the RayCluster's; it stands for its UID too, being as unique."""
+    """Returns the pods of a RayClusterSpec.  `name` is the RayCluster's; being unique, it is the UID too."""
     head_service = f"{name}-head-svc"
     shared = {"RAY_CLUSTER_NAME": name, "RAY_PORT": str(GCS), "RAY_USAGE_STATS_KUBERAY_IN_USE": "1"}
     if cluster.get("authOptions", {}).get("mode") == "token":
@@ -127,7 +127,7 @@ def ray_pods(cluster: Object, name: str, files: Files, token: str, is_service: b
         return replace(
             made,
             command=start_command(group, head_service, options is not None),
-            environment=environment | made.environment,  # what the manifest says stands
+            environment=environment | made.environment,  # the manifest wins
             shm_mb=made.memory_mb,
         )
 
@@ -141,7 +141,7 @@ def ray_pods(cluster: Object, name: str, files: Files, token: str, is_service: b
 
 
 def submitter(job: Object, head_service: str, job_id: str, token: str, files: Files) -> Pod:
-    """Submits once, whoever restarts it, and follows."""
+    """Returns the submitter, which submits the job once, however often it restarts, and follows its log."""
     pod = plain_pod(job["submitterPodTemplate"], files)
     address = f"http://{head_service}:{DASHBOARD}"
     asked = f"urllib.request.urlopen('{address}/api/gcs_healthz', timeout=5).read()"

@@ -1,4 +1,4 @@
-"""Containers that stand in for pods, on their own network, and a HAProxy that stands in for their Service."""
+"""Containers as pods, on their own network, and a HAProxy as their Service."""
 
 import contextlib
 import socket
@@ -30,7 +30,7 @@ def network() -> Iterator[None]:
 
 
 class RunningPod:
-    """A pod's container; `alias` is the name of the Service that leads to it."""
+    """The container of a pod; `alias` is the name of its Service."""
 
     def __init__(self, pod: Pod, folder: Path, alias: str = "") -> None:
         self.pod = pod
@@ -62,16 +62,16 @@ class RunningPod:
         self.container.kill()
 
     def delete(self) -> None:
-        """As the kubelet does: SIGTERM, the grace period, SIGKILL."""
+        """Deletes it as the kubelet does: SIGTERM, the grace period, SIGKILL."""
         self.container.stop(self.pod.grace_s)
         self.container.remove()
 
 
 class Service:
-    """What kube-proxy and an ingress are: requests go to the pods that are ready.
+    """Sends requests to the pods that are ready, as kube-proxy and an ingress do.
 
-    A pod's readiness is asked as its probe says.  A request whose connection fails, or is closed before an
-    answer, is sent once more, to another pod: the one retry that an ingress is expected to have.
+    It probes each pod as the manifest says.  A request whose connection fails, or is closed before an
+    answer, is repeated once at another pod: the one retry that an ingress is expected to have.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -124,7 +124,7 @@ backend pods
             self._tell(f"set server pods/pod{slot} addr {pod.address} port 8000")
 
     def remove(self, *pods: RunningPod) -> None:
-        """A pod that is to end is no endpoint from that moment on."""
+        """Removes the pods from the endpoints at once, as when their deletion begins."""
         with self._lock:
             for slot in [slot for slot, pod in self._pods.items() if pod in pods]:
                 self._tell(f"set server pods/pod{slot} state maint")

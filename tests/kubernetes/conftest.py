@@ -1,4 +1,4 @@
-"""What stands on the cluster while its tests run: the overlay, and a pod that asks like any client."""
+"""What runs on the cluster during the tests: the overlay, and a pod that sends requests as a client."""
 
 import subprocess
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ RESTRICTED = {
 
 
 def client_pod(image: str) -> list[dict[str, Any]]:
-    """In a namespace of its own, without policies, as clients are."""
+    """Returns a pod in a namespace of its own, without NetworkPolicies, as clients are."""
     namespace = {
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -56,7 +56,7 @@ def client_pod(image: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
-    """A cluster with KubeRay and the client's pod."""
+    """Checks that the cluster has KubeRay, and starts the client's pod."""
     require_program("kubectl", "kubectl")
     command = ["kubectl", "get", "crd", "rayservices.ray.io"]
     reached = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -74,7 +74,7 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def service(cluster: None) -> Iterator[None]:
-    """The overlay, applied and served; taken away at the end."""
+    """Deploys the overlay, and deletes it at the end."""
     try:
         run("make", "deploy", f"OVERLAY={OVERLAY}", timeout_s=DEPLOYED_WITHIN_S)
         yield

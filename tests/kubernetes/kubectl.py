@@ -1,4 +1,4 @@
-"""The cluster that kubectl's current context points to: the only door to it."""
+"""The cluster of kubectl's current context, by kubectl."""
 
 import json
 import os
@@ -14,12 +14,12 @@ ROOT = Path(__file__).parents[2]
 OVERLAY = os.environ.get("OVERLAY", "local")
 API_KEY = os.environ.get("DIGITS_API_KEY", "")
 NAMESPACE, CLIENTS = "digits", "digits-clients"
-RATE = 10  # requests a second, for a node of two CPUs
+RATE = 10  # requests per second, for a node of two CPUs
 LOAD_ENDS_WITHIN_S = 180
 
 
 def run(*command: str, text: str = "", timeout_s: float = 120) -> str:
-    """Output of a command; an error shows it."""
+    """Returns the output of a command; an error shows it."""
     done = subprocess.run(
         command, cwd=ROOT, input=text, capture_output=True, text=True, timeout=timeout_s, check=False
     )
@@ -69,7 +69,7 @@ def running_replicas() -> int:
 
 
 def change_config(**changes: Any) -> None:
-    """user_config and autoscaling_config of the running service, in place."""
+    """Changes user_config and autoscaling_config of the running service, in place."""
     config = yaml.safe_load(ray_service()["spec"]["serveConfigV2"])
     deployment = config["applications"][0]["deployments"][0]
     for key, value in changes.items():
@@ -89,13 +89,11 @@ class Report:
     versions: list[str]
 
     def __str__(self) -> str:
-        return (
-            f"{self.failed} of {self.sent} failed, {self.again} asked twice, slowest {self.slowest_s:.1f} s"
-        )
+        return f"{self.failed} of {self.sent} failed, {self.again} repeated, slowest {self.slowest_s:.1f} s"
 
 
 class Load:
-    """Requests from the client's pod for as long as the block lasts; `report` after it."""
+    """Sends requests from the client's pod while the block runs; `report` is set after it."""
 
     report: Report
 

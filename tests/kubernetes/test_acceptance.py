@@ -1,6 +1,6 @@
-"""The overlay OVERLAY=local on the cluster of kubectl's context: `make k8s-test`.
+"""OVERLAY=local on the cluster of kubectl's context: `make k8s-test`.
 
-Each test goes on where the one before it ended, for an installation takes minutes.
+Each test continues where the one before it ended, because an installation takes minutes.
 """
 
 import json
@@ -30,11 +30,11 @@ Figure = Callable[[str], None]
 PLAIN = "digits-plain"
 TRAINING = "local-training" if OVERLAY == "local" else "production-training"
 STARTED_WITHIN_S, UPGRADED_WITHIN_S, TRAINED_WITHIN_S = 900, 1200, 1800
-WATCHED_S = 20  # of undisturbed load
+WATCHED_S = 20  # of load without a disturbance
 
 
 @pytest.mark.usefixtures("service")
-def test_known_digits_are_read_right(figure: Figure) -> None:
+def test_known_digits_are_predicted_right(figure: Figure) -> None:
     with Load() as load:
         time.sleep(WATCHED_S)
     figure(str(load.report))
@@ -44,7 +44,7 @@ def test_known_digits_are_read_right(figure: Figure) -> None:
 
 
 @pytest.mark.usefixtures("service")
-def test_replicas_are_scaled_in_place_without_a_failed_request(figure: Figure) -> None:
+def test_scaling_is_in_place_and_loses_no_request(figure: Figure) -> None:
     before, there = active_cluster(), running_replicas()
     with Load() as load:
         change_config(min_replicas=1, max_replicas=1)
@@ -57,7 +57,7 @@ def test_replicas_are_scaled_in_place_without_a_failed_request(figure: Figure) -
 
 
 @pytest.mark.usefixtures("service")
-def test_a_worker_that_is_deleted_is_replaced(figure: Figure) -> None:
+def test_a_deleted_worker_is_replaced(figure: Figure) -> None:
     selector = f"ray.io/cluster={active_cluster()},ray.io/node-type=worker"
     workers = pods(selector)
     with Load() as load:
@@ -131,7 +131,7 @@ def job_status() -> str:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_the_plain_manifest_serves_where_there_is_kuberay_and_nothing_else(figure: Figure) -> None:
+def test_the_plain_manifest_needs_only_kuberay(figure: Figure) -> None:
     kubectl("create", "namespace", PLAIN)
     try:
         began = time.monotonic()

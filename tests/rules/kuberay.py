@@ -1,6 +1,6 @@
-"""What KubeRay 1.7.0 refuses, or takes and then does something else with than was meant.
+"""Rules for what KubeRay 1.7.0 rejects, or accepts and then does not do as meant.
 
-Each rule yields complaints, a sentence each.  Where KubeRay has the rule its place is named, in
+Each rule yields complaints, one sentence each.  If KubeRay has the rule, a comment names its place in
 ray-operator/controllers/ray/.
 """
 
@@ -44,7 +44,7 @@ def ray_is_the_first_container(render: Render) -> Complaints:
     for cluster in render.clusters():
         for pod in cluster.pods:
             if not pod.spec["containers"][0]["name"].startswith("ray-"):
-                yield f"{pod.where}: KubeRay takes containers[0] for Ray's"
+                yield f"{pod.where}: KubeRay starts Ray in containers[0]"
 
 
 def all_ports_are_listed_once_one_is(render: Render) -> Complaints:  # common/service.go
@@ -53,7 +53,7 @@ def all_ports_are_listed_once_one_is(render: Render) -> Complaints:  # common/se
         wanted = HEAD_PORTS | ({"serve": SERVE_PORT} if "RayService" in cluster.where else {})
         for name, number in wanted.items():
             if listed.get(name) != number:
-                yield f"{cluster.head.where}: port {name} must be {number}; KubeRay adds none to a list"
+                yield f"{cluster.head.where}: port {name} must be {number}; KubeRay adds no port to a list"
 
 
 def start_parameters_are_strings(render: Render) -> Complaints:
@@ -65,9 +65,9 @@ def start_parameters_are_strings(render: Render) -> Complaints:
                 if not isinstance(value, str):
                     yield f"{pod.where}: rayStartParams {key} must be a string, not {value!r}"
             if "labels" in parameters:
-                yield f"{pod.where}: labels do not go into rayStartParams; the group has a field for them"
+                yield f"{pod.where}: labels belong in the group's own field, not in rayStartParams"
             if "resources" in group and "num-cpus" in parameters:  # utils/validation.go:60
-                yield f"{pod.where}: CPUs stand in resources and in rayStartParams; one of them"
+                yield f"{pod.where}: set CPUs either in resources or in rayStartParams, not in both"
 
 
 def the_head_of_a_service_has_no_cpus(render: Render) -> Complaints:
@@ -86,14 +86,14 @@ def replicas_are_between_their_bounds(render: Render) -> Complaints:
 
 
 def cpus_are_whole(render: Render) -> Complaints:
-    """KubeRay rounds them up for Ray (common/pod.go), which then places more than there is."""
+    """KubeRay rounds CPUs up for Ray (common/pod.go), which would then overload the pod."""
     for cluster in render.clusters():
         for pod in cluster.pods:
             resources = pod.spec["containers"][0]["resources"]
             if not cpus(resources["limits"]["cpu"]).is_integer():
                 yield f"{pod.where}: the limit of {resources['limits']['cpu']} CPUs must be a whole number"
             if not render.is_small and resources["requests"] != resources["limits"]:
-                yield f"{pod.where}: requests must equal limits, or its CPUs are others' too"
+                yield f"{pod.where}: requests must equal limits, or other pods use its CPUs"
 
 
 def redis_is_given_in_one_place(render: Render) -> Complaints:  # utils/validation.go:153-195
@@ -101,7 +101,7 @@ def redis_is_given_in_one_place(render: Render) -> Complaints:  # utils/validati
         if "external-storage-namespace" in str(cluster.spec).lower() or "externalStorageNamespace" in str(
             cluster.spec
         ):
-            yield f"{cluster.where}: externalStorageNamespace would be shared by the clusters of an upgrade"
+            yield f"{cluster.where}: externalStorageNamespace would be shared by both clusters of an upgrade"
         for pod in cluster.pods:
             if {"RAY_REDIS_ADDRESS", "REDIS_PASSWORD"} & _environment(pod).keys():
                 yield f"{pod.where}: Redis belongs in gcsFaultToleranceOptions, not in env"
@@ -112,31 +112,33 @@ def redis_is_given_in_one_place(render: Render) -> Complaints:  # utils/validati
         if options and "secretKeyRef" not in str(options.get("redisPassword")):
             yield f"{cluster.where}: redisPassword must come from a Secret"
         if options and "RAY_gcs_rpc_server_reconnect_timeout_s" not in _environment(cluster.head):
-            yield f"{cluster.where}: the head must give up its GCS sooner (20 s) than workers do (600 s)"
+            yield f"{cluster.where}: the head must give up a lost GCS sooner (20 s) than workers do (600 s)"
         if options and "RayService" not in cluster.where:
-            yield f"{cluster.where}: a training starts again; GCS fault tolerance is for Serve alone"
+            yield f"{cluster.where}: GCS fault tolerance is only for Serve; a training starts again"
     for found in render.objects:
         if "ray.io/ft-enabled" in found["metadata"].get("annotations", {}):
             yield f"{found['kind']}: ray.io/ft-enabled and gcsFaultToleranceOptions exclude each other"
 
 
-def tokens_are_asked_for(render: Render) -> Complaints:
+def tokens_are_required(render: Render) -> Complaints:
     for cluster in render.clusters():
-        if cluster.spec.get("authOptions", {}).get("mode") != "token":  # "" makes a Secret and asks nobody
-            yield f"{cluster.where}: authOptions.mode must be token, said in full"
+        if (
+            cluster.spec.get("authOptions", {}).get("mode") != "token"
+        ):  # "" creates a Secret but requires no token
+            yield f"{cluster.where}: authOptions.mode must be token, written out"
 
 
 def workers_are_ready_when_haproxy_has_a_replica(render: Render) -> Complaints:
-    """KubeRay's own probe starts bash and wget every 5 s (common/pod.go)."""
+    """KubeRay's own probe would start bash and wget every 5 s (common/pod.go)."""
     for cluster in render.clusters():
         for _, pod in cluster.workers:
             probe = pod.spec["containers"][0].get("readinessProbe", {}).get("httpGet", {})
             asked = probe.get("path"), probe.get("port")
             if "RayService" in cluster.where and asked not in (("/-/healthz", "serve"), ("/-/healthz", 8000)):
-                yield f"{pod.where}: the readinessProbe must get /-/healthz at port serve"
+                yield f"{pod.where}: the readinessProbe must get /-/healthz on port serve"
 
 
-def pods_have_time_to_end(render: Render) -> Complaints:
+def pods_have_time_to_stop(render: Render) -> Complaints:
     for service, config in serve_configs(render):
         cluster = render.clusters()[0]
         (deployment,) = config["applications"][0]["deployments"]
@@ -148,25 +150,25 @@ def pods_have_time_to_end(render: Render) -> Complaints:
             config["http_options"]["request_timeout_s"] + 90
         )  # serve/_private/constants.py:60, keep-alive
         if service["spec"].get("rayClusterDeletionDelaySeconds", 60) < longest:
-            yield f"rayClusterDeletionDelaySeconds must be {longest} or more, for kept connections"
+            yield f"rayClusterDeletionDelaySeconds must be {longest} or more, for kept-alive connections"
         if not service["spec"].get("excludeHeadPodFromServeSvc"):
-            yield "excludeHeadPodFromServeSvc must be true: the operator alone says whether the head answers"
+            yield "excludeHeadPodFromServeSvc must be true: the head has no replica, so it is no endpoint"
 
 
-def autoscaling_is_said_in_full(render: Render) -> Complaints:
+def autoscaling_is_complete(render: Render) -> Complaints:
     for cluster in render.clusters():
         scales = cluster.spec.get("enableInTreeAutoscaling", False)
         options = cluster.spec.get("autoscalerOptions", {})
         if scales and options.get("version") != "v2":
-            yield f"{cluster.where}: autoscalerOptions.version must be v2, or pods restart under Ray's feet"
+            yield f"{cluster.where}: autoscalerOptions.version must be v2; v1 restarts pods in place"
         if scales and not options.get("securityContext", {}).get("capabilities"):
-            yield f"{cluster.where}: the autoscaler needs a securityContext: Pod Security refuses the head"
+            yield f"{cluster.where}: the autoscaler needs a securityContext, or Pod Security rejects the head"
         if scales and any(pod.spec.get("restartPolicy", "Never") != "Never" for pod in cluster.pods):
             yield f"{cluster.where}: restartPolicy must be unset or Never with autoscaler v2"
         if scales != cluster.head.spec["automountServiceAccountToken"]:
-            yield f"{cluster.where}: the head has a service account's token if, and only if, it scales"
+            yield f"{cluster.where}: the head needs a service account's token if, and only if, it scales"
         if not scales and any(group["minReplicas"] != group["maxReplicas"] for group, _ in cluster.workers):
-            yield f"{cluster.where}: without autoscaling nothing moves between minReplicas and maxReplicas"
+            yield f"{cluster.where}: without autoscaling minReplicas must equal maxReplicas"
 
 
 def upgrades_are_possible(render: Render) -> Complaints:  # utils/validation.go:717-749
@@ -174,7 +176,7 @@ def upgrades_are_possible(render: Render) -> Complaints:  # utils/validation.go:
         strategy = service["spec"].get("upgradeStrategy", {})
         options, cluster = strategy.get("clusterUpgradeOptions"), service["spec"]["rayClusterConfig"]
         if strategy.get("type") not in ("NewCluster", "NewClusterWithIncrementalUpgrade"):
-            yield "upgradeStrategy.type must be said: NewCluster or NewClusterWithIncrementalUpgrade"
+            yield "upgradeStrategy.type must be set to NewCluster or NewClusterWithIncrementalUpgrade"
         if strategy.get("type") == "NewClusterWithIncrementalUpgrade":
             if not cluster.get("enableInTreeAutoscaling"):
                 yield "an incremental upgrade needs enableInTreeAutoscaling"
@@ -183,42 +185,42 @@ def upgrades_are_possible(render: Render) -> Complaints:  # utils/validation.go:
             elif not 0 < options["stepSizePercent"] <= options["maxSurgePercent"] <= 100:
                 yield "stepSizePercent must be above 0 and at most maxSurgePercent, that at most 100"
             if render.of("HTTPRoute"):
-                yield "an incremental upgrade makes its own HTTPRoute; ours leads nowhere"
+                yield "remove the HTTPRoute: an incremental upgrade makes its own"
         elif options:
             yield "clusterUpgradeOptions belong to an incremental upgrade"
         if "upgradeStrategy" in cluster:  # utils/validation.go:49
             yield "rayClusterConfig must not have an upgradeStrategy"
         if render.named("HTTPRoute") | render.named("Ingress") and not render.of("NetworkPolicy"):
-            yield "a route to the world without NetworkPolicies opens Ray's other ports to its gateway"
+            yield "a route needs NetworkPolicies, or its gateway reaches Ray's other ports"
 
 
 def nothing_is_set_that_kuberay_ignores_or_breaks_on(render: Render) -> Complaints:
     for service in render.of("RayService"):
         for field in ("serviceUnhealthySecondThreshold", "deploymentUnhealthySecondThreshold"):
             if field in service["spec"]:
-                yield f"{field} is ignored; an alert on Ready is what there is"
+                yield f"{field} is ignored by KubeRay; use an alert on Ready"
         if "ray.io/initializing-timeout" in service["metadata"].get("annotations", {}):
-            yield "ray.io/initializing-timeout ends a slow start for good"
+            yield "remove ray.io/initializing-timeout: it ends a slow start for good"
     for cluster in render.clusters():
         head = cluster.spec["headGroupSpec"]
         if head.get("headService", {}).get("metadata", {}).get("name"):  # utils/validation.go:689
             yield f"{cluster.where}: headService.metadata.name breaks upgrades"
         if head.get("enableIngress"):
-            yield f"{cluster.where}: enableIngress opens the dashboard, where code can be run"
+            yield f"{cluster.where}: enableIngress exposes the dashboard, which can run code"
         for pod in cluster.pods:
             for label in ("app.kubernetes.io/name", "app.kubernetes.io/created-by"):
                 if label in pod.labels:  # common/service.go:147
-                    yield f"{pod.where}: {label} is KubeRay's; with another value its Services select nothing"
+                    yield f"{pod.where}: {label} is KubeRay's; with another value its Services select no pod"
 
 
 def trainings_end(render: Render) -> Complaints:  # utils/validation.go:543-630
     for where, job in render.jobs():
         if job.get("submissionMode") != "K8sJobMode":
-            yield f"{where}: only K8sJobMode has a submitter that can be restricted"
+            yield f"{where}: submissionMode must be K8sJobMode, whose submitter meets Pod Security"
         if job.get("ttlSecondsAfterFinished") and not job.get("shutdownAfterJobFinishes"):
             yield f"{where}: ttlSecondsAfterFinished needs shutdownAfterJobFinishes"
         if not job.get("shutdownAfterJobFinishes"):
-            yield f"{where}: its cluster must end with it: shutdownAfterJobFinishes"
+            yield f"{where}: shutdownAfterJobFinishes must be true, or its cluster stays"
         if not {"backoffLimit", "activeDeadlineSeconds", "preRunningDeadlineSeconds"} <= job.keys():
             yield f"{where}: needs a backoffLimit, activeDeadlineSeconds and preRunningDeadlineSeconds"
         if job.get("submitterPodTemplate", {}).get("spec", {}).get("restartPolicy") != "Never":
@@ -235,7 +237,7 @@ def workers_spread(render: Render) -> Complaints:
             if not selected.items() <= pod.labels.items():
                 yield f"{pod.where}: topologySpreadConstraints must select its own pods"
             if constraint.get("matchLabelKeys") != ["ray.io/cluster"]:
-                yield f"{pod.where}: spread over nodes must count each cluster of an upgrade by itself"
+                yield f"{pod.where}: matchLabelKeys must be [ray.io/cluster], to spread each cluster"
 
 
 def serve_configs(render: Render) -> Iterator[tuple[Object, Object]]:
@@ -256,7 +258,7 @@ def replicas_fit_the_workers(render: Render) -> Complaints:
             if each * group["maxReplicas"] < scaling["max_replicas"]:
                 yield f"{pod.where}: {scaling['max_replicas']} replicas do not fit"
             if each * (group["minReplicas"] - 1) >= scaling["min_replicas"] > 0:
-                yield f"{pod.where}: {scaling['min_replicas']} replicas leave a worker unready"
+                yield f"{pod.where}: {scaling['min_replicas']} replicas leave a worker without one"
 
 
 def _environment(pod: Pod) -> dict[str, str]:
@@ -273,10 +275,10 @@ RULES: list[Callable[[Render], Complaints]] = [
     replicas_are_between_their_bounds,
     cpus_are_whole,
     redis_is_given_in_one_place,
-    tokens_are_asked_for,
+    tokens_are_required,
     workers_are_ready_when_haproxy_has_a_replica,
-    pods_have_time_to_end,
-    autoscaling_is_said_in_full,
+    pods_have_time_to_stop,
+    autoscaling_is_complete,
     upgrades_are_possible,
     nothing_is_set_that_kuberay_ignores_or_breaks_on,
     trainings_end,

@@ -1,4 +1,4 @@
-"""What Kubernetes itself would refuse, ignore or let happen: Pod Security, references, disruption."""
+"""Rules for what Kubernetes rejects, ignores or should not allow: Pod Security, references, disruption."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,11 +10,11 @@ from tests.rules.manifests import KUBERAY, Object, Render, cpus, mebibytes
 Complaints = Iterator[str]
 
 SECRETS = KUBERAY / "overlays" / "production" / "secrets.example.yaml"
-CLIENT_SECRETS = {"digits-tls"}  # made by whoever makes certificates, for the ingress
+CLIENT_SECRETS = {"digits-tls"}  # created by what issues the certificates of the ingress
 
 
 def pods_are_restricted(render: Render) -> Complaints:
-    """Pod Security `restricted`; what KubeRay adds (wait-gcs-ready, redis-cleanup) inherits it from these."""
+    """Pod Security `restricted`; containers that KubeRay adds (wait-gcs-ready, redis-cleanup) inherit it."""
     for pod in render.pods():
         context = pod.spec.get("securityContext", {})
         if not context.get("runAsNonRoot") or not context.get("runAsUser"):
@@ -22,16 +22,16 @@ def pods_are_restricted(render: Render) -> Complaints:
         if context.get("seccompProfile", {}).get("type") != "RuntimeDefault":
             yield f"{pod.where}: seccompProfile must be RuntimeDefault"
         if any(key in pod.spec for key in ("hostNetwork", "hostPID", "hostIPC")):
-            yield f"{pod.where}: nothing of the host may be shared"
+            yield f"{pod.where}: no namespace of the host may be shared"
         for volume in pod.spec.get("volumes", []):
             if "hostPath" in volume:
-                yield f"{pod.where}: hostPath is refused"
+                yield f"{pod.where}: hostPath is not allowed"
         for container in pod.containers:
             own = container.get("securityContext", {})
             if own.get("allowPrivilegeEscalation") is not False or own.get("capabilities") != {
                 "drop": ["ALL"]
             }:
-                yield f"{pod.where}: {container['name']} must drop ALL capabilities and never gain any"
+                yield f"{pod.where}: {container['name']} must drop ALL capabilities and gain none"
             if own.get("readOnlyRootFilesystem") is not True:
                 yield f"{pod.where}: {container['name']} must have a read-only root"
     for cluster in render.clusters():
@@ -40,13 +40,13 @@ def pods_are_restricted(render: Render) -> Complaints:
             yield f"{cluster.where}: the autoscaler must have a read-only root"
 
 
-def pods_ask_for_no_more_than_they_need(render: Render) -> Complaints:
+def pods_have_no_needless_access(render: Render) -> Complaints:
     scaling = {cluster.head.where for cluster in render.clusters() if "autoscalerOptions" in cluster.spec}
     for pod in render.pods():
         if pod.where not in scaling and pod.spec.get("automountServiceAccountToken") is not False:
-            yield f"{pod.where}: automountServiceAccountToken must be false; it asks the API server nothing"
+            yield f"{pod.where}: automountServiceAccountToken must be false; it does not use the API server"
         if pod.spec.get("enableServiceLinks") is not False:
-            yield f"{pod.where}: enableServiceLinks must be false; Services are no settings"
+            yield f"{pod.where}: enableServiceLinks must be false, or each Service adds variables"
 
 
 def containers_are_bounded_and_pinned(render: Render) -> Complaints:
@@ -64,13 +64,13 @@ def containers_are_bounded_and_pinned(render: Render) -> Complaints:
             if not tag or "/" in tag or tag == "latest":
                 yield f"{pod.where}: {container['image']} needs a tag, and not latest"
             if container.get("imagePullPolicy") != "IfNotPresent":
-                yield f"{pod.where}: imagePullPolicy must be IfNotPresent; a node may have no registry"
+                yield f"{pod.where}: imagePullPolicy must be IfNotPresent, for nodes without a registry"
         for volume in pod.spec.get("volumes", []):
             if "emptyDir" in volume and "sizeLimit" not in volume["emptyDir"]:
                 yield f"{pod.where}: emptyDir {volume['name']} needs a sizeLimit"
 
 
-def what_is_referred_to_exists(render: Render) -> Complaints:
+def references_exist(render: Render) -> Complaints:
     maps, claims = render.named("ConfigMap"), render.named("PersistentVolumeClaim")
     secrets = {
         found["metadata"]["name"]: found["stringData"] for found in yaml.safe_load_all(SECRETS.read_text())
@@ -88,7 +88,7 @@ def what_is_referred_to_exists(render: Render) -> Complaints:
         for container in pod.containers:
             for mount in container.get("volumeMounts", []):
                 if mount["name"] not in volumes.keys() | templates:
-                    yield f"{pod.where}: {container['name']} mounts {mount['name']}, which is no volume"
+                    yield f"{pod.where}: {container['name']} mounts {mount['name']}, which is not a volume"
     for reference in _secret_references(render.objects):
         if reference["key"] not in secrets.get(reference["name"], {}):
             yield f"key {reference['key']} of Secret {reference['name']} is not in {SECRETS.name}"
@@ -99,7 +99,7 @@ def what_is_referred_to_exists(render: Render) -> Complaints:
     for found in render.of("Ingress"):
         for tls in found["spec"].get("tls", []):
             if tls["secretName"] not in CLIENT_SECRETS:
-                yield f"Ingress {found['metadata']['name']}: who makes Secret {tls['secretName']}?"
+                yield f"Ingress {found['metadata']['name']}: no one creates Secret {tls['secretName']}"
 
 
 def no_secret_is_written_down(render: Render) -> Complaints:
@@ -110,16 +110,16 @@ def no_secret_is_written_down(render: Render) -> Complaints:
                     word in one["name"].lower() for word in ("password", "token", "secret", "_auth")
                 )
                 if is_secret and "value" in one:
-                    yield f"{pod.where}: {one['name']} must come from a Secret, not stand here"
+                    yield f"{pod.where}: {one['name']} must come from a Secret, not from a value"
     for found in render.of("Secret"):
         yield f"Secret {found['metadata']['name']} must not be applied from a file"
     for found in yaml.safe_load_all(SECRETS.read_text()):
         for key, value in found["stringData"].items():
             if value:
-                yield f"{SECRETS.name}: {key} must be empty; its value is made by a command"
+                yield f"{SECRETS.name}: {key} must be empty; a command creates its value"
 
 
-def services_lead_somewhere(render: Render) -> Complaints:
+def services_and_routes_have_targets(render: Render) -> Complaints:
     made = {
         f"{service['metadata']['name']}-{kind}-svc"
         for service in render.of("RayService")
@@ -137,9 +137,9 @@ def services_lead_somewhere(render: Render) -> Complaints:
                     yield f"{where}: {pod.where} has no port {port['targetPort']}"
     for name, port in _backends(render):
         if name not in made | render.named("Service"):
-            yield f"a route leads to {name}, which is no Service"
+            yield f"a route leads to {name}, which is not a Service"
         if port != 8000:
-            yield f"a route leads to port {port}; 8000 alone is for the world"
+            yield f"a route leads to port {port}; only 8000 may be exposed"
 
 
 def disruption_is_bounded(render: Render) -> Complaints:
@@ -149,9 +149,9 @@ def disruption_is_bounded(render: Render) -> Complaints:
         if not chosen:
             yield f"{where} selects no pod"
         if spec.get("maxUnavailable") in (0, "0%") or "minAvailable" in spec:
-            yield f"{where} must say maxUnavailable, 1 or more, or a node is never drained"
+            yield f"{where} must set maxUnavailable to 1 or more, or a node cannot be drained"
         if any(pod.labels.get("ray.io/node-type") == "head" for pod in chosen):
-            yield f"{where} must leave the head alone: it answers no request"
+            yield f"{where} must not select the head, which answers no request"
     if render.of("RayService") and len(render.objects) > 1 and not render.of("PodDisruptionBudget"):
         yield "workers need a PodDisruptionBudget"
 
@@ -199,11 +199,11 @@ def _backends(render: Render) -> Iterator[tuple[str, int]]:
 
 RULES: list[Callable[[Render], Complaints]] = [
     pods_are_restricted,
-    pods_ask_for_no_more_than_they_need,
+    pods_have_no_needless_access,
     containers_are_bounded_and_pinned,
-    what_is_referred_to_exists,
+    references_exist,
     no_secret_is_written_down,
-    services_lead_somewhere,
+    services_and_routes_have_targets,
     disruption_is_bounded,
     the_namespace_is_restricted,
 ]

@@ -1,4 +1,4 @@
-"""kuberay/ as kubectl would send it: every kustomization rendered, and what is in it found by name."""
+"""The manifests as kubectl would send them: every kustomization of kuberay/, rendered."""
 
 import copy
 import subprocess
@@ -17,11 +17,12 @@ Object = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 KUBERAY = ROOT / "kuberay"
 PLAIN = "rayservice.yaml"
-SMALL = ("local", "local-training", PLAIN)  # whose requests are below their limits, for one small node
+# For one small node: their requests are below their limits.
+SMALL = ("local", "local-champion", "local-training", PLAIN)
 
 
 def names() -> list[str]:
-    """Every kustomization that is applied, and the file that stands alone.  Components are part of others."""
+    """Returns every kustomization that can be applied, and the plain file.  Components are part of others."""
     folders = sorted(file.parent for file in KUBERAY.rglob("kustomization.yaml"))
     return [str(folder.relative_to(KUBERAY)) for folder in folders if "components" not in folder.parts] + [
         PLAIN
@@ -87,7 +88,7 @@ class Render:
         return {found["metadata"]["name"] for found in self.of(kind)}
 
     def jobs(self) -> Iterator[tuple[str, Object]]:
-        """Specs of trainings."""
+        """Yields the specs of trainings with their names."""
         for found in self.of("RayJob"):
             yield f"RayJob {found['metadata']['name']}", found["spec"]
         for found in self.of("RayCronJob"):
@@ -132,7 +133,7 @@ def _cluster(where: str, spec: Object) -> RayCluster:
 
 
 def render(name: str) -> Render:
-    """A copy of its own each time, so that a test may change it."""
+    """Returns a new copy each time, so a test may change it."""
     return Render(name, copy.deepcopy(_parsed(name)))
 
 

@@ -1,4 +1,4 @@
-"""What kuberay/components/monitoring asks Prometheus, and what a replica exports for it."""
+"""The queries of kuberay/components/monitoring, and the metrics that a replica exports."""
 
 import ast
 import json
@@ -12,7 +12,7 @@ FOLDER = KUBERAY / "components" / "monitoring"
 
 
 def rules() -> Object:
-    """As Prometheus itself reads them: the operator's object is around that."""
+    """Returns the rules as Prometheus reads them, without the object of the operator around them."""
     found: Object = yaml.safe_load((FOLDER / "rules.yaml").read_text())["spec"]
     return found
 
@@ -31,7 +31,7 @@ METRIC = r"\b(?:(?:ray|kuberay)_(?!io_)\w+|up\b)"
 
 
 def selectors(query: str) -> set[str]:
-    """The series it looks at, without thresholds, windows and offsets."""
+    """Returns the series of a query, without thresholds, windows and offsets."""
     return set(re.findall(METRIC + r"""(?:\{(?:[^"}]|"[^"]*")*\})?""", query))
 
 
@@ -40,7 +40,10 @@ def metrics(query: str) -> set[str]:
 
 
 def own_metrics() -> set[tuple[str, str, tuple[str, ...]]]:
-    """Name, type and labels of what digits/serving declares, by its text: unit tests load no Ray."""
+    """Returns name, type and labels of the metrics that digits/serving declares.
+
+    It reads the source text, because unit tests load no Ray.
+    """
     found = set()
     for call in ast.walk(ast.parse((ROOT / "digits" / "serving" / "metrics.py").read_text())):
         if not isinstance(call, ast.Call) or not ast.unparse(call.func).startswith("metrics."):

@@ -1,4 +1,4 @@
-"""Which connections NetworkPolicies let through: what is needed, and nothing of Ray for outsiders."""
+"""Rule for NetworkPolicies: they allow the connections that are needed, and no other to Ray's ports."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from tests.rules.manifests import Object, Render
 
 @dataclass(frozen=True)
 class Flow:
-    """A connection that must be possible, or must not, wherever both ends are in a render."""
+    """A connection that must, or must not, be possible if both ends are in a render."""
 
     source: dict[str, str]
     target: dict[str, str]
@@ -20,7 +20,7 @@ class Flow:
         return f"{source} -> {' '.join(self.target.values())}:{self.port}"
 
 
-OUTSIDE: dict[str, str] = {}  # a pod of another namespace with no label that matters
+OUTSIDE: dict[str, str] = {}  # a pod of another namespace, without a label that a policy selects
 COMPONENT, TYPE = "app.kubernetes.io/component", "ray.io/node-type"
 SERVING, TRAINING, MLFLOW, REDIS = ({COMPONENT: name} for name in ("serving", "training", "mlflow", "redis"))
 HEAD, WORKER = SERVING | {TYPE: "head"}, SERVING | {TYPE: "worker"}
@@ -51,7 +51,7 @@ FLOWS = [
 ]
 
 
-def only_what_is_needed_flows(render: Render) -> Iterator[str]:
+def policies_allow_only_needed_connections(render: Render) -> Iterator[str]:
     policies = render.of("NetworkPolicy")
     if not policies:
         return
@@ -62,11 +62,11 @@ def only_what_is_needed_flows(render: Render) -> Iterator[str]:
         and len(policy["spec"]["policyTypes"]) == 2
         for policy in policies
     ):
-        yield "a NetworkPolicy must deny whatever no other allows"
+        yield "one NetworkPolicy must deny all that no other allows"
     if not any(
         _allows(rule, "to", {}, 53) for policy in policies for rule in policy["spec"].get("egress", [])
     ):
-        yield "names must be looked up: egress to port 53"
+        yield "a NetworkPolicy must allow egress to port 53 for DNS"
     here = render.pods()
     for flow in FLOWS:
         targets = [pod for pod in here if flow.target.items() <= pod.labels.items()]
@@ -80,7 +80,7 @@ def only_what_is_needed_flows(render: Render) -> Iterator[str]:
                     not ours or _passes(policies, "egress", labels, target.labels, flow.port)
                 )
                 if passes != flow.is_allowed:
-                    yield f"NetworkPolicies must {'allow' if flow.is_allowed else 'refuse'} {flow}"
+                    yield f"NetworkPolicies must {'allow' if flow.is_allowed else 'block'} {flow}"
 
 
 def _passes(policies: list[Object], way: str, pod: dict[str, str], peer: dict[str, str], port: int) -> bool:

@@ -169,11 +169,13 @@ def test_without_mlflow_replicas_go_on_and_new_ones_start(registry: Registry, se
     with Traffic(service.url, rate=20, retries=1) as traffic:
         registry.server.stop()
         try:
-            wait_for_warning(service, "the alias cannot be looked up")
+            wait_for_warning(service, "the model's alias cannot be resolved")
             assert traffic.failed == []
             (replica,) = service.replica_pids()
             os.kill(replica, signal.SIGKILL)
-            wait_for_warning(service, f"version {registry.good[0].version} is the last one known to be good")
+            wait_for_warning(
+                service, f"serving version {registry.good[0].version}, the last good one on this disk"
+            )
             assert service.replica_pids() != [replica]
         finally:
             registry.server.start()

@@ -1,4 +1,4 @@
-"""serveConfigV2 of every overlay: valid, no key that Ray would ignore, and that of serve_config.yaml."""
+"""serveConfigV2 of every overlay is valid, has no key that Ray ignores, and differs from ours as declared."""
 
 from typing import Any
 
@@ -8,35 +8,43 @@ from pydantic import BaseModel
 from ray.serve.schema import ServeDeploySchema
 
 from digits.inference.settings import ServeSettings
+from kuberay.manifests import declared_changes, serve_config
 from tests.rules.kuberay import serve_configs
 from tests.rules.manifests import ROOT, Object, names, render
 
-# What a manifest's serveConfigV2 may have otherwise than serve_config.yaml, by the path in it.
-MAY_DIFFER = {
-    "http_options.host": "a container's loopback is reached by nobody",
-    "autoscaling_config.min_replicas": "one for each worker",
-    "autoscaling_config.max_replicas": "as many as the workers hold",
-    "ray_actor_options.num_gpus": "of the overlay gpu",
-}
+DECLARED = [yaml.safe_load(serve_config(changes)) for changes in declared_changes().values()]
 
 
 def _serve_configs() -> list[tuple[str, Object]]:
     return [(name, config) for name in names() for _, config in serve_configs(render(name))]
 
 
+def _deployment(config: Object) -> Object:
+    (found,) = config["applications"][0]["deployments"]
+    return dict(found)
+
+
 @pytest.mark.parametrize(("name", "config"), _serve_configs(), ids=[name for name, _ in _serve_configs()])
-def test_the_serve_config_is_valid_and_that_of_the_project(name: str, config: Object) -> None:
+def test_the_serve_config_of_an_overlay_is_valid(name: str, config: Object) -> None:
+    """For Ray and for the deployment, and apart from the model it is one of the declared copies."""
     schema = ServeDeploySchema.model_validate(config)
     assert _unknown(schema, config) == []
-    (deployment,) = config["applications"][0]["deployments"]
-    ServeSettings(**deployment["user_config"])
-    ours = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
-    assert set(_differences(ours, config)) <= MAY_DIFFER.keys()
+    ServeSettings(**_deployment(config)["user_config"])
     assert config["http_options"]["host"] == "0.0.0.0"
+    _deployment(config)["user_config"]["model_uri"] = _deployment(DECLARED[0])["user_config"]["model_uri"]
+    assert config in DECLARED
+
+
+@pytest.mark.parametrize("manifest", declared_changes())
+def test_a_copy_differs_from_the_source_as_declared(manifest: str) -> None:
+    changes = declared_changes()[manifest]
+    ours = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    differences = _differences(ours, yaml.safe_load(serve_config(changes)))
+    assert differences == {change.key: change.value for change in changes}
 
 
 def _unknown(model: BaseModel, values: Object, where: str = "") -> list[str]:
-    """Keys that Ray takes and ignores, above all those of the top and of an application."""
+    """Returns the keys that Ray takes and ignores, as it does at the top and in an application."""
     found = []
     for key, value in values.items():
         if key not in type(model).model_fields:
@@ -50,17 +58,21 @@ def _unknown(model: BaseModel, values: Object, where: str = "") -> list[str]:
     return found
 
 
-def _differences(ours: Any, theirs: Any, path: tuple[str, ...] = ()) -> list[str]:
-    """The last two steps of each path at which they differ."""
+def _differences(ours: Any, theirs: Any, path: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Returns the values of `theirs` that differ, by the last two steps of their path."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        keys = ours.keys() | theirs.keys()
-        return [one for key in keys for one in _differences(ours.get(key), theirs.get(key), (*path, key))]
-    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        return [one for a, b in zip(ours, theirs, strict=True) for one in _differences(a, b, path)]
-    return [] if ours == theirs else [".".join(path[-2:])]
+        pairs = [(ours.get(key), theirs.get(key), (*path, key)) for key in ours.keys() | theirs.keys()]
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = [(a, b, path) for a, b in zip(ours, theirs, strict=True)]
+    else:
+        return {} if ours == theirs else {".".join(path[-2:]): theirs}
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        found |= _differences(*pair)
+    return found
 
 
-def test_an_unknown_key_of_the_serve_config_is_seen() -> None:
+def test_an_unknown_key_of_the_serve_config_is_found() -> None:
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     config["applications"][0]["replicas"] = 2
     assert _unknown(ServeDeploySchema.model_validate(config), config) == ["applications.replicas"]

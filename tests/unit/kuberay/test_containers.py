@@ -1,4 +1,4 @@
-"""The pods that the container tests start are those that KubeRay would make of our manifests."""
+"""The container tests start the pods that KubeRay would make from the manifests."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def pods(overlay: str) -> RayPods:
     return ray_pods(service["spec"]["rayClusterConfig"], "digits-abcde", FILES, "t", is_service=True)
 
 
-def test_the_head_starts_without_cpus_and_a_worker_with_its_limits() -> None:
+def test_the_head_has_no_cpus_and_a_worker_its_limits() -> None:
     made = pods("production")
     assert made.worker is not None
     assert made.head.command == [
@@ -42,7 +42,7 @@ def test_cpus_are_rounded_up_as_kuberay_does(limit: str, said: str) -> None:
     assert f"--num-cpus={said}" in start_command(group, None)[-1]
 
 
-def test_redis_is_told_to_the_head_and_patience_to_the_workers() -> None:
+def test_the_head_gets_redis_and_workers_a_longer_timeout() -> None:
     made = pods("production")
     assert made.worker is not None
     assert made.head.environment["RAY_REDIS_ADDRESS"] == "redis://digits-redis:6379"
@@ -54,14 +54,14 @@ def test_redis_is_told_to_the_head_and_patience_to_the_workers() -> None:
     assert namespaces == {"digits-abcde"}
 
 
-def test_without_redis_nobody_is_told_of_it() -> None:
+def test_without_redis_no_pod_has_its_variables() -> None:
     made = pods("local")
     assert made.worker is not None
     for pod in (made.head, made.worker):
         assert not any("REDIS" in name or "external_storage" in name for name in pod.environment)
 
 
-def test_every_ray_pod_has_the_token_and_what_services_need() -> None:
+def test_every_ray_pod_has_token_user_and_serve_variables() -> None:
     made = pods("local")
     assert made.worker is not None
     for pod in (made.head, made.worker):
@@ -73,13 +73,13 @@ def test_every_ray_pod_has_the_token_and_what_services_need() -> None:
     assert made.worker.probe["httpGet"] == {"path": "/-/healthz", "port": "serve"}
 
 
-def test_keys_are_a_folder_of_files() -> None:
+def test_api_keys_are_mounted_as_files() -> None:
     made = pods("production")
     assert made.head.files == {"/etc/digits/keys": {"api": "", "admin": ""}}
     assert made.head.environment["DIGITS_EDGE_API_KEYS_SHA256"] == "@/etc/digits/keys/api"
 
 
-def test_redis_gets_its_password_from_the_secret_and_its_file_from_the_config_map() -> None:
+def test_redis_reads_its_secret_and_its_config_map() -> None:
     (stateful,) = render("overlays/production").of("StatefulSet")
     maps = {one["metadata"]["name"]: one["data"] for one in render("overlays/production").of("ConfigMap")}
     pod = plain_pod(stateful["spec"]["template"], FILES | maps)

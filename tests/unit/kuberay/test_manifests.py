@@ -1,4 +1,4 @@
-"""kuberay/, every overlay of it rendered: schemas, KubeRay's rules, Kubernetes' rules, and that a mistake is seen."""
+"""Every overlay meets the schemas and the rules of Kubernetes and KubeRay, and each rule finds its mistake."""
 
 import json
 import os
@@ -18,9 +18,9 @@ from tests.rules import kubernetes as kubernetes_rules
 from tests.rules import network as network_rules
 from tests.rules.manifests import PLAIN, ROOT, Render, cpus, mebibytes, names, render
 
-RULES = [*kuberay_rules.RULES, *kubernetes_rules.RULES, network_rules.only_what_is_needed_flows]
+RULES = [*kuberay_rules.RULES, *kubernetes_rules.RULES, network_rules.policies_allow_only_needed_connections]
 KUBERNETES_VERSIONS = ("1.29", "1.33", "1.36")
-# Kinds of others, with schemas that only their operators have.
+# Kinds of other operators, whose schemas are not at hand.
 OTHERS = {"HTTPRoute", "PodMonitor", "PrometheusRule"}
 RAY = {"RayService", "RayJob", "RayCronJob"}
 
@@ -31,7 +31,7 @@ def test_every_rule_holds(name: str) -> None:
 
 
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
-def test_kubernetes_own_kinds_are_valid_and_have_no_unknown_field(version: str) -> None:
+def test_kubernetes_kinds_are_valid_without_unknown_fields(version: str) -> None:
     found = {json.dumps(one): one for name in names() for one in render(name).objects}  # overlays share most
     for one in found.values():
         if one["kind"] not in RAY | OTHERS:
@@ -39,7 +39,7 @@ def test_kubernetes_own_kinds_are_valid_and_have_no_unknown_field(version: str) 
 
 
 @pytest.mark.parametrize("name", names())
-def test_rays_kinds_are_valid_and_have_no_unknown_field(name: str) -> None:
+def test_ray_kinds_are_valid_without_unknown_fields(name: str) -> None:
     for found in render(name).of(*RAY):
         _crd(found["kind"]).validate(found)
 
@@ -57,7 +57,7 @@ def _crd(kind: str) -> jsonschema.Draft7Validator:
 
 
 def _closed(schema: Any) -> Any:
-    """A structural schema prunes unknown fields; here they are errors."""
+    """Returns the schema with unknown fields as errors; a structural schema prunes them."""
     if isinstance(schema, list):
         return [_closed(one) for one in schema]
     if not isinstance(schema, dict):
@@ -70,7 +70,7 @@ def _closed(schema: Any) -> Any:
     return closed
 
 
-def test_the_plain_file_is_overlay_local_without_what_needs_the_rest() -> None:
+def test_the_plain_file_equals_overlay_local_without_mlflow() -> None:
     (local,), (plain,) = render("overlays/local").of("RayService"), render(PLAIN).of("RayService")
     for group in local["spec"]["rayClusterConfig"]["workerGroupSpecs"]:
         del group["template"]["spec"]["containers"][0]["env"]  # MLflow
@@ -79,13 +79,13 @@ def test_the_plain_file_is_overlay_local_without_what_needs_the_rest() -> None:
     assert plain["spec"] == local["spec"]
 
 
-def test_the_schedules_job_is_the_job() -> None:
+def test_the_scheduled_job_equals_the_job() -> None:
     (scheduled,), (job,) = render("training-schedule").of("RayCronJob"), render("training").of("RayJob")
     assert scheduled["spec"]["jobTemplate"] == job["spec"]
 
 
 def test_an_upgrade_and_a_training_fit_one_small_node() -> None:
-    """Two Ray clusters, MLflow and a training with its submitter; 2 CPUs and 16 GiB, some of it the system's."""
+    """Two Ray clusters, MLflow and a training with its submitter, on 2 CPUs and 16 GiB less the system's share."""
     local = render("overlays/local")
     pods = [pod for cluster in local.clusters() for pod in cluster.pods] * 2
     pods += [pod for pod in local.pods() if pod.labels.get("app.kubernetes.io/component") == "mlflow"]
@@ -95,7 +95,7 @@ def test_an_upgrade_and_a_training_fit_one_small_node() -> None:
     assert sum(mebibytes(one["memory"]) for one in requests) <= 15 * 1024
 
 
-def test_overlay_local_asks_for_no_volume() -> None:
+def test_overlay_local_needs_no_volume() -> None:
     assert not render("overlays/local").of("PersistentVolumeClaim", "StatefulSet")
     assert not render("overlays/local-training").of("PersistentVolumeClaim", "StatefulSet")
 
@@ -104,7 +104,10 @@ Mutation = Callable[[Render], None]
 
 
 def put(kind: str, path: str, value: object) -> Mutation:
-    """Set, or with ... delete, what is at the path of the only object of the kind (or of kind/name)."""
+    """Returns a mutation that sets the value at a path, or deletes it if the value is `...`.
+
+    It acts on the only object of the kind, or on kind/name.
+    """
 
     def mutate(mutated: Render) -> None:
         kind_only, _, name = kind.partition("/")
@@ -146,7 +149,7 @@ HEAD = f"{CLUSTER}.headGroupSpec"
 HEAD_POD, WORKERS = f"{HEAD}.template.spec", f"{CLUSTER}.workerGroupSpecs.0"
 WORKER_POD = f"{WORKERS}.template.spec"
 PRODUCTION, SCALING, STEPS = "overlays/production", "overlays/autoscaling", "overlays/incremental-upgrade"
-# A mistake, where it is made, and the rule that must see it.
+# A mistake, where it is made, and the rule that must find it.
 MISTAKES: dict[str, tuple[str, Mutation, str]] = {
     "a name of 48 characters": (
         PRODUCTION, put("RayService", "metadata.name", "d" * 48), "names_are_short_labels"),
@@ -180,24 +183,24 @@ MISTAKES: dict[str, tuple[str, Mutation, str]] = {
     "Redis in the environment too": (
         PRODUCTION, put("RayService", f"{HEAD_POD}.containers.0.env.0.name", "RAY_REDIS_ADDRESS"),
         "redis_is_given_in_one_place"),
-    "no token": (PRODUCTION, put("RayService", f"{CLUSTER}.authOptions.mode", ""), "tokens_are_asked_for"),
+    "no token": (PRODUCTION, put("RayService", f"{CLUSTER}.authOptions.mode", ""), "tokens_are_required"),
     "KubeRay's own readiness probe": (
         PRODUCTION, put("RayService", f"{WORKER_POD}.containers.0.readinessProbe", ...),
         "workers_are_ready_when_haproxy_has_a_replica"),
     "Kubernetes' own grace period": (
-        PRODUCTION, put("RayService", f"{WORKER_POD}.terminationGracePeriodSeconds", 30), "pods_have_time_to_end"),
+        PRODUCTION, put("RayService", f"{WORKER_POD}.terminationGracePeriodSeconds", 30), "pods_have_time_to_stop"),
     "KubeRay's own deletion delay": (
-        PRODUCTION, put("RayService", "spec.rayClusterDeletionDelaySeconds", ...), "pods_have_time_to_end"),
+        PRODUCTION, put("RayService", "spec.rayClusterDeletionDelaySeconds", ...), "pods_have_time_to_stop"),
     "the head as an endpoint": (
-        PRODUCTION, put("RayService", "spec.excludeHeadPodFromServeSvc", False), "pods_have_time_to_end"),
-    "an autoscaler of no version": (
-        SCALING, put("RayService", f"{CLUSTER}.autoscalerOptions.version", ...), "autoscaling_is_said_in_full"),
+        PRODUCTION, put("RayService", "spec.excludeHeadPodFromServeSvc", False), "pods_have_time_to_stop"),
+    "an autoscaler without a version": (
+        SCALING, put("RayService", f"{CLUSTER}.autoscalerOptions.version", ...), "autoscaling_is_complete"),
     "an autoscaler that is not restricted": (
         SCALING, put("RayService", f"{CLUSTER}.autoscalerOptions.securityContext", ...),
-        "autoscaling_is_said_in_full"),
+        "autoscaling_is_complete"),
     "an autoscaler without an account": (
         SCALING, put("RayService", f"{HEAD_POD}.automountServiceAccountToken", False),
-        "autoscaling_is_said_in_full"),
+        "autoscaling_is_complete"),
     "steps larger than the surge": (
         STEPS, put("RayService", "spec.upgradeStrategy.clusterUpgradeOptions.maxSurgePercent", 10),
         "upgrades_are_possible"),
@@ -206,7 +209,7 @@ MISTAKES: dict[str, tuple[str, Mutation, str]] = {
         "upgrades_are_possible"),
     "a strategy inside the cluster": (
         PRODUCTION, put("RayService", f"{CLUSTER}.upgradeStrategy", {"type": "Recreate"}), "upgrades_are_possible"),
-    "a threshold that nobody reads": (
+    "a threshold that KubeRay ignores": (
         PRODUCTION, put("RayService", "spec.serviceUnhealthySecondThreshold", 60),
         "nothing_is_set_that_kuberay_ignores_or_breaks_on"),
     "a head service with a name": (
@@ -237,7 +240,7 @@ MISTAKES: dict[str, tuple[str, Mutation, str]] = {
         "training", put("RayJob", "spec.submitterPodTemplate", ...), "trainings_end"),
     "a token of the API server": (
         PRODUCTION, put("RayService", f"{WORKER_POD}.automountServiceAccountToken", ...),
-        "pods_ask_for_no_more_than_they_need"),
+        "pods_have_no_needless_access"),
     "no memory limit": (
         PRODUCTION, put("Deployment", "spec.template.spec.containers.0.resources.limits", {"cpu": "1"}),
         "containers_are_bounded_and_pinned"),
@@ -247,41 +250,41 @@ MISTAKES: dict[str, tuple[str, Mutation, str]] = {
     "an image pulled each time": (
         PRODUCTION, put("RayService", f"{HEAD_POD}.containers.0.imagePullPolicy", "Always"),
         "containers_are_bounded_and_pinned"),
-    "a Secret that nobody makes": (
+    "a Secret that does not exist": (
         PRODUCTION, put("RayService", f"{CLUSTER}.authOptions.secretName", "ray-token"),
-        "what_is_referred_to_exists"),
+        "references_exist"),
     "a volume that is not there": (
-        PRODUCTION, put("RayService", f"{WORKER_POD}.volumes", []), "what_is_referred_to_exists"),
+        PRODUCTION, put("RayService", f"{WORKER_POD}.volumes", []), "references_exist"),
     "a claim that is gone": (
-        PRODUCTION, without("PersistentVolumeClaim"), "what_is_referred_to_exists"),
-    "a password in the open": (
+        PRODUCTION, without("PersistentVolumeClaim"), "references_exist"),
+    "a password as a value": (
         PRODUCTION,
         put("StatefulSet", "spec.template.spec.containers.0.env.0", {"name": "REDISCLI_AUTH", "value": "guess"}),
         "no_secret_is_written_down"),
-    "a Service of no pod": (
-        PRODUCTION, put("Service/digits-mlflow", "spec.selector", {"app": "mlflow"}), "services_lead_somewhere"),
+    "a Service without a pod": (
+        PRODUCTION, put("Service/digits-mlflow", "spec.selector", {"app": "mlflow"}), "services_and_routes_have_targets"),
     "a route to the dashboard": (
-        PRODUCTION, put("HTTPRoute", "spec.rules.0.backendRefs.0.port", 8265), "services_lead_somewhere"),
+        PRODUCTION, put("HTTPRoute", "spec.rules.0.backendRefs.0.port", 8265), "services_and_routes_have_targets"),
     "a node that is never drained": (
         PRODUCTION, put("PodDisruptionBudget", "spec.maxUnavailable", 0), "disruption_is_bounded"),
-    "a namespace that lets all in": (
+    "a namespace without Pod Security": (
         PRODUCTION, put("Namespace", "metadata.labels", {}), "the_namespace_is_restricted"),
     "an object in another namespace": (
         PRODUCTION, put("Deployment", "metadata.namespace", "default"), "the_namespace_is_restricted"),
     "no denial by default": (
-        PRODUCTION, without("NetworkPolicy", "nothing-else"), "only_what_is_needed_flows"),
-    "an operator that is kept out": (
-        PRODUCTION, without("NetworkPolicy", "operator"), "only_what_is_needed_flows"),
-    "no way to MLflow": (PRODUCTION, without("NetworkPolicy", "mlflow"), "only_what_is_needed_flows"),
-    "no names": (PRODUCTION, without("NetworkPolicy", "names"), "only_what_is_needed_flows"),
-    "a dashboard for all": (
+        PRODUCTION, without("NetworkPolicy", "nothing-else"), "policies_allow_only_needed_connections"),
+    "an operator that is blocked": (
+        PRODUCTION, without("NetworkPolicy", "operator"), "policies_allow_only_needed_connections"),
+    "no connection to MLflow": (PRODUCTION, without("NetworkPolicy", "mlflow"), "policies_allow_only_needed_connections"),
+    "no DNS": (PRODUCTION, without("NetworkPolicy", "names"), "policies_allow_only_needed_connections"),
+    "a dashboard that is exposed": (
         PRODUCTION, put("NetworkPolicy/serving", "spec.ingress.1.ports.0.port", 8265),
-        "only_what_is_needed_flows"),
+        "policies_allow_only_needed_connections"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_seen_by_its_rule(mistake: str) -> None:
+def test_each_rule_finds_its_mistake(mistake: str) -> None:
     name, mutate, rule_name = MISTAKES[mistake]
     (rule,) = (rule for rule in RULES if rule.__name__ == rule_name)
     mutated = render(name)
@@ -289,11 +292,11 @@ def test_a_mistake_is_seen_by_its_rule(mistake: str) -> None:
     assert list(rule(mutated))
 
 
-def test_every_rule_has_a_mistake() -> None:
+def test_every_rule_has_a_mistake_to_find() -> None:
     assert {rule.__name__ for rule in RULES} == {rule for _, _, rule in MISTAKES.values()}
 
 
-def test_an_unknown_field_is_refused_by_the_schemas() -> None:
+def test_the_schemas_reject_an_unknown_field() -> None:
     (service,) = render(PRODUCTION).of("RayService")
     service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["tolerate"] = []
     with pytest.raises(jsonschema.ValidationError, match="tolerate"):

@@ -1,4 +1,4 @@
-"""Alerts fire in their case alone, by Prometheus' own tool; monitors find pods; the page says what is."""
+"""Each alert fires only in its case, the monitors select Ray's pods, and docs/monitoring.md is complete."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from tests.programs import require_program
 from tests.rules.manifests import ROOT, Object, Pod, render
 from tests.rules.monitoring import alerts, own_metrics, queries, rules
 
-Series = dict[str, str]  # a minute apart, in promtool's notation: "from+by x times", "_" where there is none
+Series = dict[str, str]  # one value a minute in promtool's notation: "start+step x count", "_" for no value
 
 REQUESTS = 'ray_serve_num_http_requests_total{application="digits", route="/predict", status_code="%s"}'
 BUCKET = 'ray_serve_http_request_latency_ms_bucket{application="digits", route="/predict", le="%s"}'
@@ -26,7 +26,7 @@ MODEL = 'ray_digits_model_info{name="digits", version="7"}'
 QUEUED = "ray_digits_queued_images"
 STARTED = 'ray_serve_replica_startup_latency_ms_count{application="digits"}'
 HEALTHY = 'ray_serve_deployment_replica_healthy{application="digits"}'
-AS_IT_SHOULD_BE = {
+HEALTHY_SERIES = {
     REQUESTS % 200: "0+600x60", REQUESTS % 415: "0+300x60",
     REQUESTS % 429: "0+1x60", REQUESTS % 500: "0+1x60",
     BUCKET % 250: "0+600x60", BUCKET % "+Inf": "0+600x60", LOADS % "loaded": "1x60", QUEUED: "5x60",
@@ -34,7 +34,7 @@ AS_IT_SHOULD_BE = {
     MODEL: "1x60", STARTED: "2x60", HEALTHY: "2x60",
 }  # fmt: skip
 
-# What is then not so when the alert must fire, and what is when it just must not.
+# For each alert, changes of HEALTHY_SERIES with which it must fire, and changes with which it just must not.
 CASES: dict[str, tuple[Series, Series]] = {
     "DigitsNotReady": ({NOT_READY: "_x50 1x10"}, {NOT_READY: "_x59 1x1"}),
     "DigitsUpgradeStuck": ({UPGRADE: "1x60"}, {UPGRADE: "_x31 1x29"}),
@@ -77,7 +77,7 @@ def promtool(folder: Path, kind: str, content: Object) -> None:
 
 
 def expect_after_an_hour(firing: set[str], series: Series, folder: Path) -> None:
-    """Just these of all alerts, with their labels and texts."""
+    """Asserts that exactly these alerts fire, with their labels and texts."""
     (folder / "rules.yaml").write_text(yaml.safe_dump(rules()))
     test = {
         "interval": "1m",
@@ -101,13 +101,13 @@ def test_every_alert_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("alert", CASES)
-def test_an_alert_fires_in_its_case_and_no_other_does(alert: str, tmp_path: Path) -> None:
-    expect_after_an_hour({alert}, AS_IT_SHOULD_BE | CASES[alert][0], tmp_path)
+def test_only_the_alert_of_a_case_fires_in_it(alert: str, tmp_path: Path) -> None:
+    expect_after_an_hour({alert}, HEALTHY_SERIES | CASES[alert][0], tmp_path)
 
 
 @pytest.mark.parametrize("alert", CASES)
-def test_no_alert_fires_short_of_its_case(alert: str, tmp_path: Path) -> None:
-    expect_after_an_hour(set(), AS_IT_SHOULD_BE | CASES[alert][1], tmp_path)
+def test_no_alert_fires_just_below_its_threshold(alert: str, tmp_path: Path) -> None:
+    expect_after_an_hour(set(), HEALTHY_SERIES | CASES[alert][1], tmp_path)
 
 
 @pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
@@ -117,7 +117,7 @@ def test_an_alert_has_a_severity_and_says_what_to_do(rule: Object) -> None:
     assert rule["annotations"]["description"]
 
 
-def test_every_query_is_one(tmp_path: Path) -> None:
+def test_every_query_is_valid(tmp_path: Path) -> None:
     promtool(tmp_path, "check", rules())
     panels = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries())]
     promtool(tmp_path, "check", {"groups": [{"name": "dashboard", "rules": panels}]})
@@ -128,7 +128,7 @@ def is_of_ray(pod: Pod) -> bool:
 
 
 @pytest.mark.parametrize("pods_of", ["production", "production-training"])
-def test_pod_monitors_select_rays_pods_alone_and_ports_that_these_have(pods_of: str) -> None:
+def test_pod_monitors_select_only_ray_pods_and_their_ports(pods_of: str) -> None:
     monitors = render("overlays/production").of("PodMonitor")
     pods = render(f"overlays/{pods_of}").pods()
     seen = set()
@@ -156,7 +156,8 @@ def test_the_page_lists_every_alert_with_its_severity() -> None:
     assert listed == [(rule["alert"], rule["labels"]["severity"]) for rule in alerts()]
 
 
-def test_the_page_lists_every_metric_of_a_replica_with_its_type_and_labels() -> None:
+def test_the_page_lists_every_metric_of_a_replica() -> None:
+    """With its type and its labels."""
     listed = re.findall(r"^\| `ray_(digits_\w+)` \| (\w+) \| (.*?) \|", PAGE, re.MULTILINE)
     found = {(name, kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in listed}
     assert found == own_metrics()

@@ -23,9 +23,9 @@ from digits.training.checkpoints import (
     LIST,
     PROGRESS,
     STATE,
-    mend,
     read_arrays,
     read_progress,
+    repair_run_folder,
     write_checkpoint,
 )
 from testkit.models import load_model
@@ -224,12 +224,12 @@ def names(run: Path) -> list[str]:
 def test_a_whole_run_is_left_as_it_is(tmp_path: Path) -> None:
     run = run_of(tmp_path, epochs=3)
     before = content(run)
-    mend(run)
+    repair_run_folder(run)
     assert content(run) == before
 
 
 def test_the_folder_of_a_new_run_is_left_to_ray(tmp_path: Path) -> None:
-    mend(tmp_path / "new")
+    repair_run_folder(tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
@@ -242,7 +242,7 @@ def test_a_torn_list_is_rebuilt_from_the_whole_checkpoints(tmp_path: Path, left:
     else:
         (run / LIST).write_text(left)
     (run / "checkpoint_2026-04").mkdir()
-    mend(run)
+    repair_run_folder(run)
     assert content(run) == before
 
 
@@ -259,7 +259,7 @@ def test_half_a_checkpoint_is_deleted_and_the_last_one_loads(tmp_path: Path) -> 
     run = run_of(tmp_path, epochs=3)
     before = content(run)
     torn(run)
-    mend(run)
+    repair_run_folder(run)
     assert content(run) == before
     assert read_arrays(run / "checkpoint_2026-03" / STATE)["b"][0] == 3
 
@@ -269,7 +269,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, file: 
     run = run_of(tmp_path, epochs=3)
     damaged = run / "checkpoint_2026-03" / file
     damaged.write_bytes(damaged.read_bytes()[:-20])
-    mend(run)
+    repair_run_folder(run)
     assert names(run) == ["checkpoint_2026-02", LIST]
     assert checkpoints._listed(run / LIST) == {"checkpoint_2026-02"}
 
@@ -277,7 +277,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, file: 
 def test_without_a_whole_checkpoint_a_run_starts_over(tmp_path: Path) -> None:
     (tmp_path / LIST).write_text("")
     (tmp_path / "checkpoint_2026-01").mkdir()
-    mend(tmp_path)
+    repair_run_folder(tmp_path)
     assert names(tmp_path) == []
 
 
@@ -291,7 +291,7 @@ def test_a_list_that_cannot_be_written_is_repaired_later(
     with monkeypatch.context() as patched:
         FullDisk(patched, writes=0)
         with pytest.raises(OSError, match="No space left"):
-            mend(run)
+            repair_run_folder(run)
     assert (run / LIST).read_text() == ""
-    mend(run)
+    repair_run_folder(run)
     assert content(run) == before
