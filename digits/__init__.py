@@ -8,7 +8,7 @@ One folder for each role, in reading order; docs/architecture.md says which may 
     settings.py       the base of all settings, and command-line flags made of them
     vision/           pictures: the bytes of an image file -> pixels
     models/           model files: manifest, folders written whole, ONNX Runtime
-    registry/         MLflow: runs, versions, the model cache, the promotion rules (gate), promote and roll back
+    registry/         MLflow: runs, versions, the model cache, the promotion rules, promotion
     inference/        answering: the batch queue, the live model, the predictor, counters
     http/             the HTTP API without Ray: routes, request bodies, OpenAPI, the drawing page
     gateway/          in front of every route: limits, API keys, HAProxy and its retries

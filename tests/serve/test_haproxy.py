@@ -21,7 +21,7 @@ from testkit.cluster import LocalCluster, serve_env, wait_until
 from testkit.encodings import ONE
 from tests.programs import require_program
 
-pytestmark = pytest.mark.haproxy_only
+pytestmark = [pytest.mark.haproxy_only, pytest.mark.essential]
 BODY = ONE["png"](golden_digits()[0][7])
 
 

@@ -41,6 +41,7 @@ def steps(workplace: Workplace, run: Run) -> list[int]:
     return list(history(workplace, run, "val_accuracy"))
 
 
+@pytest.mark.essential
 def test_two_workers_make_one_complete_mlflow_run(trained: Workplace) -> None:
     """It holds every epoch once, the parameters, the provenance, the test metrics and the plots."""
     (run,) = runs(trained)
@@ -59,6 +60,7 @@ def test_two_workers_make_one_complete_mlflow_run(trained: Workplace) -> None:
     }
 
 
+@pytest.mark.essential
 def test_the_registered_network_and_the_service_agree(
     trained: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""The import table of docs/architecture.md, executed, and the maps that show the package."""
+"""The code follows the import table of docs/architecture.md, and the maps show the whole package."""
 
 import ast
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import digits
-from testkit.source import MODULES, PACKAGE, ROOMS, imports, own_imports, room_of, tree_of
+from tests.source import MODULES, PACKAGE, ROOMS, imports, own_imports, room_of, tree_of
 
 ROOT = PACKAGE.parent
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
@@ -17,7 +17,7 @@ SHARED = [module for module in MODULES if "." not in module]
 
 
 def read_table() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
-    """Rooms and the rooms they may import; libraries and the modules that may import each."""
+    """Returns for each room those it may import, and for each library the modules that may import it."""
     may_import, doors = {}, {}
     for line in ARCHITECTURE.splitlines():
         if row := re.fullmatch(r"\| `(\w+)/?` \|(.*?)\|(.*?)\|", line):

@@ -104,7 +104,7 @@ def test_the_promises_name_tests_that_exist(page: str, least: int) -> None:
         assert [name for name in named if f"def {name}(" not in source] == [], file
 
 
-def test_the_tables_of_scaling_are_computed_from_the_measured_costs() -> None:
+def test_the_scaling_tables_follow_from_the_measured_costs() -> None:
     costs = json.loads((ROOT / "docs" / "benchmarks" / "cost.json").read_text())
     text = (ROOT / "docs" / "scaling.md").read_text()
     for name, table in (("breakdown", breakdown(costs)), ("capacity", capacity_table(costs))):

@@ -18,7 +18,7 @@ from digits.vision.golden import golden_digits
 from digits.vision.normalising import are_surely_mnist_like, normalise
 from testkit.encodings import image_file
 from testkit.models import load_model
-from tests.pictures import pictures
+from tests.pictures import pictures, tagged
 
 IMAGES = list(golden_digits()[0])
 SEVEN = IMAGES[7]
@@ -95,18 +95,7 @@ def test_every_lossless_form_of_an_image_gives_the_same_pixels(name: str) -> Non
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_orientation_tag_is_applied(orientation: int) -> None:
-    turns = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_270,
-    }  # fmt: skip
-    upright = Image.fromarray(SEVEN)
-    stored = upright.transpose(turns[orientation]) if orientation in turns else upright
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    file = io.BytesIO()
-    stored.save(file, "PNG", exif=exif)
-    assert np.array_equal(decode_image(file.getvalue()), SEVEN)
+    assert np.array_equal(decode_image(tagged(Image.fromarray(SEVEN), orientation, "PNG")), SEVEN)
 
 
 def test_an_unreadable_orientation_tag_says_nothing() -> None:
