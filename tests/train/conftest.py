@@ -3,17 +3,26 @@
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from testkit.cluster import wait_until
+
 ROOT = Path(__file__).parents[2]
 # Small and short; after twelve epochs the golden digits are classified correctly.
 SMALL = {"data": "sklearn-digits", "batch-size": "64", "cpus-per-worker": "1"}
 FOLDER_VARIABLE = "DIGITS_TEST_FOLDER"  # every process of a training inherits it
+RAY_IS_TOO_SLOW = "The current node timed out during startup"  # 30 s, fixed in ray/_private/node.py
 DEADLINE_S = 1200.0  # for whatever takes seconds or minutes on an idle machine
+
+
+Started = tuple[subprocess.Popen[str], Callable[[], str]]  # the second waits for the end, returns the output
 
 
 @dataclass(frozen=True)
@@ -52,19 +61,45 @@ class Workplace:
 
     def train(self, **flags: str) -> str:
         """Runs a training to its end, which must be a success; returns its output."""
+        process, output = self.start_until(lambda: False, **flags)
+        assert process.returncode == 0, output()[-5000:]
+        return output()
+
+    def start_until(self, condition: Callable[[], object], **flags: str) -> Started:
+        """Starts a training and waits for the condition or the end; again if Ray did not start."""
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            process, output = self._start_once_until(condition, **flags)
+            if process.poll() is None or RAY_IS_TOO_SLOW not in output():
+                return process, output
+            assert time.monotonic() < deadline, output()[-5000:]
+
+    def _start_once_until(self, condition: Callable[[], object], **flags: str) -> Started:
         process = self.start(**flags)
-        output, _ = process.communicate(timeout=DEADLINE_S)
-        assert process.returncode == 0, output[-5000:]
-        return output
+        lines: list[str] = []
+        # A thread, because a full pipe would stop the training.
+        thread = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
+        thread.start()
+
+        def output() -> str:
+            thread.join(DEADLINE_S)
+            return "".join(lines)
+
+        wait_until(lambda: condition() or process.poll() is not None, DEADLINE_S)
+        return process, output
 
     def run_python(self, script: str) -> str:
-        """Returns what a script printed on stdout."""
-        result = subprocess.run(
-            [sys.executable, "-c", script], cwd=self.folder, env=self.environment, text=True,
-            capture_output=True, timeout=DEADLINE_S, check=False,
-        )  # fmt: skip
-        assert result.returncode == 0, result.stderr[-5000:]
-        return result.stdout
+        """Returns what a script printed on stdout; runs it again if Ray did not start."""
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            result = subprocess.run(
+                [sys.executable, "-c", script], cwd=self.folder, env=self.environment, text=True,
+                capture_output=True, timeout=DEADLINE_S, check=False,
+            )  # fmt: skip
+            if result.returncode == 0:
+                return result.stdout
+            assert RAY_IS_TOO_SLOW in result.stderr, result.stderr[-5000:]
+            assert time.monotonic() < deadline, result.stderr[-5000:]
 
     def registry(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

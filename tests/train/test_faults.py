@@ -67,12 +67,6 @@ def logged_steps(workplace: Workplace) -> list[int]:
     return steps(workplace, run)
 
 
-def drain(process: subprocess.Popen[str]) -> None:
-    """Reads the output away, so that a full pipe never stops the training."""
-    assert process.stdout is not None
-    threading.Thread(target=process.stdout.read, daemon=True).start()
-
-
 def checkpoints(workplace: Workplace, name: str) -> int:
     return len(list((workplace.folder / "out" / "ray" / name).glob("checkpoint_2*")))
 
@@ -81,9 +75,8 @@ def test_killed_worker_and_driver_leave_one_run_without_a_gap(tmp_path: Path) ->
     """A worker is killed, then the driver; the same command continues and logs every epoch once."""
     workplace = Workplace(tmp_path)
     asked = {"epochs": "16", "patience": "16", "batch_size": "16", "name": "hard"}  # an epoch takes a second
-    process = workplace.start(**asked)
-    drain(process)
-    wait_until(lambda: checkpoints(workplace, "hard"), DEADLINE_S, lambda: "no checkpoint was written")
+    process, output = workplace.start_until(lambda: checkpoints(workplace, "hard"), **asked)
+    assert process.poll() is None, output()[-3000:]
     killed = workplace.pids(WORKER)
     assert killed
     for pid in killed:
@@ -155,15 +148,13 @@ def test_training_survives_mlflow_and_registers_later(tmp_path: Path) -> None:
     server.start()
     workplace = WorkplaceWithServer(tmp_path, server.uri)
     asked = {"epochs": "10", "batch_size": "16", "name": "gap"}  # an epoch takes a second
-    process = workplace.start(**asked)
     try:
-        wait_until(lambda: logged_steps(workplace), DEADLINE_S, lambda: "no epoch was logged")
+        process, output = workplace.start_until(lambda: logged_steps(workplace), **asked)
     finally:
         server.stop()
-    output, _ = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, output[-3000:]
-    assert f"MLflow at {server.uri} does not answer" in output
-    assert "nothing is lost: the model and history.json are in out/gap" in output
+    assert process.wait(timeout=DEADLINE_S) == 0, output()[-3000:]
+    assert f"MLflow at {server.uri} does not answer" in output()
+    assert "nothing is lost: the model and history.json are in out/gap" in output()
     assert read_manifest(tmp_path / "out" / "gap").metrics["epochs"] == 10
     server.start()
     try:
