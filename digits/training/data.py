@@ -33,6 +33,8 @@ UNREADABLE = (
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 ALTERNATIVES = f"--data FILE.npz ({', '.join(KEYS)}, as in Keras' mnist.npz) or --data sklearn-digits"
+# NumPy's kinds of an array of labels: numbers of any type, or text.
+LABEL_KINDS = "iuf" if isinstance(LABELS[0], int) else "U"
 ALLOWED_LABELS = ", ".join(map(str, LABELS))
 SKLEARN_MARGIN = 4  # blank pixels on each side, as in MNIST
 
@@ -149,7 +151,7 @@ def _checked_images(source: str, part: str, images: NDArray[Any]) -> Images:
 
 def _label_positions(source: str, part: str, labels: NDArray[Any], count: int) -> NDArray[np.uint8]:
     """Returns for each label its position in LABELS, which is the network's output for it."""
-    if labels.shape != (count,) or labels.dtype.kind not in "iuf":
+    if labels.shape != (count,) or labels.dtype.kind not in LABEL_KINDS:
         raise DataUnavailable(
             f"y_{part} of {source} is {labels.dtype} {labels.shape}; one label for each of {count} images "
             f"is needed, each one of {ALLOWED_LABELS}"
