@@ -13,10 +13,8 @@ DOCKER_FLAGS ?=
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 HAPROXY ?= 1
-# serve.env as the shell takes it, and what Ray starts as HAProxy, which must be an absolute path.
-SERVE_ENV = $(shell sed -n "s/^\([A-Z_0-9]*\)=\(.*\)/\1='\2'/p" serve.env) \
-	RAY_SERVE_HAPROXY_BINARY_PATH="$(CURDIR)/digits/gateway/haproxy.py" \
-	$(if $(filter 0,$(HAPROXY)),RAY_SERVE_ENABLE_HA_PROXY=0 RAY_SERVE_THROUGHPUT_OPTIMIZED=0)
+# Runs a command in the environment of serve.env, behind HAProxy where this machine has it.
+SERVE_ENV = $(BIN)/python -m digits.gateway.environment $(if $(filter 0,$(HAPROXY)),--no-haproxy)
 
 export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -25,7 +23,7 @@ help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv/serve.lock  ## Serve serve_config.yaml on 127.0.0.1:8000 (HAPROXY=0 for Ray's own proxy)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(SERVE_ENV) $(BIN)/serve run serve_config.yaml
+	$(SERVE_ENV) serve run serve_config.yaml
 
 train: .venv/train.lock  ## Train a model, evaluate, register and promote it (DATA=mnist, FILE.npz or sklearn-digits)
 	$(BIN)/python train_ray.py --data $(DATA)
@@ -34,15 +32,25 @@ mlflow: .venv/train.lock  ## Run the MLflow server and its web page on 127.0.0.1
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 \
 		--backend-store-uri sqlite:///mlflow.db
 
-test: .venv/dev.lock  ## Every test but the long ones of `make faults`
+# Which tests these are: the markers in pyproject.toml.
+ESSENTIAL = (unit or essential) and not rays_proxy
+
+test: .venv/dev.lock  ## Run unit tests, the main promises on a real service, a small training: 10 minutes
+	$(BIN)/pytest -m "$(ESSENTIAL)"
+
+test-rest: .venv/dev.lock  ## Run the tests of `make test-all` that `make test` leaves out
+	$(BIN)/pytest -m "not ($(ESSENTIAL)) and not long and not kubernetes"
+
+test-all: .venv/dev.lock  ## Run all tests but `make faults` and `make k8s-test`: 25 minutes, more with containers
 	$(BIN)/pytest
 
-unit: .venv/dev.lock  ## Run the tests that start no service, no training and no container
+unit: .venv/dev.lock  ## Run the tests that start no service, training or container
 	$(BIN)/pytest tests/unit
 
-faults: .venv/dev.lock  ## Run every fault test on a real service and in a training, the long ones too (half an hour)
-	$(BIN)/pytest tests/serve/test_faults.py tests/serve/test_nodes.py tests/serve/test_clients.py \
-		tests/serve/test_model_changes.py tests/train/test_faults.py -m "long or not long"
+faults: .venv/dev.lock  ## Run every fault of the service and of training, those that take minutes too: half an hour
+	$(BIN)/pytest tests/serve/test_faults.py tests/serve/test_nodes.py tests/serve/test_rollouts.py \
+		tests/serve/test_clients.py tests/serve/test_accepted_requests.py tests/serve/test_model_changes.py \
+		tests/serve/test_service.py tests/train/test_faults.py -m ""
 
 check: lint type unit  ## Run what every commit must pass: lint, type, unit
 
@@ -140,6 +148,6 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	$(BIN)/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-.PHONY: help serve train mlflow test unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos soak audit fuzz lock \
-	image image-test cluster-test deploy undeploy k8s-test manifests crds
+.PHONY: help serve train mlflow test test-rest test-all unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos \
+	soak audit fuzz lock image image-test cluster-test deploy undeploy k8s-test manifests crds
 .PRECIOUS: .venv/%.lock

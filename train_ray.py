@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from digits.errors import DigitsError
 from digits.settings import add_flags, from_flags
 from digits.training.settings import TrainSettings
+from digits.training.train import train
 
 
 def parse_args(argv: Sequence[str] | None = None) -> TrainSettings:
@@ -20,8 +21,6 @@ def parse_args(argv: Sequence[str] | None = None) -> TrainSettings:
 if __name__ == "__main__":
     settings = parse_args()
     try:
-        from digits.training.run import train  # after the flags: --help need not wait for Ray and TensorFlow
-
         result = train(settings)
     except DigitsError as error:
         sys.exit(f"no model was trained: {error}")

@@ -1,4 +1,4 @@
-"""Send labelled images to a running service, one request each, and print how many it reads right.
+"""Sends labelled images to a running service, one request each, and prints how many it reads correctly.
 
 python -m benchmarks.accuracy --data mnist             # the 10,000 test images
 python -m benchmarks.accuracy --pictures FOLDER        # files named LABEL_anything.png|jpg|...
@@ -29,13 +29,13 @@ def test_set(source: str) -> Iterator[Sample]:
 
 
 def pictures(folder: Path) -> Iterator[Sample]:
-    """The part of a name between label and number is its group: 7_photo_012.jpg is a photo."""
+    """Yields a folder's files; a name's part between label and number is its group: 7_photo_012.jpg."""
     for file in sorted(folder.glob("[0-9]_*")):
         yield file.read_bytes(), int(file.name[0]), file.stem[2:].rstrip("0123456789").rstrip("_")
 
 
 async def score(samples: list[Sample], url: str, connections: int) -> tuple[Counter[str], Counter[str]]:
-    """Counts of right and of all answers, by group.  A refused picture is a wrong answer."""
+    """Returns the counts of correct and of all answers, by group; a refused picture counts as misread."""
     right: Counter[str] = Counter()
     total: Counter[str] = Counter()
     queue = iter(samples)

@@ -1,21 +1,17 @@
-"""Which batcher, and where does the model run?  One service five ways, side by side, with wrk.
+"""Compares batchers, and places where the model runs: one service in five variants, side by side, with wrk.
 
     RAY_SERVE_ENABLE_HA_PROXY=1 RAY_SERVE_THROUGHPUT_OPTIMIZED=1 python -m benchmarks.batchers
 
-Ours or `@serve.batch(batch_wait_timeout_s=0)`, with the model call on the event loop, in a thread, or
-wherever its expected cost says; with the model as it is, and made 20 ms slow.  Rounds interleave, so
-that a drift of the machine's speed hits all alike; each figure is the median of the rounds.
+The batcher is ours or `@serve.batch(batch_wait_timeout_s=0)`; the model runs on the event loop, in a thread,
+or in either by its expected time; as it is, and slowed down by 20 ms.  Rounds interleave, so that a drift of
+the machine's speed affects all alike; each figure is the median over the rounds.
 """
 
 import asyncio
-import re
 import statistics
-import subprocess
-import tempfile
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from ray import serve
@@ -29,24 +25,19 @@ from digits.task import Images, ModelVersion, Probabilities
 from digits.vision.golden import golden_digits
 from testkit.encodings import image_file
 from testkit.fakes import predictor_of
+from testkit.load import closed_loop
 from testkit.models import load_model
 
 ROUNDS, SECONDS = 3, 3
 CONNECTIONS = (1, 16, 64)
 SETTINGS = ServeSettings(model_uri="models/starter")
-REPORT = r"""
-done = function(summary, latency)
-  local errors = summary.errors
-  io.write(string.format("%.1f %.2f %.2f %d\n", summary.requests / summary.duration * 1e6,
-    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, errors.status + errors.read + errors.timeout))
-end
-"""
+PICTURE = image_file(golden_digits()[0][7])
 
 
 @serve.deployment(max_ongoing_requests=256, ray_actor_options={"num_cpus": 0})
 @serve.ingress()
 class Variant(Classifier):
-    """A Classifier with another batcher under it."""
+    """A Classifier on another batcher."""
 
     def __init__(self, batcher: str, place: str, delay_s: float) -> None:
         self._model = load_model(max_batch_size=SETTINGS.max_batch_size)
@@ -85,13 +76,11 @@ class Variant(Classifier):
         return self._model.predict(batch)
 
 
-def wrk(url: str, connections: int, script: Path) -> tuple[float, float, float]:
-    """Requests per second, p50 and p99 in ms; fails if any request did."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "-s", str(script), url]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rate, p50, p99, errors = re.findall(r"^([\d.]+) ([\d.]+) ([\d.]+) (\d+)$", output, re.MULTILINE)[0]
-    assert errors == "0", output
-    return float(rate), float(p50), float(p99)
+def measure(url: str, connections: int) -> tuple[float, float, float]:
+    """Returns requests per second, p50 and p99 in ms; fails if a request failed."""
+    seen = closed_loop(url, PICTURE, "image/png", connections, SECONDS)
+    assert (seen.refused, seen.lost) == (0, 0), seen
+    return seen.rate, seen.p50_ms, seen.p99_ms
 
 
 def main() -> None:
@@ -110,19 +99,11 @@ def main() -> None:
         application = Variant.bind(batcher, place, delay_ms / 1000)  # type: ignore[attr-defined]
         serve.run(application, name=prefix[1:], route_prefix=prefix)
     figures = defaultdict(list)
-    with tempfile.TemporaryDirectory() as folder:
-        picture = Path(folder) / "digit.png"
-        picture.write_bytes(image_file(golden_digits()[0][7]))
-        script = Path(folder) / "post.lua"
-        script.write_text(
-            f"wrk.method = 'POST'; wrk.body = io.open('{picture}', 'rb'):read('*a'); "
-            f"wrk.headers['Content-Type'] = 'image/png'\n{REPORT}\n"
-        )
-        for _ in range(ROUNDS):
-            for connections in CONNECTIONS:
-                for variant, prefix in variants.items():
-                    url = f"http://127.0.0.1:8000{prefix}/predict"
-                    figures[variant, connections].append(wrk(url, connections, script))
+    for _ in range(ROUNDS):
+        for connections in CONNECTIONS:
+            for variant, prefix in variants.items():
+                url = f"http://127.0.0.1:8000{prefix}/predict"
+                figures[variant, connections].append(measure(url, connections))
     print("| model | batcher | model call | connections | requests/s | p50 ms | p99 ms |")
     print("|---|---|---|---|---|---|---|")
     for delay_ms in (0, 20):

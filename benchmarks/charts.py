@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Ours are warm and thick, the ceiling is black, the others keep to colours that the colour-blind tell apart.
+# This service is red and thick, the ceiling black; the colour-blind can tell the others apart.
 STYLES: dict[str, dict[str, Any]] = {
     "digits-haproxy-1": {"color": "#d62728", "linewidth": 2.5},
     "digits-haproxy-2": {"color": "#d62728", "linewidth": 2.5, "linestyle": "--"},
@@ -34,7 +34,7 @@ def draw_throughput(rounds: Rounds, file: Path) -> None:
             median(one["closed"][place]["rate"] for one in measured) for place in range(len(connections))
         ]
         axes.plot(connections, rates, marker="o", markersize=4, label=name, **STYLES[name])
-    axes.set(xscale="log", xlabel="connections, each waiting for its answer", ylabel="requests a second")
+    axes.set(xscale="log", xlabel="connections, each with one request at a time", ylabel="requests a second")
     axes.set_xticks(connections, [str(count) for count in connections])
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
@@ -58,7 +58,7 @@ def draw_latency(rounds: Rounds, file: Path) -> None:
 
 
 def _median_ms(points: Sequence[Round], key: str) -> float:
-    """Not a number, which is not drawn, where a round accepted nothing."""
+    """Returns the median, or not a number, which is not drawn, if a round accepted nothing."""
     values = [point[key] for point in points]
     return median(values) if None not in values else float("nan")
 

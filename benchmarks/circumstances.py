@@ -1,4 +1,4 @@
-"""Where and of what the figures come: machine, versions, commit, command."""
+"""The circumstances of a measurement: machine, versions, commit, command."""
 
 import datetime
 import os
@@ -36,7 +36,7 @@ def circumstances(services: Iterable[Service]) -> dict[str, Any]:
             "wrk": _first(r"(\d+\.\d+\.\d+)", _output("wrk", "-v")),
             "h2load": _first(r"(\d+\.\d+\.\d+)", _output("h2load", "--version")),
         },
-        # By virtual environment, "digits" being the development environment of requirements/dev.txt.
+        # By virtual environment; "digits" is the development environment of requirements/dev.txt.
         "packages": {
             "digits" if folder == Path(sys.prefix) else folder.name: _output(
                 str(folder / "bin" / "python"), "-c", PACKAGES

@@ -1,11 +1,11 @@
-"""This service beside others: same machine, model, images and load; each checked before it is timed.
+"""This service beside others: the same machine, model, images and load; each is checked before it is timed.
 
     python -m benchmarks.setup      # once
     python -m benchmarks.compare
 
 A round starts each service, measures all its points and stops it; rounds repeat, so that a drift of the
-machine's speed meets all alike.  benchmarks.services says what is compared, benchmarks.load how it is loaded.
-Writes results.json with every measurement, and the page and plots that benchmarks.report makes of it.
+machine's speed affects all alike.  benchmarks.services lists the services, testkit.load generates the load.
+Every measurement goes to results.json, from which benchmarks.report makes the page and the plots.
 """
 
 import argparse
@@ -21,16 +21,17 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.circumstances import circumstances
-from benchmarks.load import MOST_CONNECTIONS, closed_loop, open_loop
 from benchmarks.report import write_report
 from benchmarks.running import Running, running
 from benchmarks.services import MANY_CONTENT_TYPE, ROOT, services
+from digits.task import SIDE
 from digits.vision.golden import golden_digits
+from testkit.load import MOST_CONNECTIONS, closed_loop, open_loop
 from testkit.models import load_model
 
 CONNECTIONS = (1, 16, 64, 256)
-SHARES = (0.4, 0.7, 0.9, 1.2)  # of what the service answered at best, in a closed loop
-# So many requests can wait in an overload.  HAProxy, as Ray configures it, takes 4096 connections.
+SHARES = (0.4, 0.7, 0.9, 1.2)  # of the service's best rate in a closed loop
+# Most requests that can wait in an overload.  HAProxy, as Ray configures it, takes 4096 connections.
 OVERLOAD_CONNECTIONS = 2048
 MANY, MANY_CONNECTIONS = 64, 4  # images in one request
 
@@ -40,7 +41,7 @@ def main() -> None:
     every = services()
     names = [service.name for service in every]
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=2, help="that each point is measured")
+    parser.add_argument("--seconds", type=int, default=2, help="length of each measurement")
     parser.add_argument(
         "--only", nargs="+", choices=names, default=names, metavar="NAME", help=" ".join(names)
     )
@@ -66,11 +67,13 @@ def main() -> None:
 
 
 def measure(run: Running, seconds: int) -> dict[str, Any]:
-    """Every point of one service; between them it is left to finish what it has taken on."""
+    """Measures every point of one service; between two points it finishes the requests it still has."""
     images, _ = golden_digits()
     read = run.golden_digits_read()
     if read < len(images):
-        raise RuntimeError(f"{run.service.name} reads {read} of {len(images)} golden digits: nothing to time")
+        raise RuntimeError(
+            f"{run.service.name} reads only {read} of the {len(images)} golden digits, so it is not timed"
+        )
     load = run.url, run.service.form.body(images[0]), run.service.form.content_type
     closed_loop(*load, connections=16, seconds=1)
     closed, opened = [], []
@@ -105,12 +108,12 @@ def many_images(run: Running, seconds: int) -> dict[str, float]:
 
 
 def model_alone(seconds: int) -> list[dict[str, float]]:
-    """ONNX Runtime in a loop, by threads and batch size."""
+    """Measures ONNX Runtime in a loop, by threads and batch size."""
     found = []
     for threads in sorted({1, os.cpu_count() or 1}):
         model = load_model(max_batch_size=MANY, threads=threads)
         for batch in (1, MANY):
-            images = np.resize(golden_digits()[0], (batch, 28, 28))
+            images = np.resize(golden_digits()[0], (batch, SIDE, SIDE))
             runs, end = 0, time.perf_counter() + seconds
             while time.perf_counter() < end:
                 model.predict(images)

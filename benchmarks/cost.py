@@ -1,39 +1,37 @@
-"""What a request costs, in microseconds of CPU: where it goes, and how the model's time grows with the batch.
+"""The CPU time of a request in microseconds: its parts, and how the model's share grows with the batch.
 
     python -m benchmarks.cost            # writes docs/benchmarks/cost.json, which docs/scaling.md quotes
 
-The app and the decoding are timed in this process; what the replica and HAProxy spend is the operating
-system's account of them under load from 64 connections.  What is left of the replica is Ray Serve and the
-HTTP server.
+The app and the decoding are timed in this process; the CPU time of replica and HAProxy is the operating
+system's, under load from 64 connections.  The rest of the replica's time is Ray Serve and the HTTP server.
 """
 
 import asyncio
 import json
-import os
 import re
 import statistics
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.load import closed_loop
 from digits.http.app import create_api
 from digits.inference.classifier import Classifier
 from digits.inference.settings import ServeSettings
 from digits.inference.source import PROJECT
 from digits.models.runtime import DigitModel
-from digits.task import Images, ModelVersion, Probabilities
+from digits.task import CLASSES, SIDE, Images, ModelVersion, Probabilities
 from digits.vision.decoding import MAX_PIXELS
-from digits.vision.reading import read_file
 from digits.vision.golden import golden_digits
-from testkit.cluster import LocalCluster, serve_env, wait_until
+from digits.vision.reading import read_file
+from testkit.cluster import LocalCluster, serve_env
 from testkit.encodings import image_file
 from testkit.fakes import predictor_of
+from testkit.load import closed_loop
 from testkit.models import load_model
+from testkit.processes import cpu_seconds
 
 OUTPUT = PROJECT / "docs" / "benchmarks" / "cost.json"
 SETTINGS = ServeSettings(model_uri="models/starter")
@@ -43,17 +41,17 @@ TOGETHER, ROUNDS, SECONDS = 16, 30, 5
 
 
 class Free:
-    """A model that costs nothing, so that what remains is the app."""
+    """A model that takes no time, so that a request costs what the app costs."""
 
     def expected_seconds(self, batch_size: int) -> float:
         return 0.0
 
     def predict(self, images: Images) -> Probabilities:
-        return np.full((len(images), 10), 0.1, np.float32)
+        return np.full((len(images), CLASSES), 1 / CLASSES, np.float32)
 
 
 def microseconds(call: Callable[[], object], times: int = 200) -> float:
-    """Of one call: the median of rounds."""
+    """Returns the time of one call, the median over rounds."""
 
     def once() -> float:
         start = time.perf_counter()
@@ -65,13 +63,14 @@ def microseconds(call: Callable[[], object], times: int = 200) -> float:
 
 
 def model_times(model: DigitModel) -> dict[int, float]:
-    images = np.resize(golden_digits()[0], (SIZES[-1], 28, 28))
+    images = np.resize(golden_digits()[0], (SIZES[-1], SIDE, SIDE))
     return {size: microseconds(lambda: model.predict(images[:size]), times=20) for size in SIZES}  # noqa: B023
 
 
 async def app_time() -> float:
-    """Of one request through the app, with decoding and without the model."""
-    app = create_api(predictor_of(Classifier(SETTINGS, Free(), ModelVersion("digits", "free", "0" * 64))))  # type: ignore[arg-type]
+    """Returns the time of one request through the app, with decoding and without the model."""
+    free = Classifier(SETTINGS, Free(), ModelVersion("digits", "free", "0" * 64))  # type: ignore[arg-type]
+    app = create_api(predictor_of(free))
     headers = [(b"content-type", b"image/png"), (b"content-length", str(len(PICTURE)).encode())]
 
     async def receive() -> dict[str, Any]:
@@ -93,14 +92,13 @@ async def app_time() -> float:
 
 
 def under_load() -> dict[str, float]:
-    """CPU of replica and HAProxy for each request, and how many requests a second that was."""
+    """Returns the CPU time of replica and HAProxy a request, and the requests a second it was measured at."""
     with LocalCluster(**serve_env()) as cluster:
-        cluster.deploy(cluster.fixed(1))
-        wait_until(cluster.ready, timeout_s=60, on_timeout=cluster.logs)
+        cluster.serve(cluster.fixed(1), replicas=1)
         url = f"{cluster.url}/predict"
         closed_loop(url, PICTURE, "image/png", 64, 3)
         (replica,) = cluster.replica_pids()
-        haproxy = listener(cluster.port)  # only now: it is started anew when a replica comes
+        haproxy = listener(cluster.port)  # known only now: Ray restarts HAProxy when a replica is added
         before = [cpu_seconds(pid) for pid in (replica, haproxy)]
         start = time.monotonic()
         seen = closed_loop(url, PICTURE, "image/png", 64, SECONDS)
@@ -114,13 +112,9 @@ def under_load() -> dict[str, float]:
 
 
 def listener(port: int) -> int:
+    """Returns the pid of the process that listens on the port."""
     found = subprocess.run(["ss", "-Hltnp", f"sport = :{port}"], capture_output=True, text=True, check=True)
     return int(re.findall(r"pid=(\d+)", found.stdout)[0])
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:

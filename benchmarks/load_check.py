@@ -1,10 +1,10 @@
-"""Do the load generators tell the truth?  Stubs whose latencies are known, and what is seen of them.
+"""Checks the load generators against stubs of known latency.
 
     python -m benchmarks.load_check
 
-`delay` answers after 10 ms.  `stall` answers at once, but not in the first 400 ms of each second: of an even
-stream 60 % then take no time, and the others anything up to 400 ms.  `queue` needs 2 ms for each request, one
-after another: at 600/s what is due after t seconds waits for 0.2 t.
+`delay` answers after 10 ms.  `stall` answers at once, except in the first 400 ms of each second: 60 % of an
+even stream then take no time, and the others up to 400 ms.  `queue` needs 2 ms for each request, one after
+the other: at 600/s a request due after t seconds waits for 0.2 t.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ import subprocess
 import sys
 import time
 
-from benchmarks.load import MOST_CONNECTIONS, SETTLING_S, closed_loop, open_loop
+from testkit.load import MOST_CONNECTIONS, SETTLING_S, closed_loop, open_loop
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 BODY = b"end"
 PORT = 8120
 SECONDS = 3
-# How long the queue is when the measurement begins; each second adds 200 ms.
+# The wait in the queue when the measurement begins; each second adds 200 ms.
 OVERLOAD_MS = 200 * (min(1, MOST_CONNECTIONS / 600) + SETTLING_S)
 # stub, requests/s, true p50 and p99 in ms
 OPEN = (

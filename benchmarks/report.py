@@ -1,8 +1,8 @@
-"""docs/benchmarks.md and its plots, from the results of benchmarks.compare.
+"""Writes docs/benchmarks.md and its plots from the results of benchmarks.compare.
 
     python -m benchmarks.report [docs/benchmarks/results.json]
 
-What stands outside the page's markers is written by hand and stays.
+The text outside the page's markers is written by hand and stays.
 """
 
 import json
@@ -19,7 +19,7 @@ BEGIN, END = "<!-- results -->\n", "<!-- /results -->\n"
 
 
 def write_report(results_file: Path) -> None:
-    """The page gets the name of the results' folder, and stands beside it."""
+    """Writes the page beside the results' folder, under its name."""
     results = json.loads(results_file.read_text())
     folder = results_file.parent
     rounds = {
@@ -42,13 +42,13 @@ def sections(results: dict[str, Any], rounds: Rounds, folder: str) -> str:
         "## Latency at a fixed rate",
         f"![p50 and p99 by requests a second]({folder}/latency.png)",
         latency(rounds),
-        "## Overload: a fifth more than the capacity",
+        "## Overload: 20 % above the capacity",
         overload(rounds),
         "## Many images in one request",
         many_images(results["onnxruntime"], rounds),
         "## Start and memory",
         footprint(rounds),
-        "## What is compared",
+        "## The services",
         table(["service", "how"], results["services"].items()),
         versions(results["packages"]),
     ]
@@ -60,8 +60,9 @@ def conditions(results: dict[str, Any]) -> str:
     count = len(results["rounds"]) // len(results["services"])
     return (
         f"`{results['command']}` on {results['date'][:10]}, commit `{results['commit'][:12]}`"
-        f"{' with changes' if results['dirty'] else ''}: {machine['cpu']}, {machine['cores']} cores for "
-        f"service and load generator, {machine['memory_gib']} GiB, {machine['os']}, "
+        f"{' with uncommitted changes' if results['dirty'] else ''}: {machine['cpu']}, "
+        f"{machine['cores']} cores shared by service and load generator, {machine['memory_gib']} GiB, "
+        f"{machine['os']}, "
         f"Python {machine['python']}, wrk {generators['wrk']}, h2load {generators['h2load']}. "
         f"Each figure is the median of {count} round{'s' * (count > 1)}."
     )

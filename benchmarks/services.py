@@ -1,9 +1,8 @@
-"""The services that are compared, each in the best form that its own documentation shows.
+"""The services under comparison, each in the best form that its own documentation shows.
 
-All serve models/starter/model.onnx, with one thread of ONNX Runtime a process, on one port, one at a time.
+All serve models/starter/model.onnx with one thread of ONNX Runtime a process, one service at a time.
 """
 
-import base64
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -11,19 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from digits.task import Pixels
+from digits.task import SIDE, Pixels
 from testkit.cluster import serve_env
-from testkit.encodings import image_file
+from testkit.encodings import base64_png, image_file
 
 ROOT = Path(__file__).parents[1]
-PEERS = ROOT / ".bench"  # what benchmarks.setup makes: a virtual environment for each, and MLflow's model
+PEERS = ROOT / ".bench"  # made by benchmarks.setup: a virtual environment for each peer, and MLflow's model
 PORT = 8100
-SIDE_PORTS = (8101, 8102)  # of HAProxy's and MLServer's statistics, gRPC
+MLSERVER_GRPC_PORT, MLSERVER_METRICS_PORT = 8101, 8102
+RAYS_NICENESS = {"RAY_worker_niceness": "15"}  # as `make serve` leaves it; LocalCluster sets 0
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a product takes one image, and where in its answer the ten probabilities are."""
+    """How a product takes one image, and where its answer holds the ten probabilities."""
 
     path: str
     content_type: str
@@ -33,26 +33,22 @@ class Form:
 
 @dataclass(frozen=True)
 class Service:
-    """In command and environment {folder} is a temporary one, into which Ray Serve's configuration goes."""
+    """A command of a peer, or replicas of this service; {folder} stands for a temporary folder."""
 
     name: str
     how: str
     form: Form
-    command: tuple[str, ...]
+    command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     virtual_environment: Path = Path(sys.prefix)
-    replicas: int = 0  # of Ray Serve
-
-
-def base64_png(pixels: Pixels) -> str:
-    return base64.b64encode(image_file(pixels)).decode()
+    replicas: int = 0
 
 
 def compact(content: object) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
 
 
-TENSOR = {"name": "pixels", "datatype": "UINT8", "shape": [1, 28, 28]}
+TENSOR = {"name": "pixels", "datatype": "UINT8", "shape": [1, SIDE, SIDE]}
 PNG = Form("/predict", "image/png", image_file, lambda answer: answer["probabilities"])
 LITSERVE = Form(
     "/predict", "application/json",
@@ -74,10 +70,8 @@ MLFLOW = Form(
     lambda pixels: compact({"inputs": {"pixels": [pixels.tolist()]}}),
     lambda answer: answer["predictions"]["probabilities"][0],
 )  # fmt: skip
-# Of this service's body for many images.
+# Of a request to this service with many images.
 MANY_CONTENT_TYPE = "application/octet-stream"
-
-SERVE_RUN = ("serve", "run", "--address", "local", "{folder}/serve_config.yaml")
 
 
 def services() -> list[Service]:
@@ -86,23 +80,23 @@ def services() -> list[Service]:
             Service(
                 f"digits-{mode}-{replicas}",
                 f"this service, {replicas} replica{'s' * (replicas > 1)}, {proxy}; a PNG",
-                PNG, SERVE_RUN, environment, replicas=replicas,
+                PNG, environment=RAYS_NICENESS | environment, replicas=replicas,
             )
             for mode, proxy, environment in (
-                ("haproxy", "behind HAProxy as `make serve` starts it", serve_env(*SIDE_PORTS)),
+                ("haproxy", "behind HAProxy as `make serve` starts it", serve_env()),
                 ("default", "behind Ray's default proxy", {}),
             )
             for replicas in (1, 2)
         ),
         Service(
             "asgi",
-            "the ceiling: uvicorn, uvloop and httptools, no framework, one process; a PNG",
+            "the ceiling: uvicorn with uvloop and httptools, no framework, one process; a PNG",
             PNG,
             ("uvicorn", "benchmarks.peers.asgi:app", f"--port={PORT}", "--no-access-log"),
         ),
         Service(
             "flask-keras",
-            "the former design: Flask in threaded gunicorn, Keras' `model.predict` a request; a PNG",
+            "Flask in threaded gunicorn, Keras' `model.predict` for each request; a PNG",
             PNG,
             (
                 "gunicorn", f"--bind=127.0.0.1:{PORT}", "--worker-class=gthread", "--threads=16",
@@ -112,14 +106,14 @@ def services() -> list[Service]:
         ),
         Service(
             "litserve",
-            "batches of 64 within 1 ms, a worker a core, fast_queue; base64 in JSON as its guides have it",
+            "batches of up to 64 within 1 ms, two workers, `fast_queue`; base64 in JSON as in its guides",
             LITSERVE,
             ("python", "-m", "benchmarks.peers.litserve", str(PORT)),
             virtual_environment=PEERS / "litserve",
         ),
         Service(
             "bentoml",
-            "batchable, batches of 64, a worker a core, uvloop; base64 in JSON",
+            "adaptive batching up to 64, two workers, uvloop; base64 in JSON",
             BENTOML,
             ("bentoml", "serve", "benchmarks.peers.bentoml:Digits", "--host=127.0.0.1", f"--port={PORT}"),
             {"BENTOML_HOME": "{folder}", "BENTOML_DO_NOT_TRACK": "True"},
@@ -127,14 +121,14 @@ def services() -> list[Service]:
         ),
         Service(
             "mlserver",
-            "no batching and no parallel workers, a third faster here than with either; a V2 tensor in JSON",
+            "no batching, no parallel workers (either makes it a third slower here); a V2 tensor in JSON",
             MLSERVER,
             ("mlserver", "start", "{folder}"),
             {
                 "MLSERVER_HOST": "127.0.0.1",
                 "MLSERVER_HTTP_PORT": str(PORT),
-                "MLSERVER_GRPC_PORT": str(SIDE_PORTS[0]),
-                "MLSERVER_METRICS_PORT": str(SIDE_PORTS[1]),
+                "MLSERVER_GRPC_PORT": str(MLSERVER_GRPC_PORT),
+                "MLSERVER_METRICS_PORT": str(MLSERVER_METRICS_PORT),
                 "MLSERVER_DEBUG": "false",
                 "MLSERVER_PARALLEL_WORKERS": "0",
                 "MLSERVER_ENVIRONMENTS_DIR": "{folder}/environments",
@@ -146,7 +140,7 @@ def services() -> list[Service]:
         ),
         Service(
             "mlflow",
-            "`mlflow models serve`, ONNX flavour, two workers; pixels in JSON, for it takes no image",
+            "`mlflow models serve`, ONNX flavour, two workers; pixels in JSON, as it takes no image files",
             MLFLOW,
             (
                 "mlflow", "models", "serve", f"--model-uri={PEERS / 'mlflow-model'}", "--env-manager=local",

@@ -1,8 +1,8 @@
-"""What `python -m benchmarks.compare` needs besides the development environment; safe to repeat.
+"""Installs what `python -m benchmarks.compare` needs besides the development environment; safe to repeat.
 
     python -m benchmarks.setup
 
-A virtual environment in .bench/ for each benchmarks/peers/NAME.txt, and the model as MLflow serves it.
+Into .bench/ go a virtual environment for each benchmarks/peers/NAME.txt, and the model as MLflow serves it.
 """
 
 import shutil
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.services import PEERS, ROOT
 
-PROGRAMS = {"wrk": "wrk", "h2load": "nghttp2-client"}  # and the Debian packages they are in
+PROGRAMS = {"wrk": "wrk", "h2load": "nghttp2-client"}  # each with its Debian package
 
 
 def main() -> None:

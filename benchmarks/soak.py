@@ -1,27 +1,26 @@
-"""Load for an hour with some bad requests and clients that hang up: does memory stay where it is?
+"""Load for an hour, with some bad requests and clients that hang up; fails if memory grows.
 
-    python -m benchmarks.soak --minutes 60 [--proxy python]
+    python -m benchmarks.soak --minutes 60 [--proxy rays-proxy]
 
-Prints for every process that answers how its memory went after the first fifth of the time, and draws it to
-docs/benchmarks/soak.png.  Ends with 1 if a right request failed, or if memory grew: more than GROWTH_MB along
-a line through the samples, and more than three standard errors of that line.
+Prints how much the memory of each serving process grew after the first fifth of the time, and plots it to
+docs/benchmarks/soak.png.  Exits with 1 if a valid request failed, or if memory grew by more than GROWTH_MB
+along a line through the samples and by more than three standard errors of that line.
 """
 
 import argparse
 import socket
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib.pyplot as plt  # noqa: TID253
 from scipy.stats import linregress
 from tqdm import tqdm
 
-from benchmarks.load import WRK_SCRIPT
-from testkit.cluster import ROOT, LocalCluster, proxy_env, serve_env, wait_until
+from testkit.cluster import ENVIRONMENTS, ROOT, LocalCluster, wait_until
 from testkit.encodings import Body, json_body
+from testkit.load import closed_loop
+from testkit.processes import resident_mb
 from testkit.traffic import BODY, Traffic
 
 WATCHED = ("ray::ServeReplica", "ray::ProxyActor", "ray::ServeController", "bin/haproxy")
@@ -33,12 +32,8 @@ PICTURE = ROOT / "docs" / "benchmarks" / "soak.png"
 Samples = list[tuple[float, float]]  # minutes since the start, resident MB
 
 
-def resident_mb(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / 2**20
-
-
 def misbehave(port: int, number: int) -> None:
-    """One request that must be refused, and one whose client hangs up in the middle of the body."""
+    """Sends a request that must be refused, and one whose client hangs up in the middle of the body."""
     body = BAD[number % len(BAD)]
     head = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: {body.content_type}\r\nContent-Length: "
     with socket.create_connection(("127.0.0.1", port), timeout=10) as refused:
@@ -49,7 +44,10 @@ def misbehave(port: int, number: int) -> None:
 
 
 def settled_pids(cluster: LocalCluster) -> dict[str, int]:
-    """HAProxy is started anew for each replica that comes; the old process goes some seconds later."""
+    """Returns the serving processes once they stay the same.
+
+    Ray restarts HAProxy for each added replica, and the old process ends some seconds later.
+    """
     pids: dict[str, int] = {}
 
     def have_stayed() -> bool:
@@ -64,7 +62,7 @@ def settled_pids(cluster: LocalCluster) -> dict[str, int]:
 
 
 def watch(port: int, pids: dict[str, int], minutes: float) -> dict[str, Samples]:
-    """Samples of each process, which must be there from the beginning to the end."""
+    """Samples the memory of each process; fails if one ends."""
     samples: dict[str, Samples] = {name: [] for name in pids}
     start = time.monotonic()
     for number in tqdm(range(round(minutes * 60 / SAMPLE_EVERY_S)), unit="sample"):
@@ -76,7 +74,7 @@ def watch(port: int, pids: dict[str, int], minutes: float) -> dict[str, Samples]
 
 
 def grew(samples: Samples) -> tuple[float, float]:
-    """MB along a line through the samples after the first fifth, and its standard error."""
+    """Returns the growth in MB along a line through all samples but the first fifth, and its error."""
     settled = samples[len(samples) // 5 :]
     minutes, resident = zip(*settled, strict=True)
     line = linregress(minutes, resident)
@@ -98,23 +96,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--proxy", choices=["haproxy", "python"], default="haproxy")
+    parser.add_argument("--proxy", choices=list(ENVIRONMENTS), default="haproxy")
     asked = parser.parse_args()
-    with (
-        LocalCluster(**(serve_env() if asked.proxy == "haproxy" else proxy_env())) as cluster,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        cluster.deploy(cluster.fixed(2))
-        wait_until(lambda: len(cluster.replicas()) == 2, timeout_s=120, on_timeout=cluster.logs)
-        picture, script = Path(folder) / "body", Path(folder) / "post.lua"
-        picture.write_bytes(BODY.content)
-        script.write_text(WRK_SCRIPT.replace("{content_type}", "image/png").replace("{body}", str(picture)))
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{round(asked.minutes * 60)}s", "-s", str(script)]
+    with LocalCluster(**ENVIRONMENTS[asked.proxy]()) as cluster, ThreadPoolExecutor(1) as thread:
+        cluster.serve(cluster.fixed(2), replicas=2)
         pids = settled_pids(cluster)
         with Traffic(cluster.url, RATE) as traffic:
-            wrk = subprocess.Popen([*command, f"{cluster.url}/predict"], stdout=subprocess.PIPE, text=True)
+            url, seconds = f"{cluster.url}/predict", asked.minutes * 60
+            load = thread.submit(closed_loop, url, BODY.content, "image/png", CONNECTIONS, seconds)
             samples = watch(cluster.port, pids, asked.minutes)
-            output, _ = wrk.communicate(timeout=60)
+            seen = load.result(timeout=60)
     draw(samples)
     is_flat = True
     for name, series in samples.items():
@@ -123,9 +114,12 @@ def main() -> None:
         print(
             f"{name}: {series[-1][1]:.1f} MB at the end, grew {growth:+.2f} MB (standard error {error:.2f})"
         )
-    print(output.strip().splitlines()[-1], "(requests, us, p50 us, p99 us, refused, lost: of wrk)")
-    print(f"{len(traffic.outcomes)} requests of the golden 3, {len(traffic.failed)} failed")
-    sys.exit(None if is_flat and not traffic.failed else "the promise is not kept")
+    print(
+        f"load: {seen.rate:.0f} requests/s, p50 {seen.p50_ms:.1f} ms, p99 {seen.p99_ms:.1f} ms, "
+        f"{seen.refused} refused, {seen.lost} lost"
+    )
+    print(f"{len(traffic.outcomes)} checked answers, {len(traffic.failed)} wrong or missing")
+    sys.exit(None if is_flat and not traffic.failed else "FAILED: memory grew, or an answer was wrong")
 
 
 if __name__ == "__main__":

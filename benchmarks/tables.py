@@ -28,7 +28,7 @@ def throughput(rounds: Rounds) -> str:
 
 
 def latency(rounds: Rounds) -> str:
-    """Below the capacity; above it latency is a matter of how long one measures."""
+    """Returns the latencies below the capacity; above it they grow with the time of the measurement."""
     rows = []
     for name, measured in rounds.items():
         cells = []
@@ -96,7 +96,7 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
 
 
 def capacity(one: Round) -> float:
-    """What the shares of the open loop are of: the best with more connections than one."""
+    """The best closed-loop rate with more than one connection; the open loop's shares refer to it."""
     rates: list[float] = [point["rate"] for point in one["closed"][1:]]
     return max(rates)
 
@@ -114,7 +114,7 @@ def figure(measured: Iterable[Round], loop: str, place: int, key: str) -> float:
 
 
 def open_ms(measured: Sequence[Round], place: int, key: str) -> str:
-    """A round that accepted nothing has no latency, and leaves the median none."""
+    """Returns the median latency, or "-" if a round accepted nothing and so has none."""
     nothing = any(one["open"][place][key] is None for one in measured)
     return "-" if nothing else number(figure(measured, "open", place, key))
 

@@ -1,4 +1,4 @@
-"""Is our training step as fast as Keras' `model.fit`?  The same network, images and augmentation, in turn.
+"""Compares the speed of our training step with Keras' `model.fit`: same network, images and augmentation.
 
 python -m benchmarks.training_step --data mnist
 """
@@ -10,7 +10,7 @@ import time
 
 from digits.training.data import Dataset, load
 from digits.training.settings import TrainSettings
-from digits.training.step import Fitting
+from digits.training.step import Trainer
 
 IMAGES, ROUNDS = 20_000, 10
 
@@ -23,17 +23,17 @@ def main() -> None:
         whole, train_images=whole.train_images[:IMAGES], train_labels=whole.train_labels[:IMAGES]
     )
     settings = TrainSettings()
-    ours, keras = (Fitting(settings, dataset, worker=0, workers=1) for _ in range(2))
-    keras.network.compile(keras._optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    ours, keras = (Trainer(settings, dataset, worker=0, workers=1) for _ in range(2))
+    keras.network.compile(keras.optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     ratios = []
     for epoch in range(ROUNDS + 1):
         start = time.perf_counter()
-        ours.epoch(epoch, lambda *_: None)
+        ours.train_epoch(epoch, lambda *_: None)
         middle = time.perf_counter()
-        keras.network.fit(keras._batches(epoch), epochs=1, verbose=0)
+        keras.network.fit(keras.batches(epoch), epochs=1, verbose=0)
         keras.validate()
         end = time.perf_counter()
-        if epoch:  # the first one traces and allocates
+        if epoch:  # epoch 0 traces and allocates
             ratios.append((middle - start) / (end - middle))
             print(f"ours {middle - start:.2f} s, model.fit {end - middle:.2f} s, ratio {ratios[-1]:.2f}")
     print(f"median ratio {statistics.median(ratios):.2f} of {ROUNDS} rounds")

@@ -1,11 +1,11 @@
-"""Find the configuration with which this machine answers the most requests within a promised latency.
+"""Finds the configuration with which this machine answers the most requests within a promised latency.
 
     python -m benchmarks.tune --slo-p99-ms 50
 
-It tries the settings that matter one after another, each from the best of those before it: replicas,
-threads of a replica, batch size, requests that run at once.  A configuration is worth the highest open-loop
-rate at which 99 % of the answers come within the promise.  The best one is started afresh; what is promised
-is the rate at which it kept the promise there, within a tenth.
+It tries one setting after another, each from the best choice so far: replicas, threads of a replica, batch
+size, concurrent requests.  A configuration's value is the highest open-loop rate at which 99 % of the answers
+come within the latency.  The best one then runs on a fresh cluster; the promised rate is one that it holds
+there, with a tolerance of a tenth of the latency.
 """
 
 import argparse
@@ -20,18 +20,21 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
-from benchmarks.load import Open, closed_loop, open_loop
 from digits.vision.golden import golden_digits
-from testkit.cluster import LocalCluster, serve_env, wait_until
+from testkit.cluster import LocalCluster, deployment_of, serve_env
 from testkit.encodings import image_file
+from testkit.load import Open, closed_loop, open_loop
 
 CORES = os.cpu_count() or 1
 PICTURE = image_file(golden_digits()[0][7])
 SECONDS = 2
-PROBES = 5  # halvings of the range of rates: good to 3 %
-KEPT = 0.75  # share of the rate found that is promised: that one is the edge, beyond which queues grow
-LOWERED, GIVEN_UP = 0.85, 0.3  # by this factor each time; below this share of the rate found
-TOLERANCE = 1.1  # of the promised latency, when the promise is checked
+PROBES = 5  # halvings of the range of rates, which find a rate to 3 %
+KEPT = 0.75  # the promised share of the rate found, which is the edge beyond which queues grow
+LOWERED, GIVEN_UP = (
+    0.85,
+    0.3,
+)  # factor by which the promise is lowered; share below which it fails
+TOLERANCE = 1.1  # factor on the promised latency when the promise is checked
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Choice:
 
     def config(self, cluster: LocalCluster, queued: int) -> dict[str, Any]:
         config = cluster.config(max_batch_size=self.batch)
-        deployment = config["applications"][0]["deployments"][0]
+        deployment = deployment_of(config)
         del deployment["autoscaling_config"]
         deployment |= {"num_replicas": self.replicas, "max_ongoing_requests": self.ongoing}
         deployment["max_queued_requests"] = queued
@@ -57,11 +60,11 @@ class Choice:
 @dataclass(frozen=True)
 class Measured:
     choice: Choice
-    rate: float  # requests a second within the promise; 0: not one
+    rate: float  # requests a second within the promise; 0: none
     capacity: float  # in a closed loop
 
 
-# Each axis is searched from the best choice so far: (what it is called, the values to try).
+# The values to try of each field of Choice, in this order.
 AXES: dict[str, tuple[int, ...]] = {
     "replicas": tuple(range(1, CORES + 1)),
     "threads": tuple(range(1, CORES + 1)),
@@ -74,7 +77,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--slo-p99-ms", type=float, required=True, help="99 %% of answers within so many ms")
+    parser.add_argument(
+        "--slo-p99-ms", type=float, required=True, help="99 %% of the answers must come within this time"
+    )
     parser.add_argument("--output", type=Path, default=Path("out/tuned"), help="folder for the result")
     arguments = parser.parse_args()
     if arguments.slo_p99_ms <= 0:
@@ -87,18 +92,18 @@ def main() -> None:
     promised, kept, config = confirm(best, arguments.slo_p99_ms)
     report(arguments.output, arguments.slo_p99_ms, tried, best, promised, kept, config)
     if not is_kept(kept, promised, arguments.slo_p99_ms):
-        sys.exit("no promise was kept in a fresh run: the machine is too busy, or the promise too strict")
+        sys.exit("no rate held in a fresh run: the machine is too busy, or the latency too strict")
 
 
 def confirm(best: Measured, slo_ms: float) -> tuple[float, Open, dict[str, Any]]:
-    """A fresh run of the best configuration, its rate lowered until the promise is kept there, or given up.
+    """Runs the best configuration on a fresh cluster at a rate that is lowered until the promise holds.
 
-    The search takes the best of many short measurements, and so one that luck has favoured.
+    The search picks the best of many short measurements, so its rate is too optimistic.
     """
     with LocalCluster(**serve_env()) as cluster:
         promised = KEPT * best.rate
         while True:
-            # Whoever queues behind this many is answered within the promise, or refused at once.
+            # A longer queue could not be answered within the promise: Serve refuses what comes on top.
             config = best.choice.config(cluster, queued=max(1, round(promised * slo_ms / 1000)))
             deploy(cluster, config)
             kept = open_loop(f"{cluster.url}/predict", PICTURE, "image/png", promised, 3 * SECONDS)
@@ -149,11 +154,8 @@ def is_kept(kept: Open, promised: float, slo_ms: float) -> bool:
 
 
 def deploy(cluster: LocalCluster, config: dict[str, Any]) -> None:
-    cluster.deploy(config)
-    wanted = config["applications"][0]["deployments"][0]["num_replicas"]
-    wait_until(lambda: len(cluster.replicas()) == wanted, timeout_s=90, on_timeout=cluster.logs)
-    wait_until(cluster.ready, timeout_s=30, on_timeout=cluster.logs)
-    closed_loop(f"{cluster.url}/predict", PICTURE, "image/png", 16, 1)  # its first requests are slow
+    cluster.serve(config, deployment_of(config)["num_replicas"])
+    closed_loop(f"{cluster.url}/predict", PICTURE, "image/png", 16, 1)  # the first requests are slow
 
 
 def report(
@@ -173,10 +175,10 @@ def report(
     lines = [
         f"# Tuned for a p99 of {slo_ms:g} ms", "",
         f"{datetime.date.today()}, {CORES} cores, `python -m benchmarks.tune --slo-p99-ms {slo_ms:g}`.", "",
-        f"Promise: {promised:.0f} requests/s of one image each, 99 % within {slo_ms:g} ms. In a fresh run of "
-        f"{kept.sent:.0f} requests/s {kept.accepted:.0f} were answered, p50 {kept.p50_ms or 0:.1f} ms, p99 "
-        f"{kept.p99_ms or 0:.1f} ms: {verdict}. Use it: `serve run {folder}/serve_config.yaml`.", "",
-        "| replicas | threads | batch size | at once | requests/s within the promise | capacity | |",
+        f"Promise: {promised:.0f} requests/s of one image each, 99 % within {slo_ms:g} ms. A fresh run sent "
+        f"{kept.sent:.0f} requests/s and {kept.accepted:.0f} were answered, p50 {kept.p50_ms or 0:.1f} ms, "
+        f"p99 {kept.p99_ms or 0:.1f} ms: {verdict}. To use it: `serve run {folder}/serve_config.yaml`.", "",
+        "| replicas | threads | batch size | concurrent | requests/s within the promise | capacity | |",
         "|---|---|---|---|---|---|---|", *rows, "",
     ]  # fmt: skip
     (folder / "report.md").write_text("\n".join(lines))

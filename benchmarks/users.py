@@ -1,8 +1,8 @@
-"""What users of the service do, for Locust: `make load URL=...`, then http://127.0.0.1:8089.
+"""Simulated users of the service, for Locust: `make load URL=...`, then http://127.0.0.1:8089.
 
-Most send one picture; some send many at once, as files, as grey levels or in JSON; a few send what no
-service can read, and count as failed if they are not told so.  Without the web page, as a ramp to 200 users
-in half a minute:
+Most send one picture; some send many at once, as files, as grey levels or in JSON; a few send an unreadable
+body, and count as failed unless it is refused with the right status.  Without the web page, with a ramp to
+200 users in half a minute:
 
     make load URL=... LOCUST="--headless -u 200 -r 7 -t 2m --html out/load.html"
 """
@@ -25,16 +25,16 @@ BAD = {
 
 
 class Sender(FastHttpUser):
-    """One connection that asks again as soon as a person or a program would."""
+    """One connection with pauses like those of a person or a program."""
 
     wait_time = between(0.05, 0.5)
 
     def _send(self, name: str, body: Body, status: int, expected: Callable[[Any], object]) -> None:
-        """Counted as failed unless the answer has the status and `expected` finds in it what it should."""
+        """Counts a request as failed unless the answer has the status and `expected` accepts its body."""
         headers = {} if body.content_type is None else {"Content-Type": body.content_type}
         with self.client.post(
             "/predict",
-            data=body.content,  # type: ignore[arg-type]  # it takes bytes, whatever it says
+            data=body.content,  # type: ignore[arg-type]  # it takes bytes, despite its annotation
             headers=headers,
             name=name,
             catch_response=True,
@@ -42,9 +42,9 @@ class Sender(FastHttpUser):
             if response.status_code != status:
                 response.failure(f"status {response.status_code}, not {status}")
             elif expected(response.json()):
-                response.success()  # Locust would count a refusal as failed
+                response.success()  # Locust counts a status of 4xx as failed by itself
             else:
-                response.failure("read wrong")
+                response.failure("misread")
 
     @task(20)
     def one(self) -> None:

@@ -2,16 +2,17 @@
 
 One folder for each role, in reading order; docs/architecture.md says which may import which.
 
-    errors.py     every error raised on purpose
-    problems.py   what a client can be told when a request fails
-    settings.py   the base of all settings, and the flags made of them
-    task.py       what is predicted: labels, image side, array types, the prediction
-    vision/       pictures: bytes of an image file -> pixels
-    models/       model files: manifest, folders, ONNX Runtime
-    registry/     MLflow: runs, versions, the model cache, the promotion rules
-    inference/    the batch queue, the live model and its counters
-    http/         the HTTP API and the drawing page, without Ray
-    gateway/      in front of every route: limits, API keys, HAProxy
-    serving/      Ray Serve: the deployment and its metrics
-    training/     Ray Train: data, network, training step, evaluation, export
+    task.py           what is predicted: labels, image side, array types, the prediction
+    errors.py         every error raised on purpose
+    problems.py       what a client can be told when a request fails, and the one renderer of it
+    settings.py       the base of all settings, and command-line flags made of them
+    vision/           pictures: the bytes of an image file -> pixels
+    models/           model files: manifest, folders written whole, ONNX Runtime
+    registry/         MLflow: runs, versions, the model cache, the promotion rules, promotion
+    inference/        answering: the batch queue, the live model, the predictor, counters
+    http/             the HTTP API without Ray: routes, request bodies, OpenAPI, the drawing page
+    gateway/          in front of every route: limits, API keys, HAProxy and its retries
+    serving/          Ray Serve: the deployment and its Prometheus metrics
+    training/         Ray Train: data, network, training step, evaluation, export, publishing
+    ray_internals.py  each assumption about Ray's private behaviour, with a check for it
 """

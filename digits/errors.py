@@ -78,15 +78,15 @@ class ModelRejected(DigitsError):
 
 
 class DataUnavailable(DigitsError):
-    """The text names the data that can be used instead."""
+    """Training data is missing, damaged or invalid; the text names data that can be used instead."""
 
 
 class DiskFull(DigitsError):
-    """The text names the folder, and how to continue the training."""
+    """The text names the folder, and the command that continues the training."""
 
 
 class TrainingFailed(DigitsError):
-    """The text holds the last line of the failed worker's traceback, and how to continue the training."""
+    """The text holds the failed worker's last error line, and the command that continues the training."""
 
 
 class TrackingUnavailable(DigitsError):

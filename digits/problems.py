@@ -1,4 +1,8 @@
-"""The one table of what a client can be told, and its RFC 9457 form (application/problem+json)."""
+"""Every problem that a client can be told, and its RFC 9457 form (application/problem+json).
+
+The table holds the text of each problem once.  The gateway, HAProxy's error files and the HTTP app all render
+their answers here.
+"""
 
 import json
 import random
@@ -12,66 +16,178 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
+    """`detail` is the default; code that knows the limit or the place of the fault passes its own."""
+
     status: int
     title: str
+    detail: str
     headers: dict[str, str] = field(default_factory=dict)
 
 
-AGAIN_SOON = {"Retry-After": "1"}
-
+RETRY = {"Retry-After": "1"}
 
 PROBLEMS = {
-    "image_empty": Problem(400, "The body or file is empty"),
-    "body_malformed": Problem(400, "The body cannot be parsed as its content type"),
-    "header_invalid": Problem(400, "A header is missing, doubled or not what it may be"),
-    "key_missing": Problem(401, "This service asks for a key", {"WWW-Authenticate": "Bearer"}),
-    "key_refused": Problem(403, "The key opens nothing here"),
-    "not_found": Problem(404, "There is nothing at this path"),
-    "method_not_allowed": Problem(405, "This path does not take this method"),
-    "body_too_slow": Problem(408, "The body did not arrive in time"),
-    "body_too_large": Problem(413, "The body is larger than this service takes"),
-    "image_too_large": Problem(413, "The image has more pixels than this service takes"),
-    "too_many_images": Problem(413, "The request holds more images than this service takes"),
-    "content_type_unsupported": Problem(415, "The content type is not one this service reads"),
-    "content_encoding_unsupported": Problem(
-        415, "The body must not be compressed", {"Accept-Encoding": "identity"}
+    "image_empty": Problem(
+        400,
+        "The image is empty",
+        "The body or form field has no bytes; send the bytes of an image file",
     ),
-    "image_unsupported": Problem(415, "The image format is not one this service reads"),
-    "image_unreadable": Problem(422, "The image cannot be decoded"),
-    "image_blank": Problem(422, "The image holds no ink"),
-    "not_a_digit": Problem(422, "The picture does not look like one digit"),
-    "several_digits": Problem(422, "The picture shows several digits"),
-    "body_invalid": Problem(422, "The body does not match the schema"),
-    "overloaded": Problem(429, "The service is at its limit", AGAIN_SOON),
-    "headers_too_large": Problem(431, "The headers are more than this service takes"),
-    "internal": Problem(500, "The service failed"),
-    "replica_lost": Problem(502, "The replica ended before it answered"),
-    "not_ready": Problem(503, "No model is loaded", AGAIN_SOON),
-    "unavailable": Problem(503, "No replica is up", AGAIN_SOON),
-    "timed_out": Problem(504, "The request waited too long for the model"),
+    "body_malformed": Problem(
+        400,
+        "The body cannot be parsed",
+        "The body does not have the format that its Content-Type names; send the two in agreement",
+    ),
+    "header_invalid": Problem(
+        400,
+        "A request header is missing, duplicate or invalid",
+        "Send each header once, with a valid value",
+    ),
+    "key_missing": Problem(
+        401,
+        "This path requires an API key",
+        "Send an API key as `Authorization: Bearer KEY` or as `X-API-Key: KEY`",
+        {"WWW-Authenticate": "Bearer"},
+    ),
+    "key_refused": Problem(
+        403,
+        "This API key is not valid for this path",
+        "Send a key that is; paths under /admin/ accept admin keys only",
+    ),
+    "not_found": Problem(
+        404,
+        "This path does not exist",
+        "Send images to POST /predict; GET /docs describes the API",
+    ),
+    "method_not_allowed": Problem(
+        405,
+        "This path does not accept this method",
+        "Use a method that the Allow header lists",
+    ),
+    "body_too_slow": Problem(
+        408,
+        "The request body arrived too slowly",
+        "The body was not complete within the time limit; send it faster, or send fewer images",
+    ),
+    "body_too_large": Problem(
+        413,
+        "The request body is too large",
+        "Send smaller images, or fewer images in one request",
+    ),
+    "image_too_large": Problem(
+        413,
+        "The image has too many pixels",
+        "Send the image at a lower resolution",
+    ),
+    "too_many_images": Problem(
+        413,
+        "The request holds too many images",
+        "Split the images over several requests",
+    ),
+    "content_type_unsupported": Problem(
+        415,
+        "This content type is not supported",
+        "GET /openapi.json lists the content types that POST /predict reads",
+    ),
+    "content_encoding_unsupported": Problem(
+        415,
+        "A compressed request body is not supported",
+        "Send the body uncompressed, without Content-Encoding",
+        {"Accept-Encoding": "identity"},
+    ),
+    "image_unsupported": Problem(
+        415,
+        "This image format is not supported",
+        "Send a PNG, JPEG, WebP, BMP or GIF image",
+    ),
+    "image_unreadable": Problem(
+        422,
+        "The image cannot be decoded",
+        "The image file is damaged or incomplete; save the image again and send the new file",
+    ),
+    "image_blank": Problem(
+        422,
+        "The image is blank",
+        "No ink stands out from the paper; send an image with one dark or light digit on it",
+    ),
+    "not_a_digit": Problem(
+        422,
+        "The picture does not look like one digit",
+        "Send a picture of one digit; grey levels are answered with any content",
+    ),
+    "several_digits": Problem(
+        422,
+        "The picture shows several digits",
+        "Send one digit in a picture",
+    ),
+    "body_invalid": Problem(
+        422,
+        "The body does not match the schema",
+        "GET /openapi.json describes the bodies that POST /predict accepts",
+    ),
+    "overloaded": Problem(
+        429,
+        "The service is overloaded",
+        "The queue is full; retry in 1 s",
+        RETRY,
+    ),
+    "headers_too_large": Problem(
+        431,
+        "The request headers are too large",
+        "Send fewer or shorter headers",
+    ),
+    "internal": Problem(
+        500,
+        "The service failed",
+        "The service's log holds the failure under the request id of this answer",
+    ),
+    "replica_lost": Problem(
+        502,
+        "The replica stopped before it answered",
+        "A prediction changes nothing, so it is safe to send the request again",
+    ),
+    "not_ready": Problem(
+        503,
+        "No model is loaded yet",
+        "The replica is still loading its model; retry in 1 s",
+        RETRY,
+    ),
+    "unavailable": Problem(
+        503,
+        "No replica is available",
+        "Replicas are starting or restarting; retry in 1 s",
+        RETRY,
+    ),
+    "timed_out": Problem(
+        504,
+        "The request timed out",
+        "No replica answered within the time limit; send the request again",
+    ),
 }
 
 
 def request_id_from(given: bytes) -> str:
-    """The client's own if it is well-formed, else 32 hexadecimal digits: unique, not secret."""
+    """Returns the client's own id if it is well-formed, else 32 hexadecimal digits: unique, not secret."""
     return given.decode() if REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 
 
-def problem_document(code: str, detail: str, request_id: str) -> dict[str, Any]:
-    """`type` is a relative reference that the service itself answers: its page lists the codes."""
+def problem_document(code: str, detail: str | None, request_id: str) -> dict[str, Any]:
+    """Returns the JSON of a problem, with the table's detail for None.
+
+    `type` is a relative reference that the service itself answers: that page lists the codes.
+    """
     problem = PROBLEMS[code]
     return {
         "type": f"/docs#{code}",
         "title": problem.title,
         "status": problem.status,
-        "detail": detail,
+        "detail": problem.detail if detail is None else detail,
         "instance": f"urn:request:{request_id}",
         "code": code,
     }
 
 
-def problem_response(code: str, detail: str, request_id: str) -> tuple[dict[str, str], bytes]:
-    """The headers and the body of the whole answer."""
+def problem_response(code: str, detail: str | None, request_id: str) -> tuple[dict[str, str], bytes]:
+    """Returns the headers and the body of the answer; its status is PROBLEMS[code].status."""
     body = json.dumps(problem_document(code, detail, request_id)).encode()
     length = str(len(body))
     return {"Content-Type": MEDIA_TYPE, "Content-Length": length} | PROBLEMS[code].headers, body

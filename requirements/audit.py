@@ -1,9 +1,9 @@
-"""Is what is locked pinned and hashed, what is installed what is locked, and none of it known to be bad?
+"""Checks that the locks pin and hash every package, that these versions are installed, and known CVEs.
 
     python -m requirements.audit [--offline]
 
-Offline it does the first two.  Known vulnerabilities are pip-audit's job, which takes a package that its
-database does not answer for to be a good one; so a version that is known to be bad is asked for first.
+--offline skips the CVEs.  These are looked up by pip-audit, which treats a package that its database does not
+know as a good one; so a version that is known to be vulnerable is looked up first.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 LOCKS = [Path(__file__).with_name(f"{name}.txt") for name in ("serve", "train", "dev")]
-# Each id with the reason why it may stay, and until when: {"GHSA-...": "only on Windows; until 1.2 is out"}.
+# Vulnerabilities to accept, each with its reason and until when: {"GHSA-...": "only on Windows; until 1.2"}.
 IGNORED: dict[str, str] = {}
-KNOWN_BAD = "pillow==9.0.0"  # CVE-2022-22817: runs what is in an expression
+KNOWN_BAD = "pillow==9.0.0"  # CVE-2022-22817: evaluates expressions of its input
 DATABASES = ("pypi", "osv")
-OF_VENV = {"pip", "setuptools", "wheel"}  # what `python -m venv` may bring itself
+VENV_PACKAGES = {"pip", "setuptools", "wheel"}  # installed by `python -m venv` itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Locked:
 
 
 def read_lock(text: str) -> tuple[list[Locked], list[str]]:
-    """The requirements, and a sentence for each line that is not pinned to one version and a sha256."""
+    """Returns the requirements, and a problem for each that is not pinned to one version with a sha256."""
     locked, problems = [], []
     for block in re.split(r"\n(?=\S)", re.sub(r"(?m)^\s*#.*\n?", "", text).strip()):
         first, *rest = re.sub(r"\\\n", "\n", block).splitlines() or [""]
@@ -62,30 +62,31 @@ def read_lock(text: str) -> tuple[list[Locked], list[str]]:
 
 
 def differences(locked: list[Locked], installed: dict[str, str]) -> list[str]:
-    """A sentence for each package that is not installed as it is locked, or not locked at all."""
+    """Returns a problem for each package whose installed version is not a locked one."""
     wanted = {one.name: one.version for one in locked if one.is_for_here}
     problems = [
         f"{name} {version} is locked, {installed.get(name, 'nothing')} is installed"
         for name, version in sorted(wanted.items())
         if installed.get(name) != version
     ]
-    others = sorted(installed.keys() - wanted.keys() - OF_VENV)
+    others = sorted(installed.keys() - wanted.keys() - VENV_PACKAGES)
     return problems + [f"{name} {installed[name]} is installed and not locked" for name in others]
 
 
 def installed_here() -> dict[str, str]:
+    """Returns the installed packages with their versions."""
     return {canonicalize_name(found.name): found.version for found in distributions()}
 
 
 def disagreements() -> list[str]:
-    """What `pip check` says of packages that ask for other versions than are installed."""
+    """Returns `pip check`'s lines on packages that require other versions than those installed."""
     command = [sys.executable, "-m", "pip", "check"]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     return checked.stdout.splitlines() if checked.returncode else []
 
 
 def ask(database: str, requirements: list[Path]) -> list[dict[str, Any]] | None:
-    """pip-audit's entry for each package; None if the database did not answer."""
+    """Returns pip-audit's entry for each package, or None if the database did not answer."""
     command = [
         sys.executable, "-m", "pip_audit", "--vulnerability-service", database, "--format", "json",
         "--progress-spinner", "off", "--disable-pip", "--no-deps", "--timeout", "15",
@@ -100,8 +101,8 @@ def ask(database: str, requirements: list[Path]) -> list[dict[str, Any]] | None:
     return entries
 
 
-def knows(database: str) -> bool:
-    """Whether it says of a bad version that it is bad; a mirror may answer, or not, without saying so."""
+def has_vulnerabilities(database: str) -> bool:
+    """Returns whether the database knows a vulnerability of KNOWN_BAD; a mirror may serve packages alone."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "requirements.txt"
         file.write_text(KNOWN_BAD + "\n")
@@ -109,17 +110,17 @@ def knows(database: str) -> bool:
 
 
 def vulnerabilities() -> list[str]:
-    database = next(filter(knows, DATABASES), None)
+    """Returns a problem for each known vulnerability of a locked package, or one if there is no database."""
+    database = next(filter(has_vulnerabilities, DATABASES), None)
     if database is None:
         return [
-            f"no vulnerability database could be asked: neither {' nor '.join(DATABASES)} says that "
-            f"{KNOWN_BAD} is bad, so known vulnerabilities were NOT looked for; ask where pypi.org or "
-            "api.osv.dev can be reached, set PIP_AUDIT_OSV_URL to a mirror, or leave them out with "
-            "`make audit OFFLINE=1`"
+            "known vulnerabilities were NOT checked, as no database could be used: neither "
+            f"{' nor '.join(DATABASES)} reports the one of {KNOWN_BAD}; allow access to pypi.org or "
+            "api.osv.dev, set PIP_AUDIT_OSV_URL to a mirror, or skip this check with `make audit OFFLINE=1`"
         ]
     entries = ask(database, LOCKS)
     if entries is None:
-        return [f"the vulnerability database {database} stopped answering; ask again"]
+        return [f"the vulnerability database {database} stopped answering; run the audit again"]
     return [problem for entry in entries for problem in _problems_of(entry)]
 
 
@@ -128,7 +129,7 @@ def _problems_of(entry: dict[str, Any]) -> list[str]:
         return [f"{entry['name']} was not looked up: {entry['skip_reason']}"]
     return [
         f"{entry['name']} {entry['version']}: {vulnerability['id']}, "
-        f"mended in {', '.join(vulnerability['fix_versions']) or 'no version yet'}"
+        f"fixed in {', '.join(vulnerability['fix_versions']) or 'no version yet'}"
         for vulnerability in entry["vulns"]
     ]
 
@@ -137,22 +138,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--offline", action="store_true", help="ask no vulnerability database")
+    parser.add_argument("--offline", action="store_true", help="skip known vulnerabilities")
     is_offline = parser.parse_args().offline
     problems = []
     for lock in LOCKS:
         locked, found = read_lock(lock.read_text())
         problems += [f"{lock.name}: {problem}" for problem in found]
-        print(
-            f"{lock.name}: {len(locked)} requirements are pinned, each with a sha256" if not found else lock
-        )
+        if not found:
+            print(f"{lock.name}: {len(locked)} requirements, each pinned with a sha256")
     problems += differences(locked, installed_here()) + disagreements()
     if not is_offline:
         problems += vulnerabilities()
     if problems:
         sys.exit("\n".join(problems))
-    print("what is installed is what is locked")
-    print("known vulnerabilities were not looked for" if is_offline else "no known vulnerability")
+    print("the installed packages are the locked ones")
+    print("known vulnerabilities were not checked" if is_offline else "no known vulnerability")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Ray cluster of one node on loopback, started by the commands a user has."""
+"""A Ray cluster of one node on loopback with the service in it, started by Ray's own commands."""
 
 import os
 import random
@@ -17,24 +17,22 @@ from typing import Any, Self, TypeVar
 import httpx2
 import yaml
 
+from testkit.processes import end_marked, marked
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-
-
-# Below the cluster's own folder, so that its HAProxy is known, and ended, by its command line.
+# The files of Ray's HAProxy, placed in the cluster's own folder: two clusters must not share them.
 HAPROXY_FILES = (
     ("CONFIG_FILE_LOC", "haproxy.cfg"), ("SOCKET_PATH", "admin.sock"),
     ("METRICS_SOCKET_PATH", "metrics.sock"), ("SERVER_STATE_BASE", ""), ("SERVER_STATE_FILE", "server-state"),
 )  # fmt: skip
-
-
-# Of neither those that the system gives to whoever connects (from 32768) nor those that Ray gives to its
-# workers (10002 to 19999): nobody else takes one before its server does.
+# Below 32768, where the system's ports for outgoing connections begin, and above 19999, where those of Ray's
+# workers end: no other process takes one before its server does.
 PORTS = iter(random.sample(range(20000, 32768), 32768 - 20000))
 
 
 def free_port() -> int:
-    """Never the same twice."""
+    """Returns a port on which nothing listens, never the same one twice."""
     for port in PORTS:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
@@ -47,7 +45,7 @@ Seen = TypeVar("Seen")
 def wait_until(
     look: Callable[[], Seen | None], timeout_s: float, on_timeout: Callable[[], str] = str
 ) -> Seen:
-    """What `look` returns once it is true; fails with `on_timeout`'s explanation."""
+    """Returns the first true value of `look`; past the timeout it fails with `on_timeout`'s text."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if seen := look():
@@ -57,47 +55,64 @@ def wait_until(
 
 
 def read_serve_env() -> dict[str, str]:
+    """Returns the variables of serve.env."""
     lines = (ROOT / "serve.env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-def serve_env(stats_port: int = 0, metrics_port: int = 0) -> dict[str, str]:
-    """What `make serve` sets, on free ports unless they are given."""
+def serve_env() -> dict[str, str]:
+    """Returns the variables of `make serve`, with free ports for HAProxy's statistics."""
     return read_serve_env() | {
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(ROOT / "digits" / "gateway" / "haproxy.py"),
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats_port or free_port()),
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics_port or free_port()),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
     }
 
 
 def proxy_env() -> dict[str, str]:
-    """What `make serve HAPROXY=0` sets."""
+    """Returns the variables of `make serve HAPROXY=0`: Ray's own proxy in front."""
     return read_serve_env() | {"RAY_SERVE_ENABLE_HA_PROXY": "0", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "0"}
 
 
+ENVIRONMENTS = {"haproxy": serve_env, "rays-proxy": proxy_env}  # by the proxy in front of the service
+
+
+def deployment_of(config: dict[str, Any]) -> dict[str, Any]:
+    """The one deployment of a Serve configuration, to change in place."""
+    deployment: dict[str, Any] = config["applications"][0]["deployments"][0]
+    return deployment
+
+
 class LocalCluster:
-    """Behind HAProxy if it is given `serve_env()`, else behind Ray's own proxy."""
+    """Behind HAProxy with `serve_env()`, behind Ray's own proxy with `proxy_env()`.
+
+    Its processes are found and ended by its token, which each has in its environment.
+    """
 
     def __init__(self, **environment: str) -> None:
-        self._folder = tempfile.mkdtemp(prefix="digits-")  # short: Ray makes sockets below it
+        self._folder = tempfile.mkdtemp(prefix="digits-")  # short: Ray's socket paths are limited
         self._dashboard = free_port()
+        self._api = f"http://127.0.0.1:{self._dashboard}/api/serve/applications/"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._gcs = free_port()
         self._metrics = free_port()
         self.metrics_url = f"http://127.0.0.1:{self._metrics}/metrics"
+        token = secrets.token_hex(32)
+        self._key = {"Authorization": f"Bearer {token}"}
+        self.mark = f"RAY_AUTH_TOKEN={token}"
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAY_SERVE_")}
         self.environment = inherited | {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_AUTH_TOKEN": token,
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_ADDRESS": f"127.0.0.1:{self._gcs}",
             "RAY_DASHBOARD_ADDRESS": f"http://127.0.0.1:{self._dashboard}",
-            # Ray's default is one port with SO_REUSEPORT, which two clusters of a machine would share.
+            # Ray's default is a fixed port with SO_REUSEPORT, which two clusters on one machine would share.
             "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
             "PYTHONPATH": str(ROOT),
-            "RAY_worker_niceness": "0",  # Ray's 15 would let whatever else this machine does starve it
+            "RAY_worker_niceness": "0",  # with Ray's 15 any other work on the machine starves the replicas
             **{f"RAY_SERVE_HAPROXY_{name}": f"{self._folder}/haproxy/{file}" for name, file in HAPROXY_FILES},
             **environment,
         }
@@ -120,12 +135,11 @@ class LocalCluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # `ray stop` would end every cluster of the machine, so end the processes of this one's folder.
-        subprocess.run(["pkill", "-KILL", "-f", self._folder], check=False)
+        end_marked(self.mark)  # `ray stop` would end every cluster of the machine
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def run(self, *command: str) -> str:
-        """Output of one of the environment's programs; an error shows it."""
+        """Returns the output of a program of the virtual environment, which must exit with 0."""
         result = subprocess.run(
             [str(BIN / command[0]), *command[1:]],
             cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=90, check=False,
@@ -134,32 +148,39 @@ class LocalCluster:
         return result.stdout
 
     def config(self, **user_config: Any) -> dict[str, Any]:
-        """serve_config.yaml on this cluster's port, with changes to user_config."""
+        """Returns serve_config.yaml on this cluster's port, with changes to user_config."""
         config: dict[str, Any] = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
         config["http_options"]["port"] = self.port
-        config["applications"][0]["deployments"][0]["user_config"] |= user_config
+        deployment_of(config)["user_config"] |= user_config
         return config
 
     def fixed(self, replicas: int) -> dict[str, Any]:
-        """The same with so many replicas, whatever the load."""
+        """Returns the configuration with this number of replicas, without autoscaling."""
         config = self.config()
-        deployment = config["applications"][0]["deployments"][0]
+        deployment = deployment_of(config)
         del deployment["autoscaling_config"]
         deployment["num_replicas"] = replicas
         return config
 
     def deploy(self, config: dict[str, Any]) -> None:
-        """By the command that a user has, which takes seconds to start."""
+        """Applies a configuration by `serve deploy`, which takes seconds to start."""
         file = Path(self._folder) / "config.yaml"
         file.write_text(yaml.safe_dump(config))
         self.run("serve", "deploy", str(file))
 
     def apply(self, config: dict[str, Any]) -> None:
-        """By the API behind that command."""
+        """Applies a configuration by the HTTP API behind `serve deploy`."""
         httpx2.put(self._api, headers=self._key, json=config, timeout=60).raise_for_status()
 
+    def serve(self, config: dict[str, Any], replicas: int) -> Self:
+        """Applies a configuration and returns once this number of replicas runs and one answers /readyz."""
+        self.apply(config)
+        wait_until(lambda: len(self.replicas()) == replicas, timeout_s=120, on_timeout=self.logs)
+        wait_until(self.ready, timeout_s=60, on_timeout=self.logs)
+        return self
+
     def running(self, replicas: int) -> list[int] | None:
-        """Pids of the replicas once just so many answer and none is on its way; else None."""
+        """Returns the pids of the running replicas if there are this many and none is starting, else None."""
         try:
             found = self._deployment().get("replicas", [])
         except httpx2.HTTPError:
@@ -169,13 +190,14 @@ class LocalCluster:
         return there if len(there) == replicas and not coming else None
 
     def wait_until_running_are(self, replicas: int, timeout_s: float = 60) -> list[int]:
+        """Returns the pids of the replicas once this many run and none is starting."""
         return wait_until(lambda: self.running(replicas), timeout_s, self.logs)
 
     def wait_until_running(self, timeout_s: float = 60) -> None:
         wait_until(lambda: self._application().get("status") == "RUNNING", timeout_s, self.logs)
 
     def replicas(self) -> set[str]:
-        """Ids of the processes that answer, none while one comes or goes; the same: none was restarted."""
+        """Returns the ids of the running replicas, none while one starts or stops; a start makes a new id."""
         if self._application().get("status") != "RUNNING":  # a deployment is HEALTHY until its change begins
             return set()
         deployment = self._deployment()
@@ -190,39 +212,27 @@ class LocalCluster:
         return application
 
     def _deployment(self) -> dict[str, Any]:
-        """Empty for a moment after it was changed."""
+        """Empty for a moment after a change."""
         deployment: dict[str, Any] = self._application().get("deployments", {}).get("DigitClassifier", {})
         return deployment
 
     def pids(self, title: str) -> list[int]:
-        """Of this cluster's processes whose title holds it: ray::ServeReplica, gcs_server, bin/haproxy..."""
-        mark, found = f"RAY_AUTH_TOKEN={self.environment['RAY_AUTH_TOKEN']}".encode(), []
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):  # it ended meanwhile
-                command = (process / "cmdline").read_bytes()
-                if title.encode() in command.split(b"\0")[0] and mark in (process / "environ").read_bytes():
-                    found.append(int(process.name))
-        return found
+        """Returns this cluster's processes by a part of their title: ray::ServeReplica, bin/haproxy."""
+        return marked(self.mark, title)
 
     def details(self) -> dict[str, Any]:
-        """What the dashboard's Serve API says."""
+        """Returns the state of all applications from the dashboard's Serve API."""
         response = httpx2.get(self._api, headers=self._key, timeout=30).raise_for_status()
         answer: dict[str, Any] = response.json()
         return answer
 
-    @property
-    def _api(self) -> str:
-        return f"{self.environment['RAY_DASHBOARD_ADDRESS']}/api/serve/applications/"
-
-    @property
-    def _key(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.environment['RAY_AUTH_TOKEN']}"}
-
     def logs(self) -> str:
+        """Returns the last lines of each replica's log."""
         files = sorted(Path(self._folder).glob("session_latest/logs/serve/replica_*.log"))
         return "\n".join(file.read_text()[-3000:] for file in files)
 
     def ready(self) -> dict[str, Any] | None:
+        """Returns the body of /readyz, or None unless a replica is ready."""
         try:
             response = httpx2.get(f"{self.url}/readyz", timeout=5)
         except httpx2.TransportError:

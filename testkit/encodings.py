@@ -1,4 +1,4 @@
-"""One digit in every form that POST /predict takes."""
+"""One digit, or a list of them, in every form that POST /predict takes."""
 
 import base64
 import io
@@ -52,7 +52,7 @@ def _wrapped(pixels: Pixels) -> str:
     return base64.encodebytes(image_file(pixels)).decode()
 
 
-# Lossless forms of one image: the service must give one answer to all of them.
+# Lossless forms of one image: the service must give the same answer to all of them.
 ONE: dict[str, Callable[[Pixels], Body]] = {
     "png": lambda pixels: Body(image_file(pixels), "image/png"),
     "png sent by curl --data-binary": lambda pixels: Body(

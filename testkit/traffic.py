@@ -1,4 +1,4 @@
-"""Steady load from a thread: requests that are due at a fixed rate, whatever becomes of those before them."""
+"""Steady traffic from a thread: requests are due at a fixed rate, whatever happens to earlier ones."""
 
 import asyncio
 import threading
@@ -14,16 +14,16 @@ from testkit.encodings import ONE
 
 IMAGES, _ = golden_digits()
 BODY = ONE["png"](IMAGES[3])
-TIMEOUT_S = 40  # above every limit of the service: what it has not answered by then it will never answer
-AGAIN_AFTER_S = 0.2
+TIMEOUT_S = 40  # above every limit of the service: later than this no answer comes
+RETRY_AFTER_S = 0.2
 
 
 @dataclass(frozen=True)
 class Outcome:
-    due: float  # seconds since the load began
-    seconds: float  # from then to the end of the answer, all tries together
+    due: float  # seconds since the traffic began
+    seconds: float  # from then to the end of the last answer, all attempts included
     status: int  # 0: no answer
-    text: str  # of the answer, or what came instead of one
+    text: str  # the body of the answer, or the error
     tries: int
 
     @property
@@ -33,9 +33,9 @@ class Outcome:
 
 @dataclass
 class Traffic:
-    """`rate` requests a second for the golden 3 until the block ends; every one is then answered or failed.
+    """Sends the golden 3 `rate` times a second until the block ends, and has an outcome for each request.
 
-    A request that fails is sent again `retries` times, after Retry-After or a moment.
+    A failed request is retried up to `retries` times, after Retry-After or RETRY_AFTER_S.
     """
 
     url: str
@@ -62,7 +62,7 @@ class Traffic:
 
     @property
     def now(self) -> float:
-        """Seconds since the load began, as in `Outcome.due`."""
+        """Seconds since the traffic began, as in `Outcome.due`."""
         return time.monotonic() - self._started
 
     @property
@@ -70,7 +70,7 @@ class Traffic:
         return [outcome for outcome in self.outcomes if not outcome.is_right]
 
     def p99_s(self, start: float = 0, end: float = float("inf")) -> float:
-        """Of the right answers to what was due between these."""
+        """Returns the 99th percentile of the correct answers to requests due between `start` and `end`."""
         seconds = sorted(o.seconds for o in self.outcomes if o.is_right and start <= o.due < end)
         return seconds[int(len(seconds) * 0.99)]
 
@@ -81,25 +81,25 @@ class Traffic:
         async with httpx2.AsyncClient(
             base_url=self.url, limits=limits, timeout=TIMEOUT_S, headers=headers
         ) as client:
-            asking: set[asyncio.Task[None]] = set()
+            pending: set[asyncio.Task[None]] = set()
             due = loop.time()
             while not self._stop.is_set():
                 await asyncio.sleep(due - loop.time())
-                task = loop.create_task(self._ask(client))
+                task = loop.create_task(self._send(client))
                 self._sent += 1
-                asking.add(task)
-                task.add_done_callback(asking.discard)
+                pending.add(task)
+                task.add_done_callback(pending.discard)
                 due += 1 / self.rate
-            await asyncio.gather(*asking)
+            await asyncio.gather(*pending)
 
-    async def _ask(self, client: httpx2.AsyncClient) -> None:
+    async def _send(self, client: httpx2.AsyncClient) -> None:
         due = self.now
         for tries in range(1, self.retries + 2):
-            status, text, wait_s = 0, "", AGAIN_AFTER_S
+            status, text, wait_s = 0, "", RETRY_AFTER_S
             try:
                 response = await client.post("/predict", content=BODY.content)
                 status, text = response.status_code, response.text
-                wait_s = float(response.headers.get("retry-after", AGAIN_AFTER_S))
+                wait_s = float(response.headers.get("retry-after", RETRY_AFTER_S))
             except httpx2.TransportError as error:
                 text = repr(error)
             outcome = Outcome(due, self.now - due, status, text, tries)

@@ -1,6 +1,6 @@
-"""What people and attackers send to POST /predict, and what each of it must be answered.
+"""Inputs that people and attackers send to POST /predict, each with the answer it must get.
 
-Not all is refused: a trap is answered with the digit that a person would see on it.
+Not all are invalid: a misleading one gets the digit that a person sees on it.
 """
 
 import bz2
@@ -25,13 +25,14 @@ from digits.inference.settings import ServeSettings
 from digits.problems import MEDIA_TYPE, PROBLEMS
 from digits.vision.golden import golden_digits
 from testkit.encodings import BOUNDARY, Body, base64_png, form, image_file, json_body
+from tests.pictures import tagged
 
 MAX_BYTES = EdgeSettings().max_body_bytes
 MAX_IMAGES = ServeSettings(model_uri="x").max_images_per_request
 IMAGES: NDArray[np.uint8] = golden_digits()[0]
 SEVEN, THREE, BLANK = IMAGES[7], IMAGES[3], np.zeros((28, 28), np.uint8)
 PNG = image_file(SEVEN)
-# For what is lossy: a seven of 280x280, dark on light, which no compression makes illegible.
+# For lossy formats: a seven of 280x280, dark on light, which no compression makes illegible.
 PAGE = np.kron(255 - SEVEN, np.ones((10, 10), np.uint8))
 JPEG = image_file(PAGE, "JPEG")
 GIF = image_file(SEVEN, "GIF")
@@ -40,7 +41,7 @@ Answer = int | str | list[int | str]
 
 @dataclass(frozen=True)
 class Row:
-    """`answer` is the digit that is read, the code of the problem, or for a list that of each item."""
+    """`answer` is the expected digit, the code of the problem, or for a list one of these for each item."""
 
     body: Body
     answer: Answer
@@ -56,7 +57,7 @@ class Row:
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
-    """Of a PNG."""
+    """Returns a chunk of a PNG."""
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
@@ -68,7 +69,7 @@ def png(
     width: int = 28, height: int = 28, depth: int = 8, colour: int = 0, *,
     pixels: bytes | None = None, before: bytes = b"", after: bytes = b"", interlace: int = 0,
 ) -> bytes:  # fmt: skip
-    """A PNG of any header around the pixels of the seven, with chunks before and behind them."""
+    """Returns a PNG with any header around the pixels of the seven, with chunks before and after them."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace)
     data = chunk(b"IDAT", scanlines(SEVEN) if pixels is None else pixels)
     start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
@@ -84,12 +85,12 @@ def replaced(data: bytes, place: int, new: bytes) -> bytes:
 
 
 def jpeg_of_size(height: int, width: int, precision: int = 8) -> bytes:
-    """The JPEG with another size in its frame header, which is marker FF C0, length, precision, size."""
+    """Returns the JPEG with another size in its frame header: marker FF C0, length, precision, size."""
     return replaced(JPEG, JPEG.index(b"\xff\xc0") + 4, struct.pack(">BHH", precision, height, width))
 
 
 def animated(file_format: str) -> bytes:
-    """A seven, then a three."""
+    """Returns an animation: a seven, then a three."""
     return saved(
         Image.fromarray(SEVEN), file_format, save_all=True, append_images=[Image.fromarray(THREE)],
         **({"lossless": True} if file_format == "WEBP" else {}),
@@ -102,29 +103,15 @@ def saved(image: Image.Image, file_format: str, **options: object) -> bytes:
     return file.getvalue()
 
 
-def turned(orientation: int) -> bytes:
-    """A JPEG stored so that its orientation tag turns it upright."""
-    turns = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_270,
-    }  # fmt: skip
-    image = Image.fromarray(PAGE)
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    stored = image.transpose(turns[orientation]) if orientation in turns else image
-    return saved(stored, "JPEG", exif=exif)
-
-
 def palette(**transparency: object) -> bytes:
-    """The seven in palette entry 1, black, on entry 0, white."""
+    """Returns the seven in palette entry 1, black, on entry 0, white."""
     image = Image.fromarray((SEVEN > 127).astype(np.uint8), "P")
     image.putpalette([255, 255, 255, 0, 0, 0])
     return saved(image, "PNG", **transparency)
 
 
 def bmp_top_down() -> bytes:
-    """A negative height: the rows stand in the file as they stand on the page."""
+    """Returns a BMP with a negative height, which stores the top row first."""
     rows = np.dstack([SEVEN] * 3)  # 84 bytes each, which is a multiple of 4 as BMP wants it
     header = struct.pack("<IiiHHIIiiII", 40, 28, -28, 1, 24, 0, rows.size, 0, 0, 0, 0)
     return struct.pack("<2sIHHI", b"BM", 54 + rows.size, 0, 0, 54) + header + rows.tobytes()
@@ -146,19 +133,19 @@ def webp_of_canvas(side: int) -> bytes:
 
 
 def exif(tags: int, order: str = "<") -> bytes:
-    """A block of so many tags, none of which turns the image."""
+    """Returns an EXIF block with this many tags, none of which turns the image."""
     entries = b"".join(struct.pack(order + "HHII", 1000 + number % 60_000, 3, 1, 7) for number in range(tags))
     return {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "IH", 8, tags) + entries
 
 
 def segments(block: bytes) -> bytes:
-    """EXIF in as many segments of a JPEG as it takes; Pillow puts them together."""
+    """Returns EXIF in as many segments of a JPEG as it takes; Pillow joins them."""
     pieces = [block[start : start + 65_000] for start in range(0, len(block), 65_000)]
     return b"".join(b"\xff\xe1" + struct.pack(">H", len(one) + 8) + b"Exif\0\0" + one for one in pieces)
 
 
 def gif_with(added: bytes) -> bytes:
-    """The seven as a GIF, with more between its palette and its frame."""
+    """Returns the seven as a GIF, with bytes added between its palette and its frame."""
     start = 13 + 3 * 2 ** ((GIF[10] & 7) + 1)
     return GIF[:start] + added + GIF[start:]
 
@@ -178,7 +165,7 @@ def npy() -> bytes:
 
 
 class Touches:
-    """Unpickling this would run a command."""
+    """Runs a command when it is unpickled."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         import os
@@ -207,7 +194,7 @@ def raw_json(content: str) -> Body:
 
 
 def exponent(text: str) -> Body:
-    """A number as text that json.dumps would not write."""
+    """Returns a pixel as JSON text that json.dumps would not write."""
     return raw_json(f'{{"pixels": [{text}{", 0" * 783}]}}')
 
 
@@ -235,8 +222,8 @@ def rows_of(*bodies: tuple[str, Body, Answer]) -> dict[str, Row]:
     return {name: Row(body, answer) for name, body, answer in bodies}
 
 
-# A file that ends early is refused, even if all its pixels are there: it was cut off on its way, and whoever
-# sent it wants to know.
+# A file that ends early is refused, even with all its pixels: the transfer was cut off, and the client must
+# learn of it.
 CUT = {
     **{f"png cut at {share:.0%}": as_png(cut(PNG, share), "image_unreadable") for share in (0.25, 0.5, 0.75)},
     "png of one byte": as_png(PNG[:1], "image_unsupported"),
@@ -257,7 +244,7 @@ CUT = {
     "webp of its signature": typed("image/webp", "image_unreadable", b"RIFF\xff\xff\xff\xffWEBP"),
 }  # fmt: skip
 
-# Headers that promise what is not there.
+# Headers whose size is not that of the pixels.
 SIZES = {
     **{f"png of {width}x{height}": as_png(png(width, height), answer) for width, height, answer in (
         (0, 0, "image_unreadable"), (28, 0, "image_unreadable"), (0, 28, "image_unreadable"),
@@ -266,9 +253,9 @@ SIZES = {
         (9500, 9500, "image_too_large"), (2_000_000_000, 1, "image_too_large"),
         (4001, 4000, "image_too_large"), (4000, 4000, "image_unreadable"),
     )},
-    # Its checksums hold, so it was made like this.  Viewers show what is there on black, and we read that.
+    # Its checksums are right, so it was made like this.  The service reads the rows there are, as viewers do.
     "png of one row too few": as_png(png(28, 29), 7),
-    # More data than the header says: the rows it names are read, the others never inflated.
+    # More data than the header declares: the extra rows are never inflated.
     "png of too many rows": as_png(png(pixels=scanlines(np.vstack([SEVEN, SEVEN]))), 7),
     "png that inflates to 50 MB": as_png(
         png(pixels=zlib.compress(zlib.decompress(scanlines(SEVEN)) + bytes(50_000_000), 9)), 7
@@ -352,14 +339,14 @@ DAMAGED = {
 }  # fmt: skip
 
 _STROKES = np.dstack([BLANK, BLANK, BLANK, SEVEN])
-# Pictures that naive readers get wrong without noticing.
+# Pictures that naive decoders misread without an error.
 LOOKS = {
     "png of 16 bits": as_png(image_file(SEVEN.astype(np.uint16) * 257), 7),
     "png of 1 bit": as_png(saved(Image.fromarray(SEVEN > 127), "PNG"), 7),
     "png of a palette": as_png(palette(), 7),
     "png of a palette with one clear entry": as_png(palette(transparency=0), 7),
     "png of a palette with degrees of clearness": as_png(palette(transparency=bytes([0, 255])), 7),
-    # Which colours its numbers stand for is not there to be known.
+    # Without a palette its numbers stand for no colours.
     "png of a palette that is missing": as_png(png(colour=3), "image_unreadable"),
     "png of grey with alpha": as_png(saved(Image.fromarray(np.dstack([SEVEN, BLANK + 255]), "LA"), "PNG"), 7),
     "png of black strokes on nothing": as_png(image_file(_STROKES), 7),
@@ -369,17 +356,18 @@ LOOKS = {
     "png in black": as_png(image_file(BLANK), "image_blank"),
     "png in white": as_png(image_file(BLANK + 255), "image_blank"),
     "png of negative colours": as_png(image_file(255 - SEVEN), 7),
-    # The first frame is what a viewer that cannot animate shows.
+    # The first frame counts, as in a viewer that cannot animate.
     "png in motion": typed("image/apng", 7, animated("PNG")),
     "gif in motion": typed("image/gif", 7, animated("GIF")),
     "webp in motion": typed("image/webp", 7, animated("WEBP")),
-    # Telephones write two pictures into a .jpg; the first is the photo.
+    # Phones write two pictures into a .jpg; the first is the photo.
     "jpeg of two pictures": as_jpeg(
         saved(Image.fromarray(PAGE), "MPO", save_all=True, append_images=[Image.fromarray(PAGE.T)]), 7
     ),
     "jpeg in inks of print": as_jpeg(saved(Image.fromarray(PAGE).convert("CMYK"), "JPEG"), 7),
     "jpeg in passes": as_jpeg(saved(Image.fromarray(PAGE), "JPEG", progressive=True), 7),
-    **{f"jpeg turned by tag {tag}": as_jpeg(turned(tag), 7) for tag in (*range(1, 9), 0, 99)},
+    **{f"jpeg turned by tag {tag}": as_jpeg(tagged(Image.fromarray(PAGE), tag, "JPEG"), 7)
+       for tag in (*range(1, 9), 0, 99)},
     "jpeg with a tag of garbage": as_jpeg(saved(Image.fromarray(PAGE), "JPEG", exif=b"Exif\0\0garbage"), 7),
     "png and zip": as_png(PNG + zipped(a=b"b"), 7),
     "png and script": as_png(PNG + b"<script>alert(1)</script>", 7),
@@ -440,7 +428,7 @@ JSON = rows_of(
     ("json in single quotes", raw_json("{'image': 'x'}"), "body_malformed"),
     ("json with a comment", raw_json('{"image": "x"} // x'), "body_malformed"),
     ("json with a bare line break", raw_json('{"image": "\n"}'), "body_malformed"),
-    # Windows writes the mark, and RFC 8259 lets a reader pass over it.
+    # Windows writes the mark, and RFC 8259 lets a parser ignore it.
     ("json with a byte order mark", raw_json("\ufeff" + json.dumps({"image": _ENCODED})), 7),
     ("json of 16 bits", Body('{"image": "x"}'.encode("utf-16"), "application/json"), "body_malformed"),
     ("json in latin-1", Body('{"image": "é"}'.encode("latin-1"), "application/json"), "body_malformed"),
@@ -634,7 +622,7 @@ TYPES = {
     "json said to be text": typed("text/json", "content_type_unsupported", b"{}"),
     "json of a vendor": typed("application/vnd.api+json", "content_type_unsupported", b"{}"),
     "json in another charset": typed("application/json; charset=utf-16", "body_invalid", b"{}"),
-    # The bytes say what they are; a wrong suffix made many a header.
+    # The bytes decide; many headers are wrong because a file's suffix is.
     "png said to be jpeg": typed("image/jpeg", 7),
     "jpeg said to be png": typed("image/png", 7, JPEG),
     "png of an unknown image type": typed("image/x-unknown", 7),
@@ -687,7 +675,7 @@ REQUESTS = {
         "/%2e%2e/%2e%2e/etc/passwd", "/predict%2f", "/predict\\", "/predict.json", "/.env", "/docs/../../x",
         "/" + "a" * 4000,
     )},
-    # There is nothing that would fetch an address.
+    # The service never fetches an address.
     "query of a web address": asked(path="/predict?url=http://169.254.169.254/latest/meta-data/"),
     "query of a file": asked(
         path="/predict?image=file:///etc/passwd", body=Body(b"", None), answer="image_empty"
@@ -704,7 +692,7 @@ REQUESTS = {
     }.items()},
     "two request ids": asked(("X-Request-Id", "a"), ("X-Request-Id", "b")),
     "64 headers and more": asked(*((f"X-{n}", "y") for n in range(70)), answer="headers_too_large"),
-    # Ray Serve obeys these from any client; the edge drops them.
+    # Ray Serve obeys these headers from any client; the gateway drops them.
     **{f"{name}: {value}": asked((name, value)) for name, value in (
         ("X-Request-Timeout-Seconds", "\xff"), ("X-Request-Timeout-Seconds", "-1"),
         ("X-Request-Timeout-Seconds", "nan"), ("X-Request-Timeout-Seconds", "0.000001"),
@@ -721,7 +709,7 @@ TABLE: dict[str, Row] = {
 
 
 def check(row: Row, status: int, headers: dict[str, str], content: bytes) -> None:
-    """That an answer is what the table says, in the form that problems and predictions have."""
+    """Checks an answer against its row, and the form of problems and predictions."""
     if isinstance(row.answer, str):
         problem = ProblemDocument.model_validate_json(content, strict=True)
         assert (problem.code, status) == (row.answer, PROBLEMS[row.answer].status), problem.detail
@@ -744,6 +732,6 @@ def check(row: Row, status: int, headers: dict[str, str], content: bytes) -> Non
 def _check_problem(problem: ProblemDocument) -> None:
     assert problem.status == PROBLEMS[problem.code].status
     assert 0 < len(problem.detail) < 300
-    # It names what is wrong in our words: nothing of the code, the machine or what was sent but its types.
+    # It must not reveal the code or the machine, or echo the request.
     for leaked in ("Traceback", "site-packages", "PIL", "/tmp/", " object at 0x"):
         assert leaked not in problem.detail

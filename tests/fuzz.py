@@ -1,7 +1,7 @@
-"""Mutates good and bad requests for minutes, in process: `python -m tests.fuzz --minutes 2` (`make fuzz`).
+"""Sends mutated requests for minutes, in process: `python -m tests.fuzz --minutes 2` (`make fuzz`).
 
-Guided by what it has seen: a mutant whose answer has a detail that none had before becomes a seed.  It ends
-with 1, and the request in a file, at the first 5xx, broken answer or answer that takes too long.
+A mutant whose answer has a new detail becomes a seed.  At the first 5xx, malformed answer or answer that
+takes too long it writes the request to a file and exits with 1.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from testkit.fakes import api_of
 from testkit.models import load_classifier
 from tests.bad_inputs import IMAGES, TABLE
 
-DETAIL = re.compile("[0-9'].*")  # the figures and names in it
+DETAIL = re.compile("[0-9'].*")  # from the first figure or name on
 SLOWEST_S = 2.0  # of CPU, for one request
 MAX_SEED_BYTES = 50_000
 MAX_SEEDS = 3000
@@ -66,7 +66,7 @@ def mutated(body: Body, pool: list[Body]) -> Body:
 
 
 def check(status: int, media_type: str, content: bytes) -> str:
-    """What kind of answer it is; raises ValueError or AssertionError for one that must not be."""
+    """Returns the kind of an answer; raises ValueError or AssertionError for a wrong one."""
     assert status < 500, status
     if status != 200:
         problem = ProblemDocument.model_validate_json(content, strict=True)
@@ -85,9 +85,7 @@ def check(status: int, media_type: str, content: bytes) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=2)
-    parser.add_argument(
-        "--seed", type=int, default=None, help="to run the same again; else another each time"
-    )
+    parser.add_argument("--seed", type=int, default=None, help="repeats a run; default: random")
     arguments = parser.parse_args()
     seed = time.time_ns() % 2**32 if arguments.seed is None else arguments.seed
     random.seed(seed)
@@ -95,7 +93,7 @@ def main() -> None:
     classifier = load_classifier(ServeSettings(model_uri="models/starter"))
     edge = api_of(classifier)
     pool = seeds()
-    groups: dict[str, list[Body]] = {}  # by media type, each of which gets as many mutants
+    groups: dict[str, list[Body]] = {}  # by media type, each chosen equally often
     for body in pool:
         groups.setdefault((body.content_type or "").partition(";")[0], []).append(body)
     groups = {name: bodies for name, bodies in groups.items() if len(bodies) > 2}

@@ -20,6 +20,8 @@ from testkit.cluster import free_port, wait_until
 
 
 class Server:
+    """One that can be stopped and started again with the same store."""
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._port = free_port()
@@ -49,7 +51,7 @@ class Server:
 
 
 def register_copy(folder: Path, name: str = "digits") -> ModelVersion:
-    """A model folder as train_ray.py would register it, without its Keras file, at MLFLOW_TRACKING_URI."""
+    """Registers a model folder at MLFLOW_TRACKING_URI as train_ray.py does, without the Keras file."""
     client = mlflow.MlflowClient(tracking_uri())
     run_id = tracking.start_run(tracking_uri(), secrets.token_hex(8), {}, {})
     model = client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)

@@ -1,6 +1,6 @@
-"""Pictures as people send them, made from stored strokes: pens, papers, light, angles, sizes, file formats.
+"""Pictures as people send them, drawn from stored strokes: pens, papers, light, angles, sizes, file formats.
 
-Seeded, so that a failure can be looked at again: `python -m tests.pictures FOLDER` writes some.
+They are seeded, so a failure can be reproduced: `python -m tests.pictures FOLDER` writes some.
 """
 
 import io
@@ -17,7 +17,7 @@ from digits.task import Pixels
 
 Points = list[tuple[float, float]]
 
-# Each digit as the strokes a hand makes, in a box of 1 by 1.5, y downwards.
+# The strokes of each digit, in a box of 1 by 1.5, y downwards.
 STROKES: dict[int, list[Points]] = {
     0: [[(0.5, 0.0), (0.15, 0.2), (0.0, 0.75), (0.15, 1.3), (0.5, 1.5),
          (0.85, 1.3), (1.0, 0.75), (0.85, 0.2), (0.5, 0.0)]],
@@ -39,7 +39,7 @@ STROKES: dict[int, list[Points]] = {
 
 
 def pictures(count: int, seed: int) -> Iterator[tuple[bytes, int, str]]:
-    """`count` image files with their digit and what they were made like."""
+    """Yields `count` image files, each with its digit and its kind."""
     random = np.random.default_rng(seed)
     for number in range(count):
         digit = number % 10
@@ -77,7 +77,7 @@ def _picture(digit: int, kind: str, random: np.random.Generator) -> tuple[bytes,
 
 
 def _drawn(digit: int, side: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """How much of each pixel is ink, 0 to 1; drawn four times as large and averaged, which smooths it."""
+    """Returns the share of ink of each pixel, 0 to 1, drawn four times as large and averaged."""
     fine = min(4 * side, 3000)
     height = fine * random.uniform(0.5, 0.75)
     width = height / 1.5 * random.uniform(0.75, 1.15)
@@ -116,7 +116,7 @@ def _draw(image: Pixels, across: NDArray[np.float64], down: NDArray[np.float64],
 
 
 def _smoothed(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Corners cut twice (Chaikin), then filled in until no gap is left between two dots of the pen."""
+    """Cuts the corners twice (Chaikin) and interpolates, so that the dots of the pen leave no gap."""
     for _ in range(2):
         middle = np.stack(
             [0.75 * points[:-1] + 0.25 * points[1:], 0.25 * points[:-1] + 0.75 * points[1:]], axis=1
@@ -127,7 +127,7 @@ def _smoothed(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _light(shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.float64]:
-    """A lamp to one side, and the soft shadow of a hand."""
+    """Returns the light of a lamp to one side, with the soft shadow of a hand."""
     rows, columns = np.mgrid[0 : 1 : shape[0] * 1j, 0 : 1 : shape[1] * 1j]
     tilt = random.uniform(-0.3, 0.3, 2)
     lamp = 1 + tilt[0] * (rows - 0.5) + tilt[1] * (columns - 0.5)
@@ -137,7 +137,22 @@ def _light(shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.fl
     return light
 
 
-def _file(image: Image.Image, file_format: str, **options: int) -> bytes:
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_270,
+}  # fmt: skip
+
+
+def tagged(image: Image.Image, orientation: int, file_format: str) -> bytes:
+    """Returns a file whose pixels are turned, with the EXIF orientation that turns them upright."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = image.transpose(TURNS[orientation]) if orientation in TURNS else image
+    return _file(stored, file_format, exif=exif)
+
+
+def _file(image: Image.Image, file_format: str, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, file_format, **options)
     return file.getvalue()

@@ -1,6 +1,6 @@
-"""What a test needs of the machine: without it it is skipped, or fails where nothing may be skipped.
+"""A test that needs a program skips without it; with DIGITS_REQUIRE_ALL=1 it fails.
 
-DIGITS_REQUIRE_ALL=1 says so; DIGITS_WITHOUT names, apart by spaces, what the machine cannot have anyway.
+DIGITS_WITHOUT lists, separated by spaces, what may be missing all the same.
 """
 
 import os
@@ -11,6 +11,7 @@ import pytest
 
 
 def skip_or_fail(what: str, reason: str) -> NoReturn:
+    """Skips the test, or fails it if `what` must not be missing."""
     is_excused = what in os.environ.get("DIGITS_WITHOUT", "").split()
     if os.environ.get("DIGITS_REQUIRE_ALL") == "1" and not is_excused:
         pytest.fail(reason)

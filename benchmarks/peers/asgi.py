@@ -1,8 +1,8 @@
-"""The ceiling: uvicorn and nothing else.  One process, uvloop and httptools, the model on the event loop.
+"""The ceiling: uvicorn alone, one process with uvloop and httptools, the model on the event loop.
 
     python -m uvicorn benchmarks.peers.asgi:app --loop uvloop --http httptools
 
-A batch is what has arrived while the last one ran.
+A batch is all that has arrived while the last one ran.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""The design that this project replaced: Flask, and one `model.predict` of Keras for each request.
+"""Flask with one `model.predict` of Keras for each request, without batches, as many tutorials build it.
 
     gunicorn --worker-class gthread --threads 16 benchmarks.peers.flask_keras:app
 
-Threaded gunicorn, as Flask's own documentation deploys it; the tutorials' `app.run` closes each connection.
+gunicorn with threads, as Flask's documentation deploys it; `app.run` would close each connection.
 """
 
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from digits.training.network import build_network
 from digits.vision.choosing import judge_scores
 from digits.vision.decoding import MAX_PIXELS
-from digits.vision.reading import read_file
 from digits.vision.golden import golden_digits
+from digits.vision.reading import read_file
 from testkit.models import load_model
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ BATCH_NORMALISATION_EPSILON = 1e-3  # Keras' default, which build_network leaves
 
 
 def keras_weights() -> Iterator[NDArray[Any]]:
-    """In the order of build_network: ONNX holds each batch normalisation folded into its convolution."""
+    """Yields build_network's weights; ONNX folds each batch normalisation into its convolution."""
     import onnx
     from onnx.numpy_helper import to_array
 

@@ -1,6 +1,6 @@
-"""LitServe, after its guide "Speed up serving by 200x": an image in base64, a batch, a worker for each core.
+"""LitServe, after its guide "Speed up serving by 200x": an image in base64, batches, two workers.
 
-`fast_queue` (ZeroMQ) is what LitServe advises above 100 requests/s.  The argument is the port.
+LitServe advises `fast_queue` (ZeroMQ) above 100 requests/s.  The argument is the port.
 """
 
 import base64

@@ -1,6 +1,6 @@
 """MLServer with a runtime of our own: `mlserver start FOLDER`, settings in the environment.
 
-The image comes as a V2 tensor of bytes, for the protocol knows no images; MLServer's base64 codec is slower.
+The image comes as a V2 tensor of bytes, as the protocol has no images; MLServer's base64 codec is slower.
 """
 
 from mlserver import MLModel

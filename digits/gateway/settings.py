@@ -1,4 +1,4 @@
-"""Limits and API keys of the gateway, from environment variables: no config file reaches Ray's proxies."""
+"""Limits and API keys of the gateway, read from environment variables: Ray's proxies read no other config."""
 
 import os
 import re
@@ -13,14 +13,14 @@ EDGE_PREFIX = "DIGITS_EDGE_"
 
 
 def _read_hashes(value: object) -> object:
-    """SHA-256 sums apart by commas or white space; or, after an @, a file of them with # for comments."""
+    """Splits hashes at commas and white space; @FILE reads them from a file, in which # starts a comment."""
     if not isinstance(value, str):
         return value
     if value.startswith("@"):
         try:
             value = re.sub(r"#.*", "", Path(value[1:]).read_text())
         except OSError as error:
-            raise ValueError(f"its file cannot be read: {error.strerror}") from error
+            raise ValueError(f"the file after @ cannot be read: {error.strerror}") from error
     return tuple(re.findall(r"[^,\s]+", value))
 
 
@@ -29,26 +29,28 @@ Hashes = Annotated[tuple[Sha256, ...], BeforeValidator(_read_hashes)]
 
 
 class EdgeSettings(Settings):
-    # What is refused is not shown: it may be a key that was set where its hash belongs.
+    # An invalid value is not shown: it may be a key that was set in place of its hash.
     model_config = ConfigDict(hide_input_in_errors=True)
 
     max_body_bytes: int = Field(
-        8 * 2**20, ge=1024, le=64 * 2**20, description="Largest request body; past it: 413."
+        8 * 2**20, ge=1024, le=64 * 2**20, description="Largest request body, in bytes. Larger: 413."
     )
     body_timeout_s: float = Field(
-        10, gt=0, le=300, description="A body that has not arrived by then is given up: 408."
+        10, gt=0, le=300, description="Seconds for a request body to arrive. Later: 408."
     )
-    max_headers: int = Field(64, ge=16, le=1000, description="Most headers of a request; past it: 431.")
+    max_headers: int = Field(64, ge=16, le=1000, description="Largest number of request headers. More: 431.")
     max_header_bytes: int = Field(
-        16 * 2**10, ge=1024, le=2**20, description="Most bytes of its headers together; past it: 431."
+        16 * 2**10, ge=1024, le=2**20, description="Largest total of request headers, in bytes. Larger: 431."
     )
     api_keys_sha256: Hashes = Field(
         (),
         repr=False,
-        description="SHA-256 of each key that may ask, or @FILE of them; none: whoever reaches it may.",
+        description="SHA-256 hashes of accepted API keys, or @FILE. Empty: no authentication.",
     )
     admin_keys_sha256: Hashes = Field(
-        (), repr=False, description="The same for POST /admin/reload; none: nobody may."
+        (),
+        repr=False,
+        description="The same for POST /admin/reload. Empty: the endpoint is disabled.",
     )
 
     @classmethod

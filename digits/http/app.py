@@ -165,7 +165,7 @@ def _request_id(headers: Headers) -> str:
     return request_id_from(headers.get(b"x-request-id", b""))
 
 
-def _problem(request: Request, code: str, detail: str) -> Response:
+def _problem(request: Request, code: str, detail: str | None = None) -> Response:
     headers, body = problem_response(code, detail, _request_id(dict(request.scope["headers"])))
     return Response(body, PROBLEMS[code].status, headers)
 
@@ -183,10 +183,10 @@ async def _explain_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
-        response = _problem(request, "method_not_allowed", f"this path takes {allowed}")
+        response = _problem(request, "method_not_allowed", f"This path accepts {allowed}")
         response.headers["Allow"] = allowed
         return response
-    return _problem(request, "not_found", "this service has POST /predict, and GET /docs that explains it")
+    return _problem(request, "not_found")
 
 
 async def _close(_: Request, __: Exception) -> Response:
@@ -196,4 +196,4 @@ async def _close(_: Request, __: Exception) -> Response:
 
 async def _explain_failure(request: Request, error: Exception) -> Response:
     log.error("request failed path=%s", request.url.path, exc_info=error)
-    return _problem(request, "internal", "the failure is in the service's log under this request's id")
+    return _problem(request, "internal")

@@ -13,6 +13,7 @@ from digits.inference.classifier import Classifier
 from digits.inference.counters import Counters
 from digits.inference.settings import ServeSettings
 from digits.inference.source import ModelSource
+from digits.problems import PROBLEMS
 from digits.task import ModelVersion
 
 
@@ -51,7 +52,7 @@ class LiveModel:
     def ready(self) -> Classifier:
         """The classifier.  Raises NotReady if there is none yet."""
         if self.classifier is None:
-            raise NotReady("No model is loaded yet; retry in a few seconds")
+            raise NotReady(PROBLEMS["not_ready"].detail)
         return self.classifier
 
     async def configure(self, settings: ServeSettings) -> None:

@@ -2,13 +2,16 @@
 
 settings      the flags of train_ray.py
 data          labelled images, checked
+provenance    what a training was made from: commit, packages, data, preprocessing, command
 augmentation  random changes to training images
-network       the Keras network
-step          the training step
-plots         a run as pictures
-checkpoints   what an epoch leaves behind
+network       the Keras network and its optimizer
+step          the training step, and the trainer of one worker
+checkpoints   the files that each epoch writes, and how a training resumes
+run           the Ray Train run: workers, restarts, progress
 evaluation    accuracy, calibration, slices
+plots         a training as pictures
 export        Keras -> ONNX with a manifest
-publish       from the best checkpoint to a registered version
-run           the Ray Train run
+fit           settings and data -> a model folder; nothing is registered
+publish       a training's MLflow run; a model folder -> a registered version
+train         the whole training: fit, then publish
 """

@@ -1,52 +1,56 @@
-"""Training images as pictures come: turned, moved, scaled, slanted, written with other pens, blurred.
+"""Random changes to training images: rotation, scale, slant, shift, stroke width, blur.
 
 TensorFlow operations on whole batches, so that one core keeps up with the training step.
 """
 
+import math
 from typing import TYPE_CHECKING, Any
+
+from digits.task import SIDE
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from digits.training.settings import TrainSettings
 
+CENTRE = (SIDE - 1) / 2  # of the image, in pixel coordinates
+
 
 def augment(images: "tf.Tensor", settings: "TrainSettings", seed: "tf.Tensor") -> "tf.Tensor":
-    """(n, 28, 28) uint8 -> the same, each image changed in its own way; `seed` is two integers."""
+    """Returns (n, SIDE, SIDE) uint8 images, each changed independently; `seed` is two integers."""
     import tensorflow as tf
 
     seeds = tf.random.split(seed, 3)
-    moved = _moved(tf.cast(images[..., None], tf.float32), settings, seeds[0])
-    written = _written(moved, settings.thickness, seeds[1])
-    blurred = _blurred(written, settings.blur, seeds[2])
+    moved = _transformed(tf.cast(images[..., None], tf.float32), settings, seeds[0])
+    written = _with_other_stroke_width(moved, settings.thickness, seeds[1])
+    blurred = _blurred_or_sharpened(written, settings.blur, seeds[2])
     return tf.cast(tf.clip_by_value(tf.round(blurred[..., 0]), 0, 255), tf.uint8)
 
 
-def _moved(images: Any, settings: "TrainSettings", seed: Any) -> Any:
-    """Rotation, scale, slant and shift in one resampling, about the centre of the image."""
+def _transformed(images: Any, settings: "TrainSettings", seed: Any) -> Any:
+    """Rotates, scales, slants and shifts in one resampling, about the centre of the image."""
     import tensorflow as tf
 
     count = tf.shape(images)[0]
     uniform = tf.random.stateless_uniform([7, count], seed, -1.0, 1.0)
-    angle = uniform[0] * (settings.rotation_deg * 3.14159265 / 180)
+    angle = uniform[0] * math.radians(settings.rotation_deg)
     across, down = 1 + uniform[1] * settings.scale, 1 + uniform[2] * settings.scale
     slant = uniform[3] * settings.slant
     shift_x, shift_y = uniform[4] * settings.shift_px, uniform[5] * settings.shift_px
-    # Rows of the matrix that takes an output pixel to the input pixel it shows.
+    # The matrix that maps an output pixel to the input pixel it shows, row by row.
     a, b = tf.cos(angle) / across, (tf.sin(angle) + slant) / across
     c, d = -tf.sin(angle) / down, tf.cos(angle) / down
-    middle = 13.5
-    x0 = middle - a * (middle + shift_x) - b * (middle + shift_y)
-    y0 = middle - c * (middle + shift_x) - d * (middle + shift_y)
+    x0 = CENTRE - a * (CENTRE + shift_x) - b * (CENTRE + shift_y)
+    y0 = CENTRE - c * (CENTRE + shift_x) - d * (CENTRE + shift_y)
     zero = tf.zeros_like(a)
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images, transforms=tf.stack([a, b, x0, c, d, y0, zero, zero], axis=1),
-        output_shape=[28, 28], fill_value=0.0, interpolation="BILINEAR", fill_mode="CONSTANT",
+        output_shape=[SIDE, SIDE], fill_value=0.0, interpolation="BILINEAR", fill_mode="CONSTANT",
     )  # fmt: skip
 
 
-def _written(images: Any, thickness: float, seed: Any) -> Any:
-    """Thicker by grey dilation or thinner by erosion, by a share of one pixel on each side."""
+def _with_other_stroke_width(images: Any, thickness: float, seed: Any) -> Any:
+    """Thickens by grey dilation or thins by erosion, up to `thickness` pixels on each side of a stroke."""
     import tensorflow as tf
 
     share = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed, -thickness, thickness)
@@ -57,8 +61,8 @@ def _written(images: Any, thickness: float, seed: Any) -> Any:
     return tf.where(share > 0, thicker, thinner)
 
 
-def _blurred(images: Any, blur: float, seed: Any) -> Any:
-    """Softer by a share of a 3x3 average, or crisper by the same."""
+def _blurred_or_sharpened(images: Any, blur: float, seed: Any) -> Any:
+    """Mixes in, or subtracts, up to the share `blur` of a 3x3 average."""
     import tensorflow as tf
 
     share = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed, -blur, blur)

@@ -1,24 +1,27 @@
-"""What an epoch leaves behind, and the folder of a run put right after a death or a full disk.
+"""The files that each epoch writes, the repair of a run's folder after a crash, and how a training resumes.
 
-Ray Train keeps the list of a run's checkpoints in one file, which it writes over in place
-(ray/train/v2/_internal/execution/checkpoint/checkpoint_manager.py): whoever dies in that moment leaves it
-torn, and no training of that name would start again.  Ray itself is not imported here.
+Ray Train keeps the list of a run's checkpoints in one file, which it overwrites in place
+(ray/train/v2/_internal/execution/checkpoint/checkpoint_manager.py): a process that dies during that write
+leaves it truncated, and no training of that name would start again.  This module does not import Ray.
 """
 
+import contextlib
+import errno
 import json
 import shutil
 import zipfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from digits.training.plots import History
-from digits.training.step import State
+from digits.errors import DiskFull
+from digits.training.step import History, State
 
 STATE, BEST, PROGRESS = "state.npz", "best.npz", "progress.json"  # arrays and JSON, no pickle
-LIST = "checkpoint_manager_snapshot.json"  # Ray's
+LIST = "checkpoint_manager_snapshot.json"  # Ray's name
 
 
 def write_checkpoint(folder: Path, history: History, best: State, state: State) -> None:
@@ -32,37 +35,55 @@ def read_progress(folder: Path) -> History:
     return history
 
 
-def best_epoch(history: History) -> int:
-    """Its index, by validation accuracy; of equals, the one with the lower loss."""
-    return max(
-        range(len(history)), key=lambda epoch: (history[epoch]["val_accuracy"], -history[epoch]["val_loss"])
-    )
-
-
 def read_arrays(file: Path) -> State:
     with file.open("rb") as content, np.load(content, allow_pickle=False) as arrays:
         return dict(arrays)
 
 
-def mend(run: Path) -> None:
-    """To be called before Ray opens the run's folder; a whole one stays as it is.
+def best_epoch(history: History) -> int:
+    """Returns the index of the epoch with the highest validation accuracy; ties go to the lower loss."""
+    return max(
+        range(len(history)), key=lambda epoch: (history[epoch]["val_accuracy"], -history[epoch]["val_loss"])
+    )
 
-    Checkpoints that Ray's list does not name, or that are not whole, are deleted: they would fill the disk
-    for good.  A torn list is made anew of the whole checkpoints.
+
+def resume_hint(name: str) -> str:
+    """Returns the end of an error message: how to continue this training."""
+    return f"run the same command with --name {name} to continue after the last complete epoch"
+
+
+@contextlib.contextmanager
+def explain_full_disk(folder: str, name: str) -> Iterator[None]:
+    """Raises DiskFull, which names the folder, for the system's own error, which names at most a file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskFull(
+            f"the disk of {folder} is full; free some space there, then {resume_hint(name)}"
+        ) from error
+
+
+def repair_run_folder(run: Path) -> None:
+    """Removes what a crash left in a run's folder; call it before Ray opens the folder.
+
+    Checkpoints that are incomplete, or missing from Ray's list, are deleted: Ray would keep them for ever.
+    An unreadable list is written again from the complete checkpoints.  An intact folder stays as it is.
     """
-    progress = {folder: _progress_if_whole(folder) for folder in sorted(run.glob("checkpoint_*/"))}
-    whole = {folder.name: history for folder, history in progress.items() if history}
+    progress = {folder: _progress_if_complete(folder) for folder in sorted(run.glob("checkpoint_*/"))}
+    complete = {folder.name: history for folder, history in progress.items() if history}
     listed = _listed(run / LIST)
-    if listed is None or not listed <= whole.keys():
-        listed = set(whole)
-        _write_list(run / LIST, whole)
+    if listed is None or not listed <= complete.keys():
+        listed = set(complete)
+        _write_list(run / LIST, complete)
     for folder in progress:
         if folder.name not in listed:
             shutil.rmtree(folder)
 
 
-def _progress_if_whole(folder: Path) -> History | None:
-    """Zip files carry a checksum of each array: one that is read to its end is whole."""
+def _progress_if_complete(folder: Path) -> History | None:
+    """Returns the history if every file can be read to its end: zip files hold a checksum of each array."""
     try:
         for file in (STATE, BEST):
             read_arrays(folder / file)
@@ -72,29 +93,27 @@ def _progress_if_whole(folder: Path) -> History | None:
 
 
 def _listed(file: Path) -> set[str] | None:
-    """The names of the checkpoints that Ray would look for; None if there is no list it can read."""
+    """Returns the names of the checkpoints that Ray will look for; None without a readable list."""
     try:
         return {entry["checkpoint_dir_name"] for entry in json.loads(file.read_text())["checkpoint_results"]}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
-def _write_list(file: Path, whole: dict[str, History]) -> None:
-    """As Ray's CheckpointManager writes it, in the order of the epochs; none is left if there are none."""
-    epochs = sorted(whole, key=lambda name: len(whole[name]))
+def _write_list(file: Path, complete: dict[str, History]) -> None:
+    """Writes the list as Ray's CheckpointManager does, in the order of epochs; no file if there are none."""
+    epochs = sorted(complete, key=lambda name: len(complete[name]))
     if not epochs:
         file.unlink(missing_ok=True)
         return
-    entries = [
-        {"version": 0, "checkpoint_dir_name": name, "metrics": whole[name][-1] | {"epoch": len(whole[name])}}
-        for name in epochs
-    ]
+    metrics = {name: complete[name][-1] | {"epoch": len(complete[name])} for name in epochs}
+    entries = [{"version": 0, "checkpoint_dir_name": name, "metrics": metrics[name]} for name in epochs]
     content: dict[str, Any] = {
         "ray_version": version("ray"),
         "checkpoint_results": entries,
-        "checkpoint_report_indices": [len(whole[name]) - 1 for name in epochs],
+        "checkpoint_report_indices": [len(complete[name]) - 1 for name in epochs],
         "latest_checkpoint_result": entries[-1],
-        "current_report_index": len(whole[epochs[-1]]),
+        "current_report_index": len(complete[epochs[-1]]),
         "pending_training_results": [],
         "pending_validation_specs": [],
         "validated_checkpoint_dir_names": [],

@@ -1,9 +1,14 @@
-"""Labelled digits, from where they are to be had, checked before anything is trained on them."""
+"""Labelled images from MNIST, scikit-learn or a file, checked before anything is trained on them."""
 
 import hashlib
+import logging
+import os
+import tempfile
+import urllib.request
 import zipfile
 import zlib
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -11,40 +16,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.errors import DataUnavailable
+from digits.task import LABELS, SIDE, Images
 
-# The file that keras.datasets.mnist downloads, and its digest there (keras/src/datasets/mnist.py).
+log = logging.getLogger(__name__)
+
+# The file that Keras downloads, and its digest there (keras/src/datasets/mnist.py).
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+DOWNLOAD_TIMEOUT_S = 60.0  # of silence on the connection
 NAMED = ("mnist", "sklearn-digits")
 KEYS = ("x_train", "y_train", "x_test", "y_test")
-# What NumPy and the zip and deflate readers below it raise for bytes that are no .npz file, or one no more.
-# MemoryError: a header may promise more than any machine has.
+# Raised by NumPy, and by the zip and deflate readers below it, for a file that is damaged or no .npz file.
+# MemoryError: a damaged header may announce more data than fits in memory.
 UNREADABLE = (
     KeyError, ValueError, OSError, EOFError, MemoryError, OverflowError, RuntimeError,
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-OTHERS = "--data FILE.npz (x_train, y_train, x_test, y_test as Keras has them) or --data sklearn-digits"
+ALTERNATIVES = f"--data FILE.npz ({', '.join(KEYS)}, as in Keras' mnist.npz) or --data sklearn-digits"
+# NumPy's kinds of an array of labels: numbers of any type, or text.
+LABEL_KINDS = "iuf" if isinstance(LABELS[0], int) else "U"
+ALLOWED_LABELS = ", ".join(map(str, LABELS))
+SKLEARN_MARGIN = 4  # blank pixels on each side, as in MNIST
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Images are (n, 28, 28) uint8, light digits on black; labels are (n,) uint8 from 0 to 9."""
+    """Images are (n, SIDE, SIDE) uint8, light on black; labels are (n,) uint8, positions in `task.LABELS`."""
 
     name: str
-    sha256: str  # of the arrays, whatever file they came in
-    train_images: NDArray[np.uint8]
+    sha256: str  # of the arrays, so the same for every file that holds them
+    train_images: Images
     train_labels: NDArray[np.uint8]
-    test_images: NDArray[np.uint8]
+    test_images: Images
     test_labels: NDArray[np.uint8]
 
 
-def located(source: str) -> str:
-    """The source as workers understand it, whose current folder is not the driver's."""
+def absolute_source(source: str) -> str:
+    """Returns the source with its path made absolute: workers run in another folder than the driver."""
     return source if source in NAMED else str(Path(source).resolve())
 
 
 def load(source: str) -> Dataset:
-    """`mnist`, `sklearn-digits`, or the path of an .npz file.  Raises DataUnavailable."""
+    """Returns `mnist`, `sklearn-digits`, or the data of an .npz file.  Raises DataUnavailable."""
     if source == "mnist":
         return _from_npz("mnist", _download_mnist())
     if source == "sklearn-digits":
@@ -53,47 +66,58 @@ def load(source: str) -> Dataset:
 
 
 def _download_mnist() -> Path:
-    """Fetched once into Keras' cache, ~/.keras/datasets; a file with another digest is fetched again."""
-    import keras
-
+    """Returns mnist.npz in Keras' cache folder; downloads it if it is missing or has another SHA-256."""
+    file = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets" / "mnist.npz"
     try:
-        return Path(keras.utils.get_file("mnist.npz", MNIST_URL, file_hash=MNIST_SHA256))
-    except Exception as error:  # urllib's errors, and ValueError for a wrong digest
+        if file.exists() and hashlib.sha256(file.read_bytes()).hexdigest() == MNIST_SHA256:
+            return file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        log.info("downloading url=%s file=%s", MNIST_URL, file)
+        with urllib.request.urlopen(MNIST_URL, timeout=DOWNLOAD_TIMEOUT_S) as response:
+            content = response.read()
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != MNIST_SHA256:
+            raise ValueError(f"the content has sha256 {digest}, expected {MNIST_SHA256}")
+        with tempfile.TemporaryDirectory(dir=file.parent) as partial:  # several workers may download at once
+            (Path(partial) / file.name).write_bytes(content)
+            (Path(partial) / file.name).replace(file)
+    except (OSError, HTTPException, ValueError) as error:
         raise DataUnavailable(
-            f"MNIST cannot be downloaded from {MNIST_URL} ({error}); use {OTHERS}"
+            f"MNIST cannot be downloaded from {MNIST_URL} ({error}); use {ALTERNATIVES}"
         ) from error
+    return file
 
 
 def _from_npz(name: str, file: Path) -> Dataset:
     try:
         with file.open("rb") as content:
-            if not zipfile.is_zipfile(content):  # of a text np.load would say that it is a pickle
-                raise zipfile.BadZipFile("it is no zip file")
+            if not zipfile.is_zipfile(content):  # np.load would call any other file a pickle
+                raise zipfile.BadZipFile("not a zip file")
             content.seek(0)
             with np.load(content, allow_pickle=False) as arrays:
                 parts = [arrays[key] for key in KEYS]
     except FileNotFoundError:
-        raise DataUnavailable(f"there is no file {file}; use --data mnist, {OTHERS}") from None
+        raise DataUnavailable(f"there is no file {file}; use --data mnist, {ALTERNATIVES}") from None
     except UNREADABLE as error:
         raise DataUnavailable(
             f"{file} is damaged or not an .npz file with {', '.join(KEYS)}: {error or type(error).__name__}; "
-            f"use --data mnist, {OTHERS}"
+            f"use --data mnist, {ALTERNATIVES}"
         ) from error
     return _checked(name, str(file), *parts)
 
 
 def _sklearn_digits() -> Dataset:
-    """scikit-learn's 1,797 digits (8x8, 0 to 16) at MNIST's size; every fifth is for testing."""
+    """Returns scikit-learn's 1,797 digits (8x8, 0 to 16) enlarged to SIDE; every fifth is a test image."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
     small, labels = load_digits(return_X_y=True)
-    images = np.zeros((len(small), 28, 28), np.uint8)
+    images = np.zeros((len(small), SIDE, SIDE), np.uint8)
+    inner = slice(SKLEARN_MARGIN, SIDE - SKLEARN_MARGIN)
+    size = (SIDE - 2 * SKLEARN_MARGIN,) * 2
     for image, levels in zip(images, small.reshape(-1, 8, 8), strict=True):
-        scaled = Image.fromarray((levels * 255 / 16).astype(np.uint8)).resize(
-            (20, 20), Image.Resampling.BICUBIC
-        )
-        image[4:24, 4:24] = np.asarray(scaled)
+        scaled = Image.fromarray((levels * 255 / 16).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
+        image[inner, inner] = np.asarray(scaled)
     test = np.arange(len(images)) % 5 == 0
     labels = labels.astype(np.uint8)
     return _checked(
@@ -102,34 +126,38 @@ def _sklearn_digits() -> Dataset:
 
 
 def _checked(name: str, source: str, *parts: NDArray[Any]) -> Dataset:
-    """Training images and labels, test images and labels, if they are what they should be."""
+    """Returns the dataset made of training images and labels, test images and labels, in this order."""
     train_images, train_labels, test_images, test_labels = parts
-    _check(source, "train", train_images, train_labels)
-    _check(source, "test", test_images, test_labels)
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(np.ascontiguousarray(part.astype(np.uint8)).tobytes())
-    return Dataset(
-        name=name,
-        sha256=digest.hexdigest(),
-        train_images=train_images,
-        train_labels=train_labels.astype(np.uint8),
-        test_images=test_images,
-        test_labels=test_labels.astype(np.uint8),
+    arrays = (
+        _checked_images(source, "train", train_images),
+        _label_positions(source, "train", train_labels, len(train_images)),
+        _checked_images(source, "test", test_images),
+        _label_positions(source, "test", test_labels, len(test_images)),
     )
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return Dataset(name, digest.hexdigest(), *arrays)
 
 
-def _check(source: str, part: str, images: NDArray[Any], labels: NDArray[Any]) -> None:
-    if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or not len(images):
+def _checked_images(source: str, part: str, images: NDArray[Any]) -> Images:
+    if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE) or not len(images):
         raise DataUnavailable(
             f"x_{part} of {source} is {images.dtype} {images.shape}; "
-            "uint8 (n, 28, 28) is needed, n at least 1"
+            f"uint8 (n, {SIDE}, {SIDE}) is needed, n at least 1"
         )
-    if labels.shape != (len(images),) or labels.dtype.kind not in "iuf":
+    return images
+
+
+def _label_positions(source: str, part: str, labels: NDArray[Any], count: int) -> NDArray[np.uint8]:
+    """Returns for each label its position in LABELS, which is the network's output for it."""
+    if labels.shape != (count,) or labels.dtype.kind not in LABEL_KINDS:
         raise DataUnavailable(
-            f"y_{part} of {source} is {labels.dtype} {labels.shape}; one digit, 0 to 9, "
-            f"is needed for each of {len(images)} images"
+            f"y_{part} of {source} is {labels.dtype} {labels.shape}; one label for each of {count} images "
+            f"is needed, each one of {ALLOWED_LABELS}"
         )
-    others = np.setdiff1d(labels, range(10))
+    others = np.setdiff1d(labels, LABELS)
     if len(others):
-        raise DataUnavailable(f"y_{part} of {source} holds {others[0]}; only the digits 0 to 9 are allowed")
+        raise DataUnavailable(f"y_{part} of {source} holds {others[0]}; allowed labels are {ALLOWED_LABELS}")
+    order = np.argsort(LABELS)
+    return order[np.searchsorted(LABELS, labels, sorter=order)].astype(np.uint8)

@@ -1,4 +1,4 @@
-"""How well a model reads digits: overall, by digit, how honest its confidence is, and under strain."""
+"""A model's accuracy on test images: overall, for each label, on distorted images, and its calibration."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,52 +6,56 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Images = NDArray[np.uint8]  # (n, 28, 28)
-Predict = Callable[[Images], NDArray[np.float32]]  # -> (n, 10) probabilities
+from digits.task import CLASSES, LABELS, Images
+from digits.vision.choosing import judge_scores
+from digits.vision.reading import read_levels
+
+Predict = Callable[[Images], NDArray[np.float32]]  # -> (n, CLASSES) probabilities
 
 CALIBRATION_BINS = 15  # Guo et al., On Calibration of Modern Neural Networks, 2017, section 4
-WORST = 30
-SLICE_SIZE = 2000  # images in each slice; its accuracy is then good to half a percent
+WORST = 30  # mistakes to show
+SLICE_SIZE = 2000  # images in each slice: a standard error of at most 0.5 % for accuracies above 95 %
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     accuracy: float
     ece: float  # expected calibration error, 0 to 1
-    precision: NDArray[np.float64]  # (10,)
-    recall: NDArray[np.float64]  # (10,)
-    confusion: NDArray[np.int64]  # (10, 10), row = label, column = what was read
-    slices: dict[str, float]  # accuracy on images changed in one way, then preprocessed as in a request
+    precision: NDArray[np.float64]  # (CLASSES,)
+    recall: NDArray[np.float64]  # (CLASSES,)
+    confusion: NDArray[np.int64]  # (CLASSES, CLASSES), row = label, column = prediction
+    slices: dict[str, float]  # accuracy on images distorted in one way, then preprocessed as in a request
     worst: NDArray[np.int64]  # indices of the mistakes, the most confident one first
-    probabilities: NDArray[np.float32]  # (n, 10)
+    probabilities: NDArray[np.float32]  # (n, CLASSES)
 
     def metrics(self) -> dict[str, float]:
-        """Flat, under names that MLflow takes."""
+        """Returns all figures under flat names, as MLflow's metrics need them."""
         classes = {
-            f"test_{name}_{digit}": float(values[digit])
+            f"test_{name}_{label}": float(value)
             for name, values in (("precision", self.precision), ("recall", self.recall))
-            for digit in range(10)
+            for label, value in zip(LABELS, values, strict=True)
         }
         slices = {f"test_accuracy_{name}": value for name, value in self.slices.items()}
         return {"test_accuracy": self.accuracy, "test_ece": self.ece} | slices | classes
 
 
 def evaluate(predict: Predict, images: Images, labels: NDArray[np.uint8]) -> Evaluation:
+    """Returns the figures of a model; `labels` are positions in `task.LABELS`."""
     probabilities = predict(images)
-    read = probabilities.argmax(axis=1)
-    confusion = np.zeros((10, 10), np.int64)
-    np.add.at(confusion, (labels, read), 1)
-    wrong = np.flatnonzero(read != labels)
+    predicted = probabilities.argmax(axis=1)
+    confusion = np.zeros((CLASSES, CLASSES), np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    wrong = np.flatnonzero(predicted != labels)
     few, their_labels = images[:SLICE_SIZE], labels[:SLICE_SIZE]
     return Evaluation(
-        accuracy=float((read == labels).mean()),
+        accuracy=float((predicted == labels).mean()),
         ece=expected_calibration_error(probabilities, labels),
         precision=np.diag(confusion) / np.maximum(confusion.sum(axis=0), 1),
         recall=np.diag(confusion) / np.maximum(confusion.sum(axis=1), 1),
         confusion=confusion,
         slices={
-            name: float((_as_requested(predict, changed(few)).argmax(axis=1) == their_labels).mean())
-            for name, changed in SLICES.items()
+            name: float((_as_requested(predict, distort(few)).argmax(axis=1) == their_labels).mean())
+            for name, distort in SLICES.items()
         },
         worst=wrong[np.argsort(-probabilities[wrong].max(axis=1))][:WORST],
         probabilities=probabilities,
@@ -59,7 +63,7 @@ def evaluate(predict: Predict, images: Images, labels: NDArray[np.uint8]) -> Eva
 
 
 def expected_calibration_error(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> float:
-    """Mean distance between confidence and accuracy, over bins of equal width, weighted by their images."""
+    """Returns the mean gap between confidence and accuracy, over equal bins weighted by their images."""
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     counts = np.bincount(bins, minlength=CALIBRATION_BINS)
@@ -68,7 +72,7 @@ def expected_calibration_error(probabilities: NDArray[np.float32], labels: NDArr
 
 
 def _rotated(images: Images) -> Images:
-    """By 15 degrees, to the left and to the right in turn."""
+    """Rotates by 15 degrees, alternately to the left and to the right."""
     from scipy.ndimage import rotate
 
     sides = [
@@ -85,7 +89,7 @@ def _noisy(images: Images) -> Images:
 
 
 def _shifted(images: Images) -> Images:
-    """By two pixels to the right and one down, what leaves the image being lost."""
+    """Shifts by two pixels to the right and one down; pixels beyond the edge are lost."""
     moved = np.zeros_like(images)
     moved[:, 1:, 2:] = images[:, :-1, :-2]
     return moved

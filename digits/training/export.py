@@ -1,30 +1,29 @@
-"""A trained network -> the folder that is registered and served: Keras file, ONNX file, manifest.
+"""A trained network -> a model folder: Keras file, ONNX file, manifest.
 
 The only module that imports onnx.
 """
 
+import dataclasses
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from digits.errors import ModelRejected
 from digits.models.folders import written_whole
 from digits.models.manifest import KERAS_FILE, ONNX_FILE, Manifest, record, write_manifest
 from digits.models.runtime import OUTPUT, DigitModel
-from digits.vision.identity import preprocessing_sha256
+from digits.task import SIDE, Images
+from digits.training.provenance import Provenance
 
 if TYPE_CHECKING:
     import keras
 
-PARITY = 1e-5  # largest difference of a probability between Keras and ONNX Runtime: float32's own noise
-PACKAGES = ("ray", "tensorflow", "keras", "numpy", "onnx", "onnxruntime", "mlflow", "pillow")
+PARITY = 1e-5  # largest allowed difference of a probability between Keras and ONNX Runtime: float32 rounding
+BATCH_SIZE = 64  # of the measured throughput
 
 
 def export(
@@ -32,16 +31,13 @@ def export(
     folder: Path,
     *,
     name: str,
-    data: str,
-    data_sha256: str,
+    provenance: Provenance,
     metrics: dict[str, float],
-    command: str,
-    commit: str,
-    sample: NDArray[np.uint8],
+    sample: Images,
 ) -> Manifest:
-    """Write the model folder, whole or not at all; `sample` is (n, 28, 28) for parity and latency.
+    """Writes the model folder completely or not at all; measures parity and latency on `sample`.
 
-    Raises ModelRejected if ONNX Runtime answers otherwise than Keras, or misreads a golden digit.
+    Raises ModelRejected if ONNX Runtime's probabilities differ from Keras', or the file does not load.
     """
     with written_whole(folder) as partial:
         network.save(partial / KERAS_FILE)
@@ -49,41 +45,22 @@ def export(
         manifest = Manifest(
             name=name,
             files={file: record(partial / file) for file in (KERAS_FILE, ONNX_FILE)},
-            preprocessing_sha256=preprocessing_sha256(),
-            data=data,
-            data_sha256=data_sha256,
             metrics=metrics,
-            command=command,
-            git_commit=commit,
-            packages=package_versions(),
+            **dataclasses.asdict(provenance),
         )
         write_manifest(partial, manifest)
-        model = DigitModel.load(partial, sha256=manifest.onnx_sha256, threads=1, max_batch_size=64)
+        model = DigitModel.load(partial, sha256=manifest.onnx_sha256, threads=1, max_batch_size=BATCH_SIZE)
         _check_parity(network, model, sample)
         manifest = manifest.model_copy(update={"metrics": metrics | _latency(model, sample)})
         write_manifest(partial, manifest)
     return manifest
 
 
-def git_commit() -> str:
-    """Of the checkout this runs in, with -dirty if it was changed; "unknown" outside of one."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
-    root = Path(__file__).parents[2]
-    try:
-        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def package_versions() -> dict[str, str]:
-    return {package: version(package) for package in PACKAGES}
-
-
 def _write_onnx(network: "keras.Model", file: Path) -> None:
-    """Keras names the output and the batch dimension as it likes; the service asks for fixed names."""
+    """Writes the ONNX file with the names that the service expects: Keras chooses names of its own."""
     import onnx
 
-    network(np.zeros((1, 28, 28), np.uint8))  # export wants a network that was called
+    network(np.zeros((1, SIDE, SIDE), np.uint8))  # export needs a network that was called once
     network.export(file, format="onnx", verbose=False)
     model: Any = onnx.load(file)
     (output,) = model.graph.output
@@ -96,22 +73,22 @@ def _write_onnx(network: "keras.Model", file: Path) -> None:
     onnx.save(model, file)
 
 
-def _check_parity(network: "keras.Model", model: DigitModel, sample: NDArray[np.uint8]) -> None:
+def _check_parity(network: "keras.Model", model: DigitModel, sample: Images) -> None:
     images = sample[:1000]
     difference = float(np.abs(np.asarray(network(images, training=False)) - model.predict(images)).max())
     if difference > PARITY:
         raise ModelRejected(
-            f"ONNX Runtime and Keras differ by {difference:.2g} in a probability, over {PARITY:g}"
+            f"a probability of ONNX Runtime differs by {difference:.2g} from Keras'; {PARITY:g} is allowed"
         )
 
 
-def _latency(model: DigitModel, sample: NDArray[np.uint8]) -> dict[str, float]:
-    """Medians, on one thread of the machine that exported."""
-    one, many = sample[:1], np.resize(sample, (64, 28, 28))
+def _latency(model: DigitModel, sample: Images) -> dict[str, float]:
+    """Returns medians on one thread of this machine."""
+    one, many = sample[:1], np.resize(sample, (BATCH_SIZE, SIDE, SIDE))
     seconds_of_many = _median_seconds(lambda: model.predict(many))
     return {
         "latency_ms": 1000 * _median_seconds(lambda: model.predict(one)),
-        "images_per_s": 64 / seconds_of_many,
+        "images_per_s": BATCH_SIZE / seconds_of_many,
     }
 
 

@@ -1,7 +1,7 @@
-"""The convolutional network, in Keras.  The only module that imports keras.
+"""The convolutional network and its optimizer, in Keras.  The only module that imports keras.
 
-Scaling and softmax are layers of it, so that whoever holds the model feeds it pixels as they are and
-reads probabilities.
+Scaling and softmax are layers of the network, so its input is raw pixels and its output probabilities:
+nothing has to be repeated where the exported model is served.
 """
 
 import logging
@@ -9,38 +9,62 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from digits.task import CLASSES, SIDE
+from digits.training.settings import TrainSettings
+
 if TYPE_CHECKING:
     import keras
 
-# filters, stride: from 28x28 over 14x14 to 7x7.  7.5 MFLOP an image; see docs/decisions/0005.
+# (filters, stride) of each convolution; two of stride 2 reduce the image to a quarter of its side.
+# docs/decisions/0005 has the reasons.
 BLOCKS = ((16, 1), (32, 2), (32, 1), (64, 2))
+WARM_UP_EPOCHS = 1
 
 
 def use_keras_3() -> None:
-    """Call before TensorFlow or Keras is imported in a Ray Train worker; also quietens TensorFlow there.
+    """Selects Keras 3 in a Ray Train worker; call it before TensorFlow or Keras is imported.
 
     Ray's TensorflowTrainer asks for Keras 2 (ray/train/tensorflow/config.py), which is not installed.
+    Also limits TensorFlow's log to warnings.
     """
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
 
 
+def set_random_seed(seed: int) -> None:
+    """Seeds Python, NumPy and TensorFlow, so that initial weights and dropout repeat."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+
+
 def build_network(dropout: float) -> "keras.Model":
-    """(n, 28, 28) uint8 "pixels" -> (n, 10) float32 "probabilities"."""
+    """Returns a network from (n, SIDE, SIDE) uint8 "pixels" to (n, CLASSES) float32 "probabilities"."""
     from keras import Input, Model, layers
 
-    pixels = Input((28, 28), dtype="uint8", name="pixels")
-    features = layers.Reshape((28, 28, 1))(layers.Rescaling(1 / 255)(pixels))
+    pixels = Input((SIDE, SIDE), dtype="uint8", name="pixels")
+    features = layers.Reshape((SIDE, SIDE, 1))(layers.Rescaling(1 / 255)(pixels))
     for filters, stride in BLOCKS:
         features = layers.Conv2D(filters, 3, strides=stride, padding="same", use_bias=False)(features)
         features = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(features))
     features = layers.Dropout(dropout)(layers.Flatten()(features))
-    logits = layers.Dense(10, name="logits")(features)
+    logits = layers.Dense(CLASSES, name="logits")(features)
     return Model(pixels, layers.Softmax(name="probabilities")(logits), name="digits")
 
 
+def build_optimizer(settings: TrainSettings, steps_per_epoch: int) -> "keras.optimizers.Optimizer":
+    """Returns AdamW whose learning rate rises during the warm-up and then follows a cosine to 0."""
+    import keras
+
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps_per_epoch * max(1, settings.epochs - WARM_UP_EPOCHS),
+        warmup_target=settings.learning_rate, warmup_steps=steps_per_epoch * WARM_UP_EPOCHS,
+    )  # fmt: skip
+    return keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay)
+
+
 def load_network(file: Path) -> "keras.Model":
-    """A .keras file of our own; safe_mode refuses one that carries code."""
+    """Returns the network of a .keras file; safe_mode refuses a file that carries code."""
     import keras
 
     return keras.saving.load_model(file, compile=False, safe_mode=True)

@@ -1,4 +1,4 @@
-"""Pictures of a training run.  The only module that imports matplotlib."""
+"""A training as pictures.  The only module that imports matplotlib."""
 
 from pathlib import Path
 from typing import Any
@@ -6,16 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.training.evaluation import Evaluation
+from digits.task import CLASSES, LABELS, Images
+from digits.training.evaluation import WORST, Evaluation
+from digits.training.step import History
 
-History = list[dict[str, float]]  # one entry an epoch
+COLUMNS = 10  # of the grid of mistakes
 
 
 def save_plots(
     folder: Path,
     history: History,
     evaluation: Evaluation,
-    images: NDArray[np.uint8],
+    images: Images,
     labels: NDArray[np.uint8],
 ) -> None:
     """Writes learning_curves.png, confusion_matrix.png and worst_mistakes.png."""
@@ -29,7 +31,7 @@ def save_plots(
 
 
 def _figure(width: float, height: float) -> Any:
-    """Without pyplot: it keeps every figure, and asks for a screen."""
+    """Returns an empty figure; made without pyplot, which keeps every figure and may need a display."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
@@ -50,24 +52,28 @@ def _learning_curves(history: History) -> Any:
 
 
 def _confusion_matrix(confusion: NDArray[np.int64]) -> Any:
-    """Mistakes alone are coloured: beside the diagonal's thousands nothing else would be seen."""
+    """Colours mistakes only: next to the thousands on the diagonal they would be invisible."""
     figure = _figure(6, 5.6)
     axes = figure.subplots()
     mistakes = confusion - np.diag(np.diag(confusion))
     axes.imshow(mistakes, cmap="Oranges")
     for (row, column), count in np.ndenumerate(confusion):
         axes.text(column, row, str(count) if count else "", ha="center", va="center", fontsize=9)
-    axes.set(xticks=range(10), yticks=range(10), xlabel="read as", ylabel="label", title="Test images")
+    axes.set(xlabel="prediction", ylabel="label", title="Test images")
+    axes.set_xticks(range(CLASSES), map(str, LABELS))
+    axes.set_yticks(range(CLASSES), map(str, LABELS))
     return figure
 
 
-def _worst_mistakes(evaluation: Evaluation, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Any:
+def _worst_mistakes(evaluation: Evaluation, images: Images, labels: NDArray[np.uint8]) -> Any:
     figure = _figure(10, 5.6)
-    figure.suptitle("The most confident mistakes: label, what was read, with which confidence")
-    for axes, index in zip(figure.subplots(3, 10).ravel(), evaluation.worst, strict=False):
+    figure.suptitle("The most confident mistakes: label, prediction, confidence")
+    grid = figure.subplots(WORST // COLUMNS, COLUMNS).ravel()
+    for axes, index in zip(grid, evaluation.worst, strict=False):
         axes.imshow(images[index], cmap="gray_r")
         probabilities = evaluation.probabilities[index]
-        axes.set_title(f"{labels[index]}: {probabilities.argmax()} {probabilities.max():.0%}", fontsize=9)
+        label, predicted = LABELS[labels[index]], LABELS[probabilities.argmax()]
+        axes.set_title(f"{label}: {predicted} {probabilities.max():.0%}", fontsize=9)
     for axes in figure.axes:
         axes.axis("off")
     return figure

@@ -1,73 +1,72 @@
-"""What comes after the epochs: a model folder with its plots, and its version in MLflow."""
+"""A training's run in MLflow, and the way from its model folder to a registered, promoted version."""
 
-import json
-import shlex
-import sys
-from pathlib import Path
+import logging
+from dataclasses import dataclass
+from typing import Self
 
-from digits.errors import PromotionRefused
-from digits.models.manifest import KERAS_FILE, Manifest
+from digits.errors import DigitsError, PromotionRefused
+from digits.models.manifest import KERAS_FILE
 from digits.registry import mlflow as tracking
 from digits.registry.gate import GateSettings
 from digits.registry.promotion import promote
 from digits.registry.versions import register
-from digits.training.checkpoints import BEST, best_epoch, read_arrays, read_progress
-from digits.training.data import Dataset
-from digits.training.evaluation import evaluate
-from digits.training.export import export
-from digits.training.network import build_network, load_network
-from digits.training.plots import History, save_plots
+from digits.task import Images
+from digits.training.fit import FitResult
+from digits.training.network import load_network
+from digits.training.provenance import Provenance
 from digits.training.settings import TrainSettings
+from digits.training.step import Metrics
+
+log = logging.getLogger(__name__)
 
 
-def build(
-    settings: TrainSettings, dataset: Dataset, checkpoint: Path, folder: Path, commit: str
-) -> tuple[Manifest, History]:
-    """From the best epoch's weights, in the folder of a checkpoint, to a model folder."""
-    history = read_progress(checkpoint)
-    network = build_network(settings.dropout)
-    network.set_weights(list(read_arrays(checkpoint / BEST).values()))
-    evaluation = evaluate(
-        lambda images: network.predict(images, batch_size=1000, verbose=0),
-        dataset.test_images, dataset.test_labels,
-    )  # fmt: skip
-    chosen = {
-        "best_val_accuracy": history[best_epoch(history)]["val_accuracy"],
-        "epochs": float(len(history)),
-    }
-    manifest = export(
-        network, folder, name=settings.model_name, data=dataset.name, data_sha256=dataset.sha256,
-        metrics=evaluation.metrics() | chosen,
-        command=shlex.join(["python", *sys.argv]), commit=commit, sample=dataset.test_images,
-    )  # fmt: skip
-    (folder / "history.json").write_text(json.dumps(history, indent=1))
-    save_plots(folder, history, evaluation, dataset.test_images, dataset.test_labels)
-    return manifest, history
+@dataclass(frozen=True, slots=True)
+class MlflowRun:
+    """The one MLflow run of a training, however often the training is resumed.
 
-
-def publish(
-    settings: TrainSettings,
-    dataset: Dataset,
-    folder: Path,
-    manifest: Manifest,
-    history: History,
-    uri: str,
-    run_id: str,
-) -> tuple[str, str]:
-    """Its version in MLflow, and what became of it: the champion, if the gate lets it.
-
-    Raises TrackingUnavailable; the same call again goes on where it stopped.
+    While a training runs, an MLflow that does not answer is logged and never ends it: the checkpoints hold
+    the history, and `publish` sends the missing epochs.
     """
-    tracking.log_missing_epochs(uri, run_id, history)
-    tracking.log_results(uri, run_id, manifest.metrics, folder)
+
+    uri: str
+    run_id: str
+
+    @classmethod
+    def start(cls, settings: TrainSettings, provenance: Provenance) -> Self:
+        """Starts or continues the run.  Raises TrackingUnavailable, AlreadyRegistered for a finished one."""
+        uri = tracking.tracking_uri()
+        run_id = tracking.start_run(uri, settings.name, settings.model_dump(), provenance.tags())
+        return cls(uri, run_id)
+
+    def log_epoch(self, epoch: int, metrics: Metrics) -> None:
+        try:
+            tracking.log_epoch(self.uri, self.run_id, epoch, metrics)
+        except DigitsError as error:
+            log.warning("epoch not sent to MLflow, training continues epoch=%d error=%s", epoch, error)
+
+    def mark_failed(self) -> None:
+        try:
+            tracking.end_run(self.uri, self.run_id, "FAILED")
+        except DigitsError as error:
+            log.warning("run not marked as failed in MLflow run=%s error=%s", self.run_id, error)
+
+
+def publish(fitted: FitResult, run: MlflowRun, example: Images) -> tuple[str, str]:
+    """Registers the model and promotes it if it passes the gate; returns its version and a sentence about it.
+
+    `example` holds a few images for the model's signature.  Raises TrackingUnavailable; calling it again
+    then continues where it stopped.
+    """
+    uri, run_id, manifest = run.uri, run.run_id, fitted.manifest
+    tracking.log_missing_epochs(uri, run_id, fitted.history)
+    tracking.log_results(uri, run_id, manifest.metrics, fitted.folder)
     packages = [f"{package}=={manifest.packages[package]}" for package in ("keras", "tensorflow", "numpy")]
-    source = tracking.log_model(
-        uri, run_id, folder, load_network(folder / KERAS_FILE), dataset.test_images[:2], packages
-    )
-    version = register(settings.model_name, source, run_id, manifest)
+    network = load_network(fitted.folder / KERAS_FILE)
+    source = tracking.log_model(uri, run_id, fitted.folder, network, example, packages)
+    version = register(manifest.name, source, run_id, manifest)
     tracking.end_run(uri, run_id, "FINISHED")
     try:
-        promote(settings.model_name, version, GateSettings())
+        promote(manifest.name, version, GateSettings())
     except PromotionRefused as error:
-        return version, f"models:/{settings.model_name}/{version} is registered, not promoted: {error}"
-    return version, f"models:/{settings.model_name}/{version} is the champion"
+        return version, f"models:/{manifest.name}/{version} is registered, not promoted: {error}"
+    return version, f"models:/{manifest.name}/{version} is the champion"

@@ -7,48 +7,64 @@ from digits.settings import Settings
 
 class TrainSettings(Settings):
     data: str = Field(
-        "mnist", description="mnist, sklearn-digits, or an .npz file laid out as Keras' mnist.npz."
+        "mnist", description="Training data: mnist, sklearn-digits, or an .npz file like Keras' mnist.npz."
     )
-    epochs: int = Field(40, ge=1, le=1000, description="Passes over the training images.")
-    batch_size: int = Field(128, ge=1, le=8192, description="Images a step, over all workers.")
+    epochs: int = Field(40, ge=1, le=1000, description="Passes over the training images, at most.")
+    batch_size: int = Field(
+        128, ge=1, le=8192, description="Images in one training step; the workers share them equally."
+    )
     learning_rate: float = Field(
-        0.002, gt=0, le=1, description="Peak, after one epoch of warm-up; then a cosine to 0."
+        0.002, gt=0, le=1, description="Highest learning rate: reached after one epoch, then a cosine to 0."
     )
-    weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decoupled decay.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay of AdamW.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Share of features dropped before the last layer.")
     label_smoothing: float = Field(
-        0.02, ge=0, lt=1, description="Share of a label spread over all ten digits."
+        0.02, ge=0, lt=1, description="Share of each label's weight that is spread over all classes."
     )
-    patience: int = Field(15, ge=1, le=1000, description="Stop after this many epochs without a better one.")
+    patience: int = Field(
+        15, ge=1, le=1000, description="Training stops after this many epochs without a better one."
+    )
     validation_share: float = Field(
-        0.08, gt=0, lt=1, description="Training images kept back to choose the best epoch."
+        0.08, gt=0, lt=1, description="Share of the training images held back to choose the best epoch."
     )
-    seed: int = Field(1, ge=0, lt=2**31, description="Of initial weights, order and augmentation.")
-    rotation_deg: float = Field(12, ge=0, le=45, description="Augmentation: rotation to either side.")
+    seed: int = Field(
+        1, ge=0, lt=2**31, description="Seed of initial weights, dropout, order of images and augmentation."
+    )
+    rotation_deg: float = Field(
+        12, ge=0, le=45, description="Augmentation: largest rotation to either side, in degrees."
+    )
     scale: float = Field(
-        0.12, ge=0, le=0.5, description="Augmentation: share larger or smaller, each way of its own."
+        0.12, ge=0, le=0.5, description="Augmentation: largest change of width, and of height, as a share."
     )
-    slant: float = Field(0.2, ge=0, le=0.5, description="Augmentation: shear to either side, pixels a pixel.")
-    shift_px: float = Field(1.5, ge=0, le=4, description="Augmentation: shift in each direction.")
+    slant: float = Field(
+        0.2, ge=0, le=0.5, description="Augmentation: largest shear to either side, in pixels for each row."
+    )
+    shift_px: float = Field(
+        1.5, ge=0, le=4, description="Augmentation: largest shift in each direction, in pixels."
+    )
     thickness: float = Field(
-        0.6, ge=0, le=1, description="Augmentation: share of one pixel that strokes gain or lose."
+        0.6, ge=0, le=1, description="Augmentation: largest change at each side of a stroke, in pixels."
     )
     blur: float = Field(
-        0.5, ge=0, le=1, description="Augmentation: share of a 3x3 average mixed in or taken out."
+        0.5, ge=0, le=1, description="Augmentation: largest share of a 3x3 average mixed in or subtracted."
     )
-    num_workers: int = Field(1, ge=1, le=1024, description="Ray Train workers; more than one train in step.")
-    cpus_per_worker: int = Field(2, ge=1, le=256, description="CPUs that each worker reserves and uses.")
+    num_workers: int = Field(1, ge=1, le=1024, description="Ray Train workers; they train in step.")
+    cpus_per_worker: int = Field(2, ge=1, le=256, description="CPUs that Ray reserves for each worker.")
     use_gpu: bool = Field(False, description="Reserve one GPU for each worker.")
-    max_failures: int = Field(3, ge=0, le=100, description="Worker deaths survived before the run fails.")
+    max_failures: int = Field(
+        3, ge=0, le=100, description="Restarts after worker failures; the next failure ends the training."
+    )
     storage_path: str = Field(
-        "out/ray", description="Folder, or s3:// address, for checkpoints; all nodes must reach it."
+        "out/ray", description="Folder or s3:// address for checkpoints; every node must reach it."
     )
     name: str = Field(
         "",
         pattern=r"^[\w.-]*$",
-        description="Of the run; the same name continues an interrupted one. Empty: digits and the time.",
+        description="Run name; the name of an interrupted run continues it. Empty: digits- and the time.",
     )
-    output: str = Field("out", description="Folder that gets one folder a run: model, manifest, plots.")
+    output: str = Field(
+        "out", description="Folder in which each run gets a folder with model, manifest and plots."
+    )
     model_name: str = Field(
         "digits", pattern=r"^[\w.-]+$", description="Registered model that gets the new version."
     )

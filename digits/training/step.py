@@ -1,37 +1,41 @@
-"""The training step and its state, on one worker or in step with others.  Ray is not known here.
+"""The training step, and the trainer that runs it on one worker, alone or together with others.
 
-`model.fit` of Keras 3 cannot run under MultiWorkerMirroredStrategy (keras-team/keras#20585): it does not
-convert per-replica values.  A step of our own does: the strategy sums the gradients that the optimizer
-is given, so a loss divided by the global batch size makes every worker take the same step.
+`model.fit` of Keras 3 fails under MultiWorkerMirroredStrategy (keras-team/keras#20585): it does not convert
+per-replica values.  The step here does.  The strategy sums the gradients of all workers, so with the loss
+divided by the global batch size every worker makes the same update.  This module does not depend on Ray.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from digits.task import CLASSES, Images
 from digits.training.augmentation import augment
 from digits.training.data import Dataset
-from digits.training.network import build_network
+from digits.training.network import build_network, build_optimizer, set_random_seed
 from digits.training.settings import TrainSettings
 
-CHUNK = 20  # steps between two reports of progress; a call into TensorFlow costs as much as a step
-WARM_UP_EPOCHS = 1
+STEPS_PER_CALL = 20  # between two reports of progress; a call into TensorFlow costs as much as a step
 
 State = dict[str, NDArray[Any]]
+Metrics = dict[str, float]  # of one epoch
+History = list[Metrics]  # one entry for each epoch
+OnEpoch = Callable[[int, Metrics], None]  # called with the epoch, counted from 1
+OnProgress = Callable[[int, float, float], None]  # images since the last call, loss and accuracy so far
 
 
-class Fitting:
-    """One worker's network, optimizer and share of the images."""
+class Trainer:
+    """Trains the network on one worker's share of the images."""
 
     def __init__(self, settings: TrainSettings, dataset: Dataset, worker: int, workers: int) -> None:
-        import keras
         import tensorflow as tf
 
         if settings.batch_size % workers:
             raise ValueError(f"batch_size {settings.batch_size} must be a multiple of num_workers {workers}")
-        keras.utils.set_random_seed(settings.seed)
+        set_random_seed(settings.seed)
         self._settings = settings
         self._strategy = (
             tf.distribute.MultiWorkerMirroredStrategy() if workers > 1 else tf.distribute.get_strategy()
@@ -40,66 +44,68 @@ class Fitting:
         self.steps = len(train[0]) // settings.batch_size
         if not self.steps:
             raise ValueError(
-                f"{len(train[0])} training images do not fill one batch of {settings.batch_size}"
+                f"{len(train[0])} training images do not fill one batch of {settings.batch_size}; "
+                "choose a smaller batch_size or more images"
             )
-        schedule = keras.optimizers.schedules.CosineDecay(
-            0.0, self.steps * max(1, settings.epochs - WARM_UP_EPOCHS),
-            warmup_target=settings.learning_rate, warmup_steps=self.steps * WARM_UP_EPOCHS,
-        )  # fmt: skip
         with self._strategy.scope():
             self.network = build_network(settings.dropout)
-            self._optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay)
-            self._optimizer.build(self.network.trainable_variables)
+            self.optimizer = build_optimizer(settings, self.steps)
+            self.optimizer.build(self.network.trainable_variables)
         self._images, self._labels = (part[worker::workers] for part in train)
-        self._run = tf.function(self._chunk)
-        self._forward = tf.function(lambda batch: self.network(batch, training=False))
+        self._compiled_steps = tf.function(self._train_steps)
+        self._compiled_forward = tf.function(lambda batch: self.network(batch, training=False))
 
-    def epoch(self, number: int, on_progress: Callable[[int, float, float], None]) -> dict[str, float]:
-        """One pass; `on_progress` gets images done since the last call, running loss and accuracy."""
-        batches = iter(self._batches(number))
+    def train_epoch(self, number: int, on_progress: OnProgress) -> Metrics:
+        """Makes one pass over the training images; returns its metrics, with those of the validation."""
+        batches = iter(self.batches(number))
         done, loss, right = 0, 0.0, 0.0
         while done < self.steps:
-            count = min(CHUNK, self.steps - done)
-            chunk_loss, chunk_right = self._run(batches, count)
-            done, loss, right = done + count, loss + float(chunk_loss), right + float(chunk_right)
+            count = min(STEPS_PER_CALL, self.steps - done)
+            more_loss, more_right = self._compiled_steps(batches, count)
+            done, loss, right = done + count, loss + float(more_loss), right + float(more_right)
             seen = done * self._settings.batch_size
             on_progress(count * self._settings.batch_size, loss / done, right / seen)
-        self._strategy.run(self._agree)  # not in a tf.function: there all_reduce finds no destination
+        # Not in a tf.function: there all_reduce finds no destination.
+        self._strategy.run(self._average_moving_statistics)
         return {"loss": loss / done, "accuracy": right / seen} | self.validate()
 
-    def validate(self) -> dict[str, float]:
+    def validate(self) -> Metrics:
         images, labels = self._validation
         probabilities = self.predict(images)
-        right = probabilities[np.arange(len(labels)), labels]
+        of_label = probabilities[np.arange(len(labels)), labels]
         return {
-            "val_loss": float(-np.log(np.maximum(right, 1e-7)).mean()),
+            "val_loss": float(-np.log(np.maximum(of_label, 1e-7)).mean()),
             "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
         }
 
-    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(self, images: Images) -> NDArray[np.float32]:
+        """Returns (n, CLASSES) probabilities."""
         batches = (images[start : start + 1000] for start in range(0, len(images), 1000))
-        return np.concatenate([np.asarray(self._forward(batch)) for batch in batches])
+        return np.concatenate([np.asarray(self._compiled_forward(batch)) for batch in batches])
 
     def state(self) -> State:
-        """All that a later run needs to go on, as plain arrays."""
-        variables = [*self.network.variables, *self._optimizer.variables]
+        """Returns every variable of the network and the optimizer: all that a resumed training needs."""
+        variables = [*self.network.variables, *self.optimizer.variables]
         return {f"v{number:03}": np.asarray(variable) for number, variable in enumerate(variables)}
 
     def restore(self, state: State) -> None:
-        variables = [*self.network.variables, *self._optimizer.variables]
+        variables = [*self.network.variables, *self.optimizer.variables]
         for number, variable in enumerate(variables):
             variable.assign(state[f"v{number:03}"])
 
     def weights(self) -> State:
-        """The network's alone, in the order that `set_weights` of Keras takes them."""
+        """Returns the network's weights, in the order in which Keras' `set_weights` takes them."""
         return {f"w{number:03}": weight for number, weight in enumerate(self.network.get_weights())}
 
-    def _batches(self, epoch: int) -> Any:
-        """This worker's images in the epoch's own order, augmented in the epoch's own way."""
+    def batches(self, epoch: int) -> Any:
+        """Returns this worker's augmented batches; order and augmentation depend on seed and epoch alone.
+
+        A resumed epoch therefore sees the images that the interrupted one saw.
+        """
         import tensorflow as tf
 
         settings = self._settings
-        seed = settings.seed * 100_003 + epoch  # a resumed epoch sees what the interrupted one saw
+        seed = settings.seed * 100_003 + epoch
         share = settings.batch_size // self._strategy.num_replicas_in_sync
         order = np.random.default_rng(seed).permutation(len(self._images))
         batches = (
@@ -118,8 +124,11 @@ class Fitting:
         )  # fmt: skip
         return self._strategy.distribute_datasets_from_function(lambda _: batches)
 
-    def _agree(self) -> None:
-        """Batch normalisation's running statistics are of each worker's own images; all take their mean."""
+    def _average_moving_statistics(self) -> None:
+        """Gives all workers the mean of batch normalisation's statistics.
+
+        Each worker computes them from its own images, so without this the workers' networks would differ.
+        """
         import tensorflow as tf
 
         context = tf.distribute.get_replica_context()
@@ -127,39 +136,48 @@ class Fitting:
             if variable.dtype == "float32":
                 variable.assign(context.all_reduce(tf.distribute.ReduceOp.MEAN, variable.value))
 
-    def _chunk(self, batches: Any, count: int) -> tuple[Any, Any]:
+    def _train_steps(self, batches: Any, count: int) -> tuple[Any, Any]:
+        """Returns the sum of `count` steps' losses, and the number of images classified correctly."""
         import tensorflow as tf
 
         loss, right = tf.constant(0.0), tf.constant(0.0)
         for _ in tf.range(count):
-            step_loss, step_right = self._strategy.run(self._step, next(batches))
+            step_loss, step_right = self._strategy.run(self._train_step, next(batches))
             add = tf.distribute.ReduceOp.SUM
             loss += self._strategy.reduce(add, step_loss, axis=None)
             right += self._strategy.reduce(add, step_right, axis=None)
         return loss, right
 
-    def _step(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        """Its share of the global batch's mean loss, and how many it reads right."""
+    def _train_step(self, images: Any, labels: Any) -> tuple[Any, Any]:
+        """Updates the weights; returns this worker's part of the mean loss, and of the correct images."""
         import tensorflow as tf
 
         smoothing = self._settings.label_smoothing
-        targets = tf.one_hot(labels, 10) * (1 - smoothing) + smoothing / 10
+        targets = tf.one_hot(labels, CLASSES) * (1 - smoothing) + smoothing / CLASSES
         with tf.GradientTape() as tape:
             probabilities = self.network(images, training=True)
             losses = -tf.reduce_sum(targets * tf.math.log(probabilities + 1e-7), axis=1)
             loss = tf.reduce_sum(losses) / self._settings.batch_size
         gradients = tape.gradient(loss, self.network.trainable_variables)
-        self._optimizer.apply_gradients(zip(gradients, self.network.trainable_variables, strict=True))
+        self.optimizer.apply_gradients(zip(gradients, self.network.trainable_variables, strict=True))
         hits = tf.cast(
             tf.argmax(probabilities, axis=1, output_type=tf.int32) == tf.cast(labels, tf.int32), tf.float32
         )
         return loss, tf.reduce_sum(hits)
 
 
+def state_sha256(state: State) -> str:
+    """Returns a hash of all variables; workers that train in step have the same one after each epoch."""
+    together = hashlib.sha256()
+    for key in sorted(state):
+        together.update(np.ascontiguousarray(state[key]).tobytes())
+    return together.hexdigest()
+
+
 def _split(dataset: Dataset, settings: TrainSettings) -> tuple[Any, Any]:
-    """Training and validation pairs; the split depends on the seed alone, so a resumed run keeps it."""
+    """Returns training and validation pairs; the split depends on the seed alone, so it survives a resume."""
     order = np.random.default_rng(settings.seed).permutation(len(dataset.train_images))
-    held = max(1, round(len(order) * settings.validation_share))
-    chosen = order[held:], order[:held]
+    held_back = max(1, round(len(order) * settings.validation_share))
+    chosen = order[held_back:], order[:held_back]
     train, validation = ((dataset.train_images[part], dataset.train_labels[part]) for part in chosen)
     return train, validation

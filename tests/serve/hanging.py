@@ -1,11 +1,11 @@
-"""The service over a model that hangs or is slow where it meets certain images, and counts others.
+"""The service with a model that hangs on certain images, is slow on others, and counts those it gets.
 
 A Serve entry point like app.py: `import_path: tests.serve.hanging:app`.  It reads
 
-    DIGITS_SEEN       file that gets a byte for each image but the HANGING that reaches the model; beside it
-                      a file "go" ends the wait of those that are HELD, and one "waiting" says how many
-                      requests are queued whose senders are still there
-    DIGITS_ON_LOOP    1: the model runs on the event loop, as one does that is faster than a millisecond
+    DIGITS_SEEN       a file that gets a byte for each COUNTED, SLOW or HELD image that reaches the model.
+                      Beside it, a file "go" releases the HELD images, and the service writes to a file
+                      "waiting" how many requests are queued whose clients are still connected
+    DIGITS_ON_LOOP    1: the model runs on the event loop, like one that is faster than a millisecond
 """
 
 import asyncio
@@ -27,7 +27,7 @@ SLOW_S = 2.0
 
 
 def _golden_3(darker: int) -> Pixels:
-    """Told from the others by one pixel."""
+    """Returns a golden 3 that differs from the original in one pixel."""
     pixels: Pixels = golden_digits()[0][3].copy()
     pixels[np.unravel_index(pixels.argmax(), pixels.shape)] -= darker
     return pixels
@@ -46,9 +46,9 @@ class HangingClassifier(DigitClassifier.func_or_class):  # type: ignore[name-def
         if os.environ.get("DIGITS_ON_LOOP") != "1":
             DigitModel.expected_seconds = lambda *_: 1.0  # type: ignore[method-assign]
         await super().__init__()
-        self._telling = asyncio.create_task(self._tell_who_waits())
+        self._reporting = asyncio.create_task(self._report_waiting())
 
-    async def _tell_who_waits(self) -> None:
+    async def _report_waiting(self) -> None:
         file = Path(os.environ["DIGITS_SEEN"]).with_name("waiting")
         while True:
             await asyncio.sleep(0.1)

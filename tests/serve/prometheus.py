@@ -1,4 +1,4 @@
-"""A real Prometheus over a LocalCluster, with the labels that a pod gets from kuberay's PodMonitors."""
+"""A real Prometheus that scrapes a LocalCluster and adds the labels of kuberay's PodMonitors."""
 
 import subprocess
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ class Prometheus:
             return False
 
     def ask(self, query: str) -> list[Any]:
-        """The series that answer it, NaN left out: nothing divided by nothing is no data."""
+        """Returns the series of a query without those that are NaN: zero divided by zero is no data."""
         found: list[Any] = self._get("query", query=query)["result"]
         return [one for one in found if one["value"][1] != "NaN"]
 
@@ -42,6 +42,7 @@ class Prometheus:
 
 @contextmanager
 def scraping(cluster: LocalCluster, folder: Path) -> Iterator[Prometheus]:
+    """Runs Prometheus with the project's alert rules."""
     require_program("prometheus", "prometheus")
     target = {
         "targets": [urlsplit(cluster.metrics_url).netloc],

@@ -1,4 +1,4 @@
-"""Every row of the table of bad inputs over HTTP, to one service that must come through all of them."""
+"""Every row of the table of bad inputs over HTTP, to one replica that must survive them all."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What HAProxy adds: the least that can listen, bounded waits, problems of its own, and the edge in front."""
+"""What HAProxy adds: few open sockets, time limits, problems of its own, and the middleware behind it."""
 
 import os
 import re
@@ -7,18 +7,21 @@ import socket
 import stat
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import grpc  # type: ignore[import-untyped]
 import httpx2
 import pytest
 
 from digits.gateway.haproxy import REQUEST_WITHIN_S
+from digits.gateway.ray_facts import LOOPBACK_NODE
 from digits.vision.golden import golden_digits
-from testkit.cluster import LocalCluster, wait_until
+from testkit.cluster import LocalCluster, serve_env, wait_until
 from testkit.encodings import ONE
 from tests.programs import require_program
 
-pytestmark = pytest.mark.haproxy_only
+pytestmark = [pytest.mark.haproxy_only, pytest.mark.essential]
 BODY = ONE["png"](golden_digits()[0][7])
 
 
@@ -31,7 +34,7 @@ def haproxy(cluster: LocalCluster) -> LocalCluster:
 
 
 def sockets() -> list[tuple[str, int]]:
-    """Address and process of every socket of this machine that listens over TCP."""
+    """Returns address and process of every socket of this machine that listens over TCP."""
     require_program("ss", "iproute2")
     lines = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout.splitlines()
     return [(line.split()[3], int(pid)) for line in lines for pid in re.findall(r"pid=(\d+)", line)]
@@ -42,23 +45,64 @@ def haproxy_pid(cluster: LocalCluster) -> int:
     return pid
 
 
-def test_whatever_speaks_http_listens_on_loopback_alone(haproxy: LocalCluster) -> None:
-    its = {address for address, pid in sockets() if pid == haproxy_pid(haproxy)}
-    assert len(its) == 3
-    assert {address.rpartition(":")[0] for address in its} == {"127.0.0.1"}
-    # Beside its HTTP port a replica has those of Ray's own calls, which ask for the cluster's token.
-    (replica,) = haproxy.replica_pids()
-    assert any(re.match(r"127\.0\.0\.1:30\d{3}$", address) for address, pid in sockets() if pid == replica)
+@pytest.fixture
+def laptop() -> Iterator[LocalCluster]:
+    """A service as `make serve` starts it."""
+    with LocalCluster(**serve_env(), **LOOPBACK_NODE) as cluster:
+        cluster.apply(cluster.fixed(2))
+        cluster.wait_until_running_are(2, timeout_s=120)
+        wait_until(cluster.ready, timeout_s=60, on_timeout=cluster.logs)
+        yield cluster
 
 
-def test_the_admin_socket_is_its_owners(haproxy: LocalCluster) -> None:
+def settled_sockets(cluster: LocalCluster) -> list[tuple[str, int]]:
+    """Returns the sockets of the cluster's processes, read while none of them came or went."""
+
+    def look() -> list[tuple[str, int]] | None:
+        before, listening, after = cluster.pids(""), sockets(), cluster.pids("")
+        return [(address, pid) for address, pid in listening if pid in before] if before == after else None
+
+    return wait_until(look, timeout_s=60)
+
+
+def is_loopback(address: str) -> bool:
+    return address.rpartition(":")[0] in ("127.0.0.1", "[::ffff:127.0.0.1]")
+
+
+def test_all_sockets_but_the_replicas_grpc_are_on_loopback(laptop: LocalCluster) -> None:
+    """Every socket of every process of the service: Ray's, HAProxy's and the replicas'.
+
+    Ray lets a replica's gRPC server listen on every interface; it refuses a call without the token.
+    """
+    listening = settled_sockets(laptop)
+    for title in ("gcs_server", "raylet", "bin/haproxy", "ray::ServeReplica"):
+        assert {pid for _, pid in listening} & set(laptop.pids(title)), title
+
+    replicas = laptop.replica_pids()
+    public = [(address, pid) for address, pid in listening if not is_loopback(address)]
+    assert sorted(pid for _, pid in public) == sorted(replicas), public
+    for address, _ in public:
+        port = int(address.rpartition(":")[2])
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as refused:
+            channel.unary_unary("/ray.serve.ASGIService/HandleRequest")(b"", timeout=10)
+        assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+    in_front = {pid for address, pid in listening if address == f"127.0.0.1:{laptop.port}"}
+    assert len({address for address, pid in listening if pid in in_front}) == 3  # with statistics, metrics
+    for replica in replicas:
+        assert any(
+            re.match(r"127\.0\.0\.1:30\d{3}$", address) for address, pid in listening if pid == replica
+        )
+
+
+def test_only_the_owner_may_use_the_admin_socket(haproxy: LocalCluster) -> None:
     command = Path(f"/proc/{haproxy_pid(haproxy)}/cmdline").read_text().split("\0")
     (config,) = {part for part in command if part.endswith("haproxy.cfg")}
     mode = (Path(config).parent / "admin.sock").stat().st_mode
     assert stat.S_IMODE(mode) == 0o600
 
 
-def test_a_request_whose_headers_drip_is_ended_in_time(haproxy: LocalCluster) -> None:
+def test_request_headers_that_arrive_slowly_time_out(haproxy: LocalCluster) -> None:
     start = time.monotonic()
     with socket.create_connection(("127.0.0.1", haproxy.port), timeout=3 * REQUEST_WITHIN_S) as client:
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\n")
@@ -77,9 +121,10 @@ def test_a_client_cannot_steer_ray_serve(haproxy: LocalCluster) -> None:
     assert response.headers["x-request-id"] == response.json()["request_id"] == "mine"
 
 
-def test_after_the_only_replica_was_killed_who_asks_again_is_told_why_or_answered(
+def test_after_a_kill_retries_get_a_problem_or_an_answer(
     haproxy: LocalCluster,
 ) -> None:
+    """The only replica is killed; requests get a problem until the next one answers."""
     (replica,) = haproxy.replica_pids()
     os.kill(replica, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""What a replica exports: its counts are right, and all that dashboard and alerts ask has an answer."""
+"""A replica's metrics: its counters are right, and every query of dashboard and alerts finds data."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from tests.rules.monitoring import alerts, metrics, queries, selectors
 from tests.serve.prometheus import scraping
 
 IMAGES, LABELS = golden_digits()
-# What goes wrong in no healthy service, and what stands for it: the same metric, with the same labels.
-INSTEAD = (
+# Label values that a healthy service does not export, each with one of the same metric that it does.
+SUBSTITUTES = (
     ('status_code=~"5.."', 'status_code="415"'),
     ('status_code="429"', 'status_code="415"'),
     ('outcome="rejected"', 'outcome="loaded"'),
@@ -23,10 +23,8 @@ INSTEAD = (
 
 @pytest.fixture(scope="module")
 def service(cluster: LocalCluster) -> LocalCluster:
-    cluster.apply(cluster.config())
-    cluster.wait_until_running()
-    wait_until(cluster.ready, timeout_s=60, on_timeout=cluster.logs)
-    return cluster
+    """The shipped configuration, with one replica."""
+    return cluster.serve(cluster.config(), replicas=1)
 
 
 def exported(cluster: LocalCluster) -> str:
@@ -44,7 +42,7 @@ def post(cluster: LocalCluster, content: bytes, content_type: str) -> httpx2.Res
     return httpx2.post(f"{cluster.url}/predict", content=content, headers=headers, timeout=30)
 
 
-def test_a_replica_counts_its_answers_by_digit_and_names_its_model(service: LocalCluster) -> None:
+def test_a_replica_counts_answers_by_digit_and_names_its_model(service: LocalCluster) -> None:
     before = total(exported(service), "ray_digits_answers_total", digit=str(LABELS[4]))
     post(service, IMAGES[4].tobytes() * 200, "application/octet-stream").raise_for_status()
 
@@ -57,16 +55,15 @@ def test_a_replica_counts_its_answers_by_digit_and_names_its_model(service: Loca
     assert total(text, "ray_digits_model_info", name="digits", version="starter") >= 1
     assert total(text, "ray_digits_batches_total", at_most="64") >= 3
     assert total(text, "ray_digits_model_seconds_total") > 0
-    assert total(text, "ray_digits_wait_seconds_total") > 0  # of the second batch for the first
+    assert total(text, "ray_digits_wait_seconds_total") > 0  # the second batch waited for the first
 
 
-def test_whatever_the_dashboard_and_the_alerts_ask_prometheus_has_an_answer(
-    service: LocalCluster, tmp_path: Path
-) -> None:
+def test_every_query_of_dashboard_and_alerts_has_an_answer(service: LocalCluster, tmp_path: Path) -> None:
+    """A real Prometheus scrapes the service; KubeRay's own metrics exist only on a cluster."""
     asked = {query for query in queries() if not is_of_the_operator(query)}
     asked |= {one for alert in alerts() for one in selectors(alert["expr"]) if not is_of_the_operator(one)}
-    for wrong, stands_for_it in INSTEAD:
-        asked = {query.replace(wrong, stands_for_it) for query in asked}
+    for unhealthy, healthy in SUBSTITUTES:
+        asked = {query.replace(unhealthy, healthy) for query in asked}
 
     with scraping(service, tmp_path) as prometheus, Traffic(service.url, rate=50):
 
@@ -79,11 +76,11 @@ def test_whatever_the_dashboard_and_the_alerts_ask_prometheus_has_an_answer(
 
 
 def is_of_the_operator(query: str) -> bool:
-    """KubeRay's own, which only a cluster has."""
+    """Returns whether a query uses only metrics of KubeRay's operator."""
     return all(name.startswith("kuberay_") for name in metrics(query))
 
 
-def test_only_three_alerts_ask_the_operator() -> None:
+def test_only_three_alerts_need_the_operators_metrics() -> None:
     asking = [alert["alert"] for alert in alerts() if is_of_the_operator(alert["expr"])]
     assert asking == ["DigitsNotReady", "DigitsUpgradeStuck", "DigitsOperatorMissing"]
 

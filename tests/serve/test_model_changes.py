@@ -1,4 +1,4 @@
-"""A moved alias under load, with a real MLflow server: what answers, what is refused, what goes on."""
+"""The alias moves under traffic, with a real MLflow server: who answers, what is rejected, what continues."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ import pytest
 from digits.inference.source import PROJECT
 from digits.models.manifest import ONNX_FILE, read_manifest, record, write_manifest
 from digits.task import ModelVersion
-from testkit.cluster import LocalCluster, proxy_env, serve_env, wait_until
+from testkit.cluster import ENVIRONMENTS, LocalCluster, deployment_of, wait_until
 from testkit.traffic import BODY, Traffic
 from tests.mlflow_server import Server, register_copy
 
@@ -27,20 +27,20 @@ MOVES = 10
 
 
 class Registry:
-    """Good versions 1 and 2, and one of another signature that says of itself that it is good."""
+    """Two good versions, and one whose ONNX file cannot be read although its checksum is right."""
 
     def __init__(self, server: Server, folder: Path) -> None:
         self.server = server
         self.good = register_copy(STARTER), register_copy(STARTER)
-        self.bad = register_copy(_another_model(folder))
+        self.bad = register_copy(_unreadable_model(folder))
 
     def move(self, version: ModelVersion) -> None:
         client = mlflow.MlflowClient(self.server.uri)
         client.set_registered_model_alias("digits", "champion", version.version)
 
 
-def _another_model(folder: Path) -> Path:
-    """The starter cut short: its manifest is right, ONNX Runtime cannot read it."""
+def _unreadable_model(folder: Path) -> Path:
+    """Makes half of the starter's ONNX file, with a manifest that matches it."""
     folder.mkdir()
     content = (STARTER / ONNX_FILE).read_bytes()
     (folder / ONNX_FILE).write_bytes(content[: len(content) // 2])
@@ -51,6 +51,7 @@ def _another_model(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A real MLflow server with its versions."""
     server = Server(tmp_path_factory.mktemp("mlflow"))
     server.start()
     with pytest.MonkeyPatch.context() as patch:
@@ -59,25 +60,22 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     server.stop()
 
 
-@pytest.fixture(scope="module", params=["haproxy", "proxy"])
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
 def service(
     request: pytest.FixtureRequest, registry: Registry, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalCluster]:
-    """One replica that follows the champion."""
+    """One replica that follows the champion, on a cluster of its own."""
     registry.move(registry.good[0])
-    environment = serve_env() if request.param == "haproxy" else proxy_env()
+    environment = ENVIRONMENTS[request.param]()
     keys = {"DIGITS_EDGE_ADMIN_KEYS_SHA256": hashlib.sha256(KEY.encode()).hexdigest()}
     with LocalCluster(**environment, **keys, MLFLOW_TRACKING_URI=registry.server.uri) as cluster:
         config = cluster.fixed(1)
-        config["applications"][0]["deployments"][0]["user_config"] |= {
+        deployment_of(config)["user_config"] |= {
             "model_uri": "models:/digits@champion",
             "model_cache": str(tmp_path_factory.mktemp("cache")),
             "alias_poll_s": 1,
         }
-        cluster.apply(config)
-        cluster.wait_until_running(timeout_s=120)
-        wait_until(cluster.ready, timeout_s=30, on_timeout=cluster.logs)
-        yield cluster
+        yield cluster.serve(config, replicas=1)
 
 
 def wait_for_version(service: LocalCluster, version: ModelVersion) -> None:
@@ -109,6 +107,7 @@ def reload(service: LocalCluster, key: str | None) -> httpx2.Response:
 
 
 def move_in_turn(tracking_uri: str, url: str, versions: list[str]) -> None:
+    """Moves the alias to one version after the other, each once the service answers with the one before."""
     client = mlflow.MlflowClient(tracking_uri)
     with httpx2.Client(base_url=url) as service:
         for version in versions:
@@ -116,11 +115,12 @@ def move_in_turn(tracking_uri: str, url: str, versions: list[str]) -> None:
             wait_until(lambda: service.get("/readyz").json()["model"]["version"] == version, timeout_s=60)  # noqa: B023
 
 
-def test_ten_moves_of_the_alias_under_load_lose_no_request_and_no_answer_is_of_two_models(
+def test_ten_alias_moves_under_load_fail_no_request(
     registry: Registry, service: LocalCluster, figure: Callable[[str], None]
 ) -> None:
+    """Each answer is from one version, and the latency stays."""
     versions = [registry.good[(move + 1) % 2].version for move in range(MOVES)]
-    # What moves and looks must not take the time of what sends and measures.
+    # In a process of its own: it must not delay the requests that are sent and measured here.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as another:
         another.submit(move_in_turn, registry.server.uri, service.url, []).result()
         with Traffic(service.url, rate=300) as traffic:
@@ -132,10 +132,16 @@ def test_ten_moves_of_the_alias_under_load_lose_no_request_and_no_answer_is_of_t
     answered = {json.loads(outcome.text)["model"]["version"] for outcome in traffic.outcomes}
     assert answered == set(versions)
     before, during = traffic.p99_s(1, start), traffic.p99_s(start, end)
-    figure(f"0 of {len(traffic.outcomes)} failed, p99 {before * 1000:.1f} ms, then {during * 1000:.1f}")
+    figure(
+        f"0 of {len(traffic.outcomes):,} failed, "
+        f"p99 {before * 1e3:.1f} ms before and {during * 1e3:.1f} ms during the moves"
+    )
 
 
-def test_a_bad_model_never_answers_and_the_reason_is_told(registry: Registry, service: LocalCluster) -> None:
+def test_a_bad_model_never_answers_and_the_reason_is_reported(
+    registry: Registry, service: LocalCluster
+) -> None:
+    """The reason is in /readyz, in the log and in the metrics."""
     wait_for_version(service, registry.good[0])
     with Traffic(service.url, rate=50) as traffic:
         registry.move(registry.bad)
@@ -148,7 +154,7 @@ def test_a_bad_model_never_answers_and_the_reason_is_told(registry: Registry, se
     wait_for_warning(service, "None")
 
 
-def test_reload_needs_the_admin_key_and_says_what_it_did(registry: Registry, service: LocalCluster) -> None:
+def test_reload_needs_the_admin_key_and_reports_its_result(registry: Registry, service: LocalCluster) -> None:
     wait_for_version(service, registry.good[0])
     assert reload(service, None).status_code == 401
     assert reload(service, "guess").status_code == 403
@@ -157,18 +163,19 @@ def test_reload_needs_the_admin_key_and_says_what_it_did(registry: Registry, ser
     assert answer.json()["model"] == {"name": "digits", "version": registry.good[0].version}
 
 
-def test_without_mlflow_a_replica_goes_on_and_a_new_one_starts_from_its_disk(
-    registry: Registry, service: LocalCluster
-) -> None:
+def test_without_mlflow_replicas_go_on_and_new_ones_start(registry: Registry, service: LocalCluster) -> None:
+    """A replica that starts meanwhile loads the last good version from its disk."""
     wait_for_version(service, registry.good[0])
     with Traffic(service.url, rate=20, retries=1) as traffic:
         registry.server.stop()
         try:
-            wait_for_warning(service, "the alias cannot be looked up")
+            wait_for_warning(service, "the model's alias cannot be resolved")
             assert traffic.failed == []
             (replica,) = service.replica_pids()
             os.kill(replica, signal.SIGKILL)
-            wait_for_warning(service, f"version {registry.good[0].version} is the last one known to be good")
+            wait_for_warning(
+                service, f"serving version {registry.good[0].version}, the last good one on this disk"
+            )
             assert service.replica_pids() != [replica]
         finally:
             registry.server.start()

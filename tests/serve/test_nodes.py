@@ -1,26 +1,26 @@
-"""A cluster of two nodes on this machine, whose GCS stores in Redis: the GCS killed, and a whole node."""
+"""A cluster of two nodes on this machine with Redis behind the GCS: the GCS is killed, then a whole node."""
 
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from testkit.cluster import LocalCluster, free_port, proxy_env, serve_env, wait_until
+from testkit.cluster import ENVIRONMENTS, LocalCluster, deployment_of, free_port, wait_until
 from testkit.traffic import Traffic
 from tests.programs import require_program
-from tests.serve.test_faults import RATE, apply_when_possible, deployment_of, told, wait_for
+from tests.serve.under_load import RATE, Figure, apply_when_possible, described, failed_of, wait_for
 
 WORKER_IP = "127.0.0.2"
-Figure = Callable[[str], None]
 pytestmark = pytest.mark.long_behind_rays_proxy
 
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an empty Redis."""
     require_program("redis-server", "redis-server")
     port = free_port()
     command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
@@ -30,9 +30,10 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.wait()
 
 
-@pytest.fixture(scope="module", params=["haproxy", "proxy"])
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
 def pair(request: pytest.FixtureRequest, redis: str) -> Iterator[LocalCluster]:
-    environment = serve_env() if request.param == "haproxy" else proxy_env()
+    """A head and a worker node, and one replica on the head."""
+    environment = ENVIRONMENTS[request.param]()
     storage = {"RAY_REDIS_ADDRESS": redis, "RAY_external_storage_namespace": request.param}
     with LocalCluster(**environment, **storage) as cluster:
         cluster.run(
@@ -46,7 +47,7 @@ def pair(request: pytest.FixtureRequest, redis: str) -> Iterator[LocalCluster]:
 
 
 def spread(cluster: LocalCluster, replicas: int) -> None:
-    """One on each node; all requests come in at the head."""
+    """Places one replica on each node; all requests arrive at the head."""
     config = cluster.fixed(replicas)
     config["http_options"]["host"] = "0.0.0.0"  # HAProxy on the head must reach the other node's replica
     config["proxy_location"] = "HeadOnly"
@@ -55,9 +56,8 @@ def spread(cluster: LocalCluster, replicas: int) -> None:
     cluster.wait_until_running_are(replicas, timeout_s=90)
 
 
-def test_the_gcs_killed_and_started_again_over_redis_fails_no_request_and_scaling_goes_on_after(
-    pair: LocalCluster, figure: Figure
-) -> None:
+def test_a_gcs_restarted_over_redis_fails_no_request(pair: LocalCluster, figure: Figure) -> None:
+    """It is killed, restarted after 3 s, and then the deployment scales."""
     (gcs,) = pair.pids("gcs_server")
     command = Path(f"/proc/{gcs}/cmdline").read_bytes().split(b"\0")[:-1]
     variables = Path(f"/proc/{gcs}/environ").read_bytes().split(b"\0")[:-1]
@@ -65,7 +65,7 @@ def test_the_gcs_killed_and_started_again_over_redis_fails_no_request_and_scalin
         wait_for(traffic, 1)
         os.kill(gcs, signal.SIGKILL)
         at = wait_for(traffic, 3)
-        subprocess.Popen(  # as whatever supervises the head's container does
+        subprocess.Popen(  # as the supervisor of the head's container does
             command, env=dict(variable.split(b"=", 1) for variable in variables),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
@@ -73,24 +73,24 @@ def test_the_gcs_killed_and_started_again_over_redis_fails_no_request_and_scalin
         scaled_s = traffic.now - at
         wait_for(traffic, 1)
     figure(
-        f"{len(traffic.failed)} of {len(traffic.outcomes)} failed in 3 s without GCS and after; "
-        f"a second replica {scaled_s:.1f} s after its start"
+        f"{failed_of(traffic)} in 3 s without GCS and after; "
+        f"a second replica {scaled_s:.1f} s after its restart"
     )
-    assert traffic.failed == [], told(traffic.failed)
+    assert traffic.failed == [], described(traffic.failed)
 
 
 def children() -> dict[int, list[int]]:
-    """Of every process of this machine."""
+    """Returns the child processes of every process of this machine."""
     found: dict[int, list[int]] = {}
     for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it ended meanwhile
+        with suppress(OSError):  # it has ended meanwhile
             parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
             found.setdefault(parent, []).append(int(process.name))
     return found
 
 
 def processes_of(cluster: LocalCluster, ip: str) -> list[int]:
-    """Of the node: its raylet and all that this started."""
+    """Returns the processes of a node: its raylet and all its descendants."""
     mark = f"--node_ip_address={ip}".encode()
     (raylet,) = [pid for pid in cluster.pids("raylet") if mark in Path(f"/proc/{pid}/cmdline").read_bytes()]
     tree, found = children(), [raylet]
@@ -99,9 +99,8 @@ def processes_of(cluster: LocalCluster, ip: str) -> list[int]:
     return found
 
 
-def test_a_node_lost_with_all_its_processes_takes_no_request_with_it_behind_haproxy(
-    pair: LocalCluster, figure: Figure
-) -> None:
+def test_a_lost_node_fails_no_request_with_one_retry(pair: LocalCluster, figure: Figure) -> None:
+    """All processes of the worker node are killed at once."""
     spread(pair, replicas=2)
     with Traffic(pair.url, RATE, retries=1) as traffic:
         wait_for(traffic, 2)
@@ -111,10 +110,10 @@ def test_a_node_lost_with_all_its_processes_takes_no_request_with_it_behind_hapr
             os.kill(pid, signal.SIGKILL)
         at = traffic.now
         wait_for(traffic, 12)
-    again = [outcome for outcome in traffic.outcomes if outcome.tries > 1]
-    last_s = max((outcome.due for outcome in again), default=at) - at
+    retried = [outcome for outcome in traffic.outcomes if outcome.tries > 1]
+    last_s = max((outcome.due for outcome in retried), default=at) - at
     figure(
-        f"{len(traffic.failed)} of {len(traffic.outcomes)} failed, {len(again)} asked twice, "
-        f"the last due {last_s:.1f} s after; slowest answer {max(o.seconds for o in traffic.outcomes):.1f} s"
+        f"{failed_of(traffic)}, {len(retried)} retried, the last one due {last_s:.1f} s after the loss; "
+        f"slowest answer {max(o.seconds for o in traffic.outcomes):.1f} s"
     )
-    assert traffic.failed == [], told(traffic.failed)
+    assert traffic.failed == [], described(traffic.failed)

@@ -1,4 +1,4 @@
-"""The real service: serve_config.yaml deployed by Ray's own command, asked over HTTP."""
+"""The real service over HTTP: serve_config.yaml deployed with `serve deploy`."""
 
 import threading
 from collections.abc import Iterator
@@ -11,14 +11,16 @@ import pytest
 
 from digits.http.schemas import PredictResponse
 from digits.vision.golden import golden_digits
-from testkit.cluster import LocalCluster, wait_until
+from testkit.cluster import LocalCluster, deployment_of, wait_until
 from testkit.encodings import MANY, ONE, Body, image_file
 
 IMAGES, LABELS = golden_digits()
+pytestmark = pytest.mark.essential
 
 
 @pytest.fixture(scope="module")
 def service(cluster: LocalCluster) -> Iterator[httpx2.Client]:
+    """A client of the shipped configuration."""
     cluster.deploy(cluster.config())
     cluster.wait_until_running()
     with httpx2.Client(base_url=cluster.url, timeout=30) as client:
@@ -81,7 +83,7 @@ def test_a_change_of_user_config_reaches_the_running_replica(
 
 @contextmanager
 def asking(client: httpx2.Client, connections: int) -> Iterator[list[httpx2.Response]]:
-    """Asks for a digit over and over; yields the answers so far, and fails in the end if one is wrong."""
+    """Sends requests without a pause; yields the answers so far, and fails at the end if one is wrong."""
     stop = threading.Event()
     answers: list[httpx2.Response] = []
 
@@ -103,9 +105,8 @@ def asking(client: httpx2.Client, connections: int) -> Iterator[list[httpx2.Resp
 
 
 @pytest.mark.long_behind_rays_proxy
-def test_scaling_in_the_config_adds_a_replica_without_a_failed_request(
-    cluster: LocalCluster, service: httpx2.Client
-) -> None:
+def test_scaling_in_the_config_fails_no_request(cluster: LocalCluster, service: httpx2.Client) -> None:
+    """From one replica to two and back."""
     cluster.apply(cluster.fixed(1))
     wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=60, on_timeout=cluster.logs)
     with asking(service, connections=4) as answers:
@@ -119,11 +120,10 @@ def test_scaling_in_the_config_adds_a_replica_without_a_failed_request(
 
 
 @pytest.mark.long_behind_rays_proxy
-def test_load_brings_a_second_replica_and_its_end_takes_one_away(
-    cluster: LocalCluster, service: httpx2.Client
-) -> None:
+def test_load_adds_a_replica_and_its_end_removes_one(cluster: LocalCluster, service: httpx2.Client) -> None:
+    """The replicas follow the load within the bounds of autoscaling_config, and no request fails."""
     config = cluster.config()
-    autoscaling = config["applications"][0]["deployments"][0]["autoscaling_config"]
+    autoscaling = deployment_of(config)["autoscaling_config"]
     autoscaling |= {"target_ongoing_requests": 1, "upscale_delay_s": 1, "downscale_delay_s": 1}
     cluster.apply(config)
     with asking(service, connections=16):
@@ -131,11 +131,12 @@ def test_load_brings_a_second_replica_and_its_end_takes_one_away(
     wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=90, on_timeout=cluster.logs)
 
 
-def test_more_requests_than_may_wait_are_refused_at_once_and_told_when_to_come_back(
+def test_requests_beyond_the_queue_get_429_and_retry_after(
     cluster: LocalCluster, service: httpx2.Client
 ) -> None:
+    """The others are answered, and with room in the queue all are again."""
     config = cluster.fixed(1)
-    config["applications"][0]["deployments"][0] |= {"max_ongoing_requests": 1, "max_queued_requests": 1}
+    deployment_of(config).update({"max_ongoing_requests": 1, "max_queued_requests": 1})
     cluster.apply(config)
     large = Body(
         image_file(np.kron(IMAGES[3], np.ones((100, 100), np.uint8))), "image/png"
@@ -156,7 +157,8 @@ def test_more_requests_than_may_wait_are_refused_at_once_and_told_when_to_come_b
     wait_until(lambda: not refused(), timeout_s=30, on_timeout=cluster.logs)
 
 
-def test_a_model_that_is_not_there_never_becomes_ready_and_says_why(cluster: LocalCluster) -> None:
+def test_a_missing_model_never_becomes_ready_and_says_why(cluster: LocalCluster) -> None:
+    """`serve status` names the reason, and the next good configuration is served."""
     cluster.apply(cluster.config(model_uri="models/none"))
     message = "no manifest.json in"
     wait_until(lambda: message in cluster.run("serve", "status"), timeout_s=90, on_timeout=cluster.logs)

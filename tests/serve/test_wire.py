@@ -1,4 +1,4 @@
-"""Broken, cut off, dripping and endless HTTP over a raw socket: no 5xx, no hang, and life goes on."""
+"""Broken, cut off, slow and endless HTTP over a raw socket: no 5xx, no hang, and the next request works."""
 
 import json
 import time
@@ -13,13 +13,13 @@ from tests.serve.wire import HEAD, SEVEN, Wire, parsed, request, statuses
 
 MAX_BYTES = EdgeSettings().max_body_bytes
 BODY_TIMEOUT_S = EdgeSettings().body_timeout_s
-SLACK_S = 15  # of a busy machine
+SLACK_S = 15  # for a busy machine
 EMPTY_LINE = b"\r\n\r\n"
 
 
 @pytest.fixture
 def wire(unharmed: LocalCluster) -> Iterator[Wire]:
-    """After each test the service must read a digit, at once and right."""
+    """One connection; after each test the service must read a digit correctly."""
     with Wire(unharmed.port) as wire:
         yield wire
     with Wire(unharmed.port) as other:
@@ -29,7 +29,7 @@ def wire(unharmed: LocalCluster) -> Iterator[Wire]:
 
 
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
-# Refused by whoever parses it first, or closed without a word; the second is what a TLS client expects.
+# Refused by the first parser, or closed without an answer, as a TLS client expects.
 BROKEN: dict[str, bytes] = {
     "a length and chunks": HEAD + b"Content-Length: 5\r\n" + CHUNKED + b"\r\n0\r\n\r\n",
     "two lengths": HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
@@ -78,7 +78,7 @@ def test_broken_http_is_refused_or_closed(wire: Wire, name: str) -> None:
 
 CLOSE = b"Connection: close\r\n"
 CLOSING = request(headers=CLOSE)
-# Odd, and yet each has one meaning.
+# Unusual, but unambiguous.
 ODD: dict[str, bytes] = {
     "a version of the future": CLOSING.replace(b"HTTP/1.1", b"HTTP/9.9", 1),
     "bare line feeds": CLOSING.replace(b"\r\n", b"\n", 5),
@@ -95,28 +95,28 @@ ODD: dict[str, bytes] = {
 def test_odd_http_is_answered_or_refused(wire: Wire, name: str) -> None:
     wire.send(ODD[name])
     answer = parsed(wire.read_all())
-    if name in ("bare line feeds", "a version of the future"):  # which a parser may take or refuse
+    if name in ("bare line feeds", "a version of the future"):  # a parser may accept or refuse these
         assert answer.status in (200, 400)
     else:
         assert (answer.status, json.loads(answer.content)["digit"]) == (200, 7)
 
 
 def problem(wire: Wire) -> str:
-    """The code of the next answer.  HAProxy may keep the connection for what its client still has to send."""
+    """Returns the code of the next answer.  HAProxy may keep the connection for the rest of the body."""
     answer = wire.reply()
     content = json.loads(answer.content)
     assert answer.status == content["status"]
     return str(content["code"])
 
 
-def test_a_body_of_ten_gigabytes_is_refused_after_its_first_byte(wire: Wire) -> None:
+def test_a_body_of_10_gb_is_refused_after_its_first_byte(wire: Wire) -> None:
     start = time.monotonic()
     wire.send(HEAD + b"Content-Length: 10000000000\r\n\r\n\x89")
     assert problem(wire) == "body_too_large"
     assert time.monotonic() - start < SLACK_S
 
 
-def test_who_waits_to_be_told_to_send_too_much_is_refused_and_never_told(wire: Wire) -> None:
+def test_a_too_large_body_gets_413_instead_of_100_continue(wire: Wire) -> None:
     wire.send(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % (MAX_BYTES + 1))
     answer = wire.read_until(EMPTY_LINE)
     wire.end()  # HAProxy would keep the connection for half a minute
@@ -124,7 +124,7 @@ def test_who_waits_to_be_told_to_send_too_much_is_refused_and_never_told(wire: W
     assert statuses(answer) == [413], answer[:300]
 
 
-def test_who_waits_to_be_told_to_send_is_told(wire: Wire) -> None:
+def test_a_client_that_expects_100_continue_gets_it(wire: Wire) -> None:
     head, body = request(headers=b"Expect: 100-continue\r\nConnection: close\r\n").split(EMPTY_LINE, 1)
     wire.send(head + EMPTY_LINE)
     assert statuses(wire.read_until(EMPTY_LINE)) == [100]
@@ -133,7 +133,7 @@ def test_who_waits_to_be_told_to_send_is_told(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("length", [len(SEVEN) + 1, 100_000], ids=["of one byte", "of 100 kB"])
-def test_who_hangs_up_before_the_end_of_a_body_gets_no_5xx(wire: Wire, length: int) -> None:
+def test_a_client_that_stops_mid_body_gets_no_5xx(wire: Wire, length: int) -> None:
     wire.send(HEAD + b"Content-Length: %d\r\n\r\n" % length + SEVEN)
     wire.end()
     assert all(400 <= status < 500 for status in statuses(wire.read_all()))
@@ -144,19 +144,19 @@ def test_an_endless_body_is_refused_and_its_connection_closed(wire: Wire) -> Non
     chunk, sent = b"10000\r\n" + bytes(2**16) + b"\r\n", 0
     while wire.send(chunk):
         sent += 2**16
-        assert sent < 20 * MAX_BYTES, "nobody stops reading"
-    # The answer can be lost where a connection is closed under a sender that never pauses to read.
+        assert sent < 20 * MAX_BYTES, "the service reads without end"
+    # The answer can be lost when the connection is closed under a client that sends without reading.
     assert statuses(wire.read_all()) in ([413], [])
 
 
-def test_a_chunked_body_over_the_limit_is_told_so(wire: Wire) -> None:
+def test_a_chunked_body_over_the_limit_is_refused(wire: Wire) -> None:
     chunk = b"10000\r\n" + bytes(2**16) + b"\r\n"
     wire.send(HEAD + CHUNKED + b"\r\n", *[chunk] * (MAX_BYTES // 2**16), b"1\r\nx\r\n")
     assert problem(wire) == "body_too_large"
 
 
 def dripped(wire: Wire, head: bytes, piece: bytes) -> tuple[bytes, float]:
-    """What came back, and when, to a body of which a piece is sent twice a second."""
+    """Sends a piece of a body twice a second; returns the answer, and after how many seconds it came."""
     start = time.monotonic()
     wire.send(head)
     wire.socket.settimeout(0.5)
@@ -184,13 +184,13 @@ def dripped(wire: Wire, head: bytes, piece: bytes) -> tuple[bytes, float]:
     ],
     ids=["large", "small", "in chunks"],
 )
-def test_a_body_that_drips_is_given_up_in_time(wire: Wire, head: bytes, piece: bytes) -> None:
+def test_a_body_that_arrives_slowly_times_out(wire: Wire, head: bytes, piece: bytes) -> None:
     answer, seconds = dripped(wire, head, piece)
     assert statuses(answer) in ([408], [])
     assert seconds > BODY_TIMEOUT_S / 2
 
 
-def test_a_hundred_requests_at_once_on_one_connection_are_answered_in_order(wire: Wire) -> None:
+def test_100_pipelined_requests_are_answered_in_order(wire: Wire) -> None:
     each = [b"X-Request-Id: r%d\r\n" % number for number in range(100)]
     each[99] += b"Connection: close\r\n"
     wire.send(b"".join(request(b"" if number == 50 else SEVEN, one) for number, one in enumerate(each)))
@@ -200,7 +200,7 @@ def test_a_hundred_requests_at_once_on_one_connection_are_answered_in_order(wire
     assert places == sorted(places)
 
 
-def test_many_connections_that_say_nothing_hold_up_nobody(unharmed: LocalCluster, wire: Wire) -> None:
+def test_300_silent_connections_do_not_delay_a_request(unharmed: LocalCluster, wire: Wire) -> None:
     silent = [Wire(unharmed.port) for _ in range(300)]
     try:
         wire.send(request(headers=b"Connection: close\r\n"))
@@ -210,8 +210,10 @@ def test_many_connections_that_say_nothing_hold_up_nobody(unharmed: LocalCluster
             other.socket.close()
 
 
-def test_a_client_that_reads_nothing_holds_up_nobody(wire: Wire) -> None:
-    """Thousands of answers pile up for it."""
+def test_a_client_that_reads_nothing_delays_no_other(wire: Wire) -> None:
+    """Thousands of answers wait for it."""
     wire.socket.settimeout(2)
-    with suppress(TimeoutError, BrokenPipeError, ConnectionResetError):  # it may stop reading, as it should
+    with suppress(
+        TimeoutError, BrokenPipeError, ConnectionResetError
+    ):  # the service may stop reading, as it should
         wire.socket.sendall(request() * 3000)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 by hand: what no HTTP library would send, and what comes back read with a deadline."""
+"""HTTP/1.1 by hand: sends what no HTTP library would, and reads the answers with a deadline."""
 
 import http.client
 import io
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from digits.vision.golden import golden_digits
 from testkit.encodings import image_file
 
-TIMEOUT_S = 60  # above every limit of the service: what has not come by then is a hang
+TIMEOUT_S = 60  # above every limit of the service, so that only a hang reaches it
 SEVEN = image_file(golden_digits()[0][7])
 HEAD = b"POST /predict HTTP/1.1\r\nHost: digits\r\nContent-Type: image/png\r\n"
 
@@ -28,7 +28,7 @@ def request(body: bytes = SEVEN, headers: bytes = b"") -> bytes:
 
 
 class Wire:
-    """One connection."""
+    """One connection to the service."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
@@ -40,7 +40,7 @@ class Wire:
         self.socket.close()
 
     def send(self, *pieces: bytes) -> bool:
-        """False if the service closed the connection before it had everything."""
+        """Returns False if the service closed the connection before it had everything."""
         try:
             for piece in pieces:
                 self.socket.sendall(piece)
@@ -49,20 +49,20 @@ class Wire:
         return True
 
     def end(self) -> None:
-        """FIN: no more will be sent, but the answer can still be read."""
-        with suppress(OSError):  # the service was first
+        """Sends FIN: the answer can still be read."""
+        with suppress(OSError):  # the service closed first
             self.socket.shutdown(socket.SHUT_WR)
 
     def reply(self, method: str = "POST") -> Reply:
-        """The next response, and nothing of what follows it."""
+        """Returns the next response, and leaves what follows it."""
         return _read(http.client.HTTPResponse(self.socket, method=method))
 
     def read_all(self) -> bytes:
-        """Until the service closes; raises TimeoutError if it never does."""
+        """Reads until the service closes; raises TimeoutError if it never does."""
         return b"".join(iter(self._received, b""))
 
     def read_until(self, text: bytes, count: int = 1) -> bytes:
-        """Until `text` has come so often, or the service closes."""
+        """Reads until `text` has come `count` times, or the service closes."""
         seen = b""
         while seen.count(text) < count and (piece := self._received()):
             seen += piece
@@ -71,19 +71,19 @@ class Wire:
     def _received(self) -> bytes:
         try:
             return self.socket.recv(2**16)
-        except ConnectionResetError:  # it closed while something it had not read was under way
+        except ConnectionResetError:  # it closed with unread data
             return b""
 
 
 def statuses(answer: bytes) -> list[int]:
-    """Of each response in a stream of them, whose bodies hold nothing like a status line."""
+    """Returns the status of each response in a stream; no body may hold a status line."""
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]
 
 
 def ask(
     port: int, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], body: bytes, chunked: bool
 ) -> Reply:
-    """Path and headers as they are, however odd; the answer is read even if the body is not taken."""
+    """Sends path and headers unchanged, however odd; reads the answer even if the body is not accepted."""
     framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
     lines = [f"{method} {path} HTTP/1.1".encode("latin-1"), b"Host: digits", framing]
     lines += [name + b": " + value for name, value in headers]
@@ -94,7 +94,7 @@ def ask(
 
 
 class _Bytes:
-    """What http.client asks of a socket."""
+    """The part of a socket that http.client needs."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -104,7 +104,7 @@ class _Bytes:
 
 
 def parsed(answer: bytes) -> Reply:
-    """The first response of a stream."""
+    """Returns the first response of a stream."""
     return _read(http.client.HTTPResponse(_Bytes(answer)))  # type: ignore[arg-type]
 
 

@@ -1,18 +1,28 @@
-"""One small training run, shared: 1,797 digits that need no download, a store of its own."""
+"""One small training, shared by the tests: 1,797 digits without a download, an MLflow store of its own."""
 
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from testkit.cluster import wait_until
+
 ROOT = Path(__file__).parents[2]
-# Small and short; the golden digits come out right after twelve epochs.
+# Small and short; after twelve epochs the golden digits are classified correctly.
 SMALL = {"data": "sklearn-digits", "batch-size": "64", "cpus-per-worker": "1"}
+FOLDER_VARIABLE = "DIGITS_TEST_FOLDER"  # every process of a training inherits it
+RAY_IS_TOO_SLOW = "The current node timed out during startup"  # 30 s, fixed in ray/_private/node.py
+DEADLINE_S = 1200.0  # for whatever takes seconds or minutes on an idle machine
+
+
+Started = tuple[subprocess.Popen[str], Callable[[], str]]  # the second waits for the end, returns the output
 
 
 @dataclass(frozen=True)
@@ -28,14 +38,19 @@ class Workplace:
     @property
     def environment(self) -> dict[str, str]:
         return os.environ | {
+            FOLDER_VARIABLE: str(self.folder),
             "PYTHONPATH": str(ROOT),
             "MLFLOW_TRACKING_URI": self.tracking_uri,
             "RAY_AUTH_MODE": "token",
+            "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(
+                DEADLINE_S
+            ),  # Ray's 60 s are short on a busy machine
+            "RAY_worker_niceness": "0",  # at Ray's 15, other work on the machine would starve the workers
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }
 
     def start(self, **flags: str) -> subprocess.Popen[str]:
-        """train_ray.py as a user starts it; both of its outputs come back as one."""
+        """Starts train_ray.py as a user does; stderr is part of stdout."""
         asked = SMALL | {name.replace("_", "-"): value for name, value in flags.items()}
         command = [sys.executable, str(ROOT / "train_ray.py")]
         command += [part for name, value in asked.items() for part in (f"--{name}", value)]
@@ -45,23 +60,63 @@ class Workplace:
         )  # fmt: skip
 
     def train(self, **flags: str) -> str:
+        """Runs a training to its end, which must be a success; returns its output."""
+        process, output = self.start_until(lambda: False, **flags)
+        assert process.returncode == 0, output()[-5000:]
+        return output()
+
+    def start_until(self, condition: Callable[[], object], **flags: str) -> Started:
+        """Starts a training and waits for the condition or the end; again if Ray did not start."""
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            process, output = self._start_once_until(condition, **flags)
+            if process.poll() is None or RAY_IS_TOO_SLOW not in output():
+                return process, output
+            assert time.monotonic() < deadline, output()[-5000:]
+
+    def _start_once_until(self, condition: Callable[[], object], **flags: str) -> Started:
         process = self.start(**flags)
-        output, _ = process.communicate(timeout=400)
-        assert process.returncode == 0, output[-5000:]
-        return output
+        lines: list[str] = []
+        # A thread, because a full pipe would stop the training.
+        thread = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
+        thread.start()
+
+        def output() -> str:
+            thread.join(DEADLINE_S)
+            return "".join(lines)
+
+        wait_until(lambda: condition() or process.poll() is not None, DEADLINE_S)
+        return process, output
+
+    def run_python(self, script: str) -> str:
+        """Returns what a script printed on stdout; runs it again if Ray did not start."""
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            result = subprocess.run(
+                [sys.executable, "-c", script], cwd=self.folder, env=self.environment, text=True,
+                capture_output=True, timeout=DEADLINE_S, check=False,
+            )  # fmt: skip
+            if result.returncode == 0:
+                return result.stdout
+            assert RAY_IS_TOO_SLOW in result.stderr, result.stderr[-5000:]
+            assert time.monotonic() < deadline, result.stderr[-5000:]
 
     def registry(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "digits.registry", *arguments],
-            cwd=self.folder, env=self.environment, text=True, capture_output=True, timeout=90, check=False,
+            cwd=self.folder, env=self.environment, text=True, capture_output=True, timeout=DEADLINE_S,
+            check=False,
         )  # fmt: skip
 
-
-def wait_for(condition: Callable[[], object], timeout_s: float, explanation: str) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, explanation
-        time.sleep(0.05)
+    def pids(self, title: str) -> set[int]:
+        """Returns the processes of this workplace's trainings whose title contains `title`."""
+        mark, found = f"{FOLDER_VARIABLE}={self.folder}".encode(), set()
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended
+                command = (process / "cmdline").read_bytes()
+                if title.encode() in command and mark in (process / "environ").read_bytes().split(b"\0"):
+                    found.add(int(process.name))
+        return found
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What goes wrong in a training: a process killed, a full disk, MLflow gone, bad data, two at once."""
+"""Faults of a training: killed processes, a full disk, MLflow away, bad data, two trainings at once."""
 
 import hashlib
 import json
@@ -20,21 +20,23 @@ from digits.errors import DataUnavailable
 from digits.models.manifest import ONNX_FILE, read_manifest
 from digits.registry.mlflow import download
 from digits.registry.versions import SHA256_TAG
+from digits.task import SIDE
 from digits.training import data as datasets
 from digits.training.checkpoints import BEST, LIST, STATE, read_arrays, read_progress
 from digits.training.data import load
 from digits.training.network import build_network
-from digits.training.run import train
 from digits.training.settings import TrainSettings
+from digits.training.train import train
+from testkit.cluster import wait_until
 from tests.mlflow_server import Server
 from tests.programs import skip_or_fail
-from tests.train.conftest import ROOT, Workplace, wait_for
+from tests.train.conftest import DEADLINE_S, ROOT, Workplace
 from tests.train.test_training import runs, steps
 
 
 @dataclass(frozen=True)
-class AtServer(Workplace):
-    """Its MLflow is a server's."""
+class WorkplaceWithServer(Workplace):
+    """Its MLflow is a server."""
 
     uri: str
 
@@ -43,11 +45,12 @@ class AtServer(Workplace):
         return self.uri
 
 
+WORKER = "ray::RayTrainWorker"
 NAMES = ("x_train", "y_train", "x_test", "y_test")
 
 
 def small_file(folder: Path, count: int = 320) -> str:
-    """The first of scikit-learn's digits, laid out as mnist.npz: an epoch of them takes a blink."""
+    """Writes the first of scikit-learn's digits in the layout of mnist.npz: an epoch takes under a second."""
     whole = load("sklearn-digits")
     parts = (whole.train_images, whole.train_labels, whole.test_images, whole.test_labels)
     file = folder / "small.npz"
@@ -55,7 +58,8 @@ def small_file(folder: Path, count: int = 320) -> str:
     return str(file)
 
 
-def steps_so_far(workplace: Workplace) -> list[int]:
+def logged_steps(workplace: Workplace) -> list[int]:
+    """Returns the epochs in MLflow; none before the experiment, the run or the first epoch exists."""
     try:
         (run,) = runs(workplace)
     except (ValueError, AttributeError):
@@ -67,28 +71,35 @@ def checkpoints(workplace: Workplace, name: str) -> int:
     return len(list((workplace.folder / "out" / "ray" / name).glob("checkpoint_2*")))
 
 
-def test_a_killed_worker_and_then_a_killed_driver_leave_one_run_without_a_gap(tmp_path: Path) -> None:
+def test_killed_worker_and_driver_leave_one_run_without_a_gap(tmp_path: Path) -> None:
+    """A worker is killed, then the driver; the same command continues and logs every epoch once."""
     workplace = Workplace(tmp_path)
-    process = workplace.start(epochs="8", name="hard")
-    wait_for(lambda: checkpoints(workplace, "hard") >= 1, 120, "no checkpoint was written")
-    worker = subprocess.run(
-        ["pgrep", "-f", "ray::.*RayTrainWorker", "-n"], capture_output=True, text=True, check=True
+    asked = {"epochs": "16", "patience": "16", "batch_size": "16", "name": "hard"}  # an epoch takes a second
+    process, output = workplace.start_until(lambda: checkpoints(workplace, "hard"), **asked)
+    assert process.poll() is None, output()[-3000:]
+    killed = workplace.pids(WORKER)
+    assert killed
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: workplace.pids(WORKER) - killed, DEADLINE_S, lambda: "the worker was not replaced")
+    before = len(logged_steps(workplace))
+    wait_until(
+        lambda: len(logged_steps(workplace)) > before, DEADLINE_S, lambda: "the new worker trained no epoch"
     )
-    os.kill(int(worker.stdout.split()[0]), signal.SIGKILL)
-    wait_for(lambda: len(steps_so_far(workplace)) >= 4, 120, "training did not go on after a worker's death")
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=30)
-    assert max(steps_so_far(workplace)) < 8, "the driver was killed too late to prove anything"
-    workplace.train(epochs="8", name="hard")
+    process.wait(timeout=DEADLINE_S)
+    wait_until(lambda: not workplace.pids("ray::"), DEADLINE_S, lambda: "a process survived the driver")
+    assert max(logged_steps(workplace)) < 16, "the driver was killed too late to prove anything"
+    workplace.train(**asked)
     (run,) = runs(workplace)
     assert run.info.status == "FINISHED"
-    assert steps(workplace, run) == list(range(1, 9))
-    assert len(json.loads((workplace.folder / "out" / "hard" / "history.json").read_text())) == 8
+    assert steps(workplace, run) == list(range(1, 17))
+    assert len(json.loads((workplace.folder / "out" / "hard" / "history.json").read_text())) == 16
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Has room for two checkpoints and a half; Ray writes the third before it deletes the first."""
+    """A disk with room for two and a half checkpoints; Ray writes the third before it deletes the first."""
     folder = tmp_path / "disk"
     folder.mkdir()
     whole = 4 * sum(variable.nbytes for variable in map(np.asarray, build_network(0.3).get_weights()))
@@ -100,61 +111,57 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.long
-def test_a_full_disk_is_said_and_the_training_goes_on_once_there_is_room(
-    tmp_path: Path, small_disk: Path
-) -> None:
+def test_a_full_disk_is_named_and_training_resumes_with_room(tmp_path: Path, small_disk: Path) -> None:
+    """The message names the folder; after that, the same command trains no finished epoch again."""
     workplace = Workplace(tmp_path)
     asked = {
         "data": small_file(tmp_path), "epochs": "4", "name": "full", "max_failures": "0",
         "storage_path": str(small_disk),
     }  # fmt: skip
     process = workplace.start(**asked)
-    output, _ = process.communicate(timeout=400)
+    output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1, output[-3000:]
     assert f"no model was trained: the disk of {small_disk} is full; free some space there" in output
     assert not (tmp_path / "out").exists()
-    run = small_disk / "full"
-    *whole, half = sorted(run.glob("checkpoint_2*"))
-    assert [len(read_progress(folder)) for folder in whole] == [1, 2]
+    folder = small_disk / "full"
+    *whole, half = sorted(folder.glob("checkpoint_2*"))
+    assert [len(read_progress(checkpoint)) for checkpoint in whole] == [1, 2]
     before = read_progress(whole[1])
     assert len(read_arrays(whole[1] / STATE)) > len(read_arrays(whole[1] / BEST)) > 0
-    # Ray writes its list over in place, so a full disk, or a death, in that moment leaves this of it.
-    (run / LIST).write_text((run / LIST).read_text()[:100])
+    # Ray overwrites its list in place; a full disk or a crash at that moment truncates it like this.
+    (folder / LIST).write_text((folder / LIST).read_text()[:100])
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     workplace.train(**asked)
     assert not half.exists()
-    (told,) = runs(workplace)
-    assert told.info.status == "FINISHED"
-    assert steps(workplace, told) == [1, 2, 3, 4]
+    (run,) = runs(workplace)
+    assert run.info.status == "FINISHED"
+    assert steps(workplace, run) == [1, 2, 3, 4]
     kept = json.loads((tmp_path / "out" / "full" / "history.json").read_text())
-    assert kept[:2] == before, "an epoch that had its checkpoint was trained again"
+    assert kept[:2] == before, "an epoch with a checkpoint was trained again"
 
 
 @pytest.mark.long
-def test_mlflow_gone_in_the_middle_ends_no_training_and_the_same_command_registers_its_model(
-    tmp_path: Path,
-) -> None:
+def test_training_survives_mlflow_and_registers_later(tmp_path: Path) -> None:
+    """MLflow stops in the middle: training ends with a model; the same command then registers it."""
     (tmp_path / "mlflow").mkdir()
     server = Server(tmp_path / "mlflow")
     server.start()
-    workplace = AtServer(tmp_path, server.uri)
-    asked = {"epochs": "10", "batch_size": "16", "name": "gap"}  # of a second each: there is a middle
-    process = workplace.start(**asked)
+    workplace = WorkplaceWithServer(tmp_path, server.uri)
+    asked = {"epochs": "10", "batch_size": "16", "name": "gap"}  # an epoch takes a second
     try:
-        wait_for(lambda: steps_so_far(workplace), 240, "no epoch was told")
+        process, output = workplace.start_until(lambda: logged_steps(workplace), **asked)
     finally:
         server.stop()
-    output, _ = process.communicate(timeout=400)
-    assert process.returncode == 0, output[-3000:]
-    assert f"MLflow at {server.uri} does not answer" in output
-    assert "nothing is lost: the model and history.json are in out/gap" in output
+    assert process.wait(timeout=DEADLINE_S) == 0, output()[-3000:]
+    assert f"MLflow at {server.uri} does not answer" in output()
+    assert "nothing is lost: the model and history.json are in out/gap" in output()
     assert read_manifest(tmp_path / "out" / "gap").metrics["epochs"] == 10
     server.start()
     try:
-        assert len(steps_so_far(workplace)) < 10, "MLflow was stopped too late to prove anything"
+        assert len(logged_steps(workplace)) < 10, "MLflow was stopped too late to prove anything"
         assert "models:/digits/1 is" in workplace.train(**asked)
-        (told,) = runs(workplace)
-        assert steps(workplace, told) == list(range(1, 11))
+        (run,) = runs(workplace)
+        assert steps(workplace, run) == list(range(1, 11))
     finally:
         server.stop()
 
@@ -169,7 +176,8 @@ tracking.start_run(sys.argv[1], sys.argv[2], {}, {})
 """
 
 
-def test_several_at_once_that_open_a_new_store_find_it_whole(tmp_path: Path) -> None:
+def test_processes_that_open_a_new_store_at_once_all_succeed(tmp_path: Path) -> None:
+    """The first one creates the tables of a SQLite store; the others wait for it."""
     workplace = Workplace(tmp_path)
     processes = [
         subprocess.Popen(
@@ -186,13 +194,14 @@ def test_several_at_once_that_open_a_new_store_find_it_whole(tmp_path: Path) -> 
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 0, errors[-3000:]
     assert {run.info.run_name for run in runs(workplace)} == {"0", "1", "2"}
 
 
 @pytest.mark.long
-def test_two_trainings_at_once_register_two_versions_each_with_its_own_file(tmp_path: Path) -> None:
+def test_two_trainings_at_once_register_their_own_files(tmp_path: Path) -> None:
+    """Two versions, each with the ONNX file of its own training, and one candidate."""
     workplace = Workplace(tmp_path)
     data = small_file(tmp_path)
     processes = [
@@ -200,7 +209,7 @@ def test_two_trainings_at_once_register_two_versions_each_with_its_own_file(tmp_
         for name, seed in (("one", "1"), ("two", "2"))
     ]
     for process in processes:
-        output, _ = process.communicate(timeout=400)
+        output, _ = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 0, output[-5000:]
     client = mlflow.MlflowClient(workplace.tracking_uri)
     versions = {str(found.version): found for found in client.search_model_versions("name = 'digits'")}
@@ -217,11 +226,12 @@ def test_two_trainings_at_once_register_two_versions_each_with_its_own_file(tmp_
     assert digests["1"] != digests["2"]
 
 
-def test_a_file_that_is_damaged_is_said_before_ray_starts_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported_before_anything_is_written(tmp_path: Path) -> None:
+    """The user sees one line, no traceback, and no new file or folder."""
     file = Path(small_file(tmp_path))
     file.write_bytes(file.read_bytes()[:-1000])
     process = Workplace(tmp_path).start(data="small.npz")
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
     assert "no model was trained: small.npz is damaged or not an .npz file with x_train" in output
     assert "Traceback" not in output
@@ -230,8 +240,8 @@ def test_a_file_that_is_damaged_is_said_before_ray_starts_and_leaves_nothing(tmp
 
 BAD: dict[str, dict[str, object]] = {
     "images of another size": {"x_train": np.zeros((3, 32, 32), np.uint8)},
-    "images of another type": {"x_train": np.zeros((3, 28, 28))},
-    "labels of more than 9": {"y_train": np.array([1, 2, 10])},
+    "images of another type": {"x_train": np.zeros((3, SIDE, SIDE))},
+    "a label outside the label set": {"y_train": np.array([1, 2, 10])},
     "an object array": {"y_train": np.array([{}, 1, 2], object)},
 }
 
@@ -240,10 +250,10 @@ BAD: dict[str, dict[str, object]] = {
 def test_bad_data_leaves_no_folder_no_run_and_no_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Every kind of bad file: tests/unit/training/test_data.py."""
+    """Other kinds of bad files are in tests/unit/training/test_data.py."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    good = {"x_train": np.zeros((3, 28, 28), np.uint8), "y_train": np.arange(3)}
+    good = {"x_train": np.zeros((3, SIDE, SIDE), np.uint8), "y_train": np.arange(3)}
     test = {"x_test": good["x_train"], "y_test": good["y_train"]}
     np.savez("bad.npz", **(good | test | BAD[name]))  # type: ignore[arg-type]
     with pytest.raises(DataUnavailable, match=r"bad\.npz"):
@@ -252,13 +262,13 @@ def test_bad_data_leaves_no_folder_no_run_and_no_version(
 
 
 class Download(BaseHTTPRequestHandler):
-    """Promises a whole file and sends what `sent` is."""
+    """Announces the length of `announced` and sends `sent`."""
 
-    promised = sent = b""
+    announced = sent = b""
 
     def do_GET(self) -> None:
         self.send_response(200)
-        self.send_header("Content-Length", str(len(self.promised)))
+        self.send_header("Content-Length", str(len(self.announced)))
         self.end_headers()
         self.wfile.write(self.sent)
 
@@ -268,28 +278,30 @@ class Download(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def mnist_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[Download]]:
-    """In the place of MNIST's host, with a cache of its own."""
+    """A local server in place of MNIST's host, and an empty download cache."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Download) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(datasets, "MNIST_URL", f"http://127.0.0.1:{server.server_port}/mnist.npz")
-        monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path))
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))
         yield Download
         server.shutdown()
 
 
-def test_a_download_that_was_cut_or_changed_is_never_trained_on_and_is_fetched_again(
+def test_a_truncated_or_changed_download_is_downloaded_again(
     mnist_host: type[Download], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """It is rejected, never kept in the cache, and never trained on."""
     (tmp_path / "served").mkdir()
     whole = Path(small_file(tmp_path / "served")).read_bytes()
     monkeypatch.setattr(datasets, "MNIST_SHA256", hashlib.sha256(whole).hexdigest())
     other = whole[:-1] + bytes([whole[-1] ^ 1])
-    for promised, sent in ((whole, whole[:5000]), (whole, b""), (other, other)):
-        mnist_host.promised, mnist_host.sent = promised, sent
+    for announced, sent in ((whole, whole[:5000]), (whole, b""), (other, other)):
+        mnist_host.announced, mnist_host.sent = announced, sent
         with pytest.raises(DataUnavailable, match=r"MNIST cannot be downloaded from http://127.*--data FILE"):
             load("mnist")
     cached = tmp_path / "datasets" / "mnist.npz"
-    cached.write_bytes(whole[:5000])  # whoever is killed while downloading leaves this
-    mnist_host.promised = mnist_host.sent = whole
+    assert list(cached.parent.iterdir()) == []
+    cached.write_bytes(whole[:5000])  # as a downloader killed in the middle leaves it
+    mnist_host.announced = mnist_host.sent = whole
     assert len(load("mnist").train_images) == 320
     assert cached.read_bytes() == whole

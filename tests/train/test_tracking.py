@@ -1,4 +1,4 @@
-"""MLflow over HTTP, with a real server: gone at the start, gone in the middle, fetched from by a replica."""
+"""A real MLflow server over HTTP: away at the start, away in the middle, source of a replica's model."""
 
 import time
 from collections.abc import Iterator
@@ -36,7 +36,8 @@ def uri(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     return server.uri
 
 
-def test_a_server_that_is_not_there_is_named_within_seconds() -> None:
+def test_an_unreachable_server_is_named_within_seconds() -> None:
+    """MLflow's own defaults would wait for four minutes."""
     address = f"http://127.0.0.1:{free_port()}"
     start = time.monotonic()
     with pytest.raises(TrackingUnavailable, match=address):
@@ -44,7 +45,8 @@ def test_a_server_that_is_not_there_is_named_within_seconds() -> None:
     assert time.monotonic() - start < 20
 
 
-def test_a_training_is_one_run_however_often_it_starts(uri: str) -> None:
+def test_a_resumed_training_continues_its_run(uri: str) -> None:
+    """The run's tag finds it again; a finished run is not continued."""
     first = tracking.start_run(uri, "again", {"epochs": 3}, {"data": "mnist"})
     assert tracking.start_run(uri, "again", {"epochs": 3}, {"data": "mnist"}) == first
     assert tracking.start_run(uri, "other", {}, {}) != first
@@ -53,9 +55,8 @@ def test_a_training_is_one_run_however_often_it_starts(uri: str) -> None:
         tracking.start_run(uri, "again", {}, {})
 
 
-def test_epochs_lost_while_the_server_was_gone_are_sent_at_the_end_and_none_twice(
-    server: Server, uri: str
-) -> None:
+def test_missing_epochs_are_sent_once_at_the_end(server: Server, uri: str) -> None:
+    """The server was away for one of four epochs."""
     run_id = tracking.start_run(uri, "gap", {}, {})
     history = [{"val_accuracy": 0.9 + epoch / 100} for epoch in range(4)]
     tracking.log_epoch(uri, run_id, 1, history[0])
@@ -77,9 +78,10 @@ def registered(uri: str) -> ModelVersion:
     return register_copy(STARTER)
 
 
-def test_a_version_is_fetched_once_and_whole(
+def test_a_fetched_version_is_complete_and_cached(
     server: Server, registered: ModelVersion, tmp_path: Path
 ) -> None:
+    """The second fetch needs no server."""
     cache = tmp_path / "cache"
     folder = fetch(registered, cache)
     assert (folder / ONNX_FILE).read_bytes() == (STARTER / ONNX_FILE).read_bytes()
@@ -93,17 +95,19 @@ def test_a_version_is_fetched_once_and_whole(
     assert [entry.name for entry in (cache / "digits").iterdir()] == [folder.name]
 
 
-def test_files_that_are_not_what_the_registry_says_are_refused(
+def test_files_with_another_sha256_than_the_tag_are_rejected(
     uri: str, registered: ModelVersion, tmp_path: Path
 ) -> None:
+    """Nothing stays in the cache."""
     mlflow.MlflowClient(uri).set_model_version_tag("digits", registered.version, SHA256_TAG, "0" * 64)
     changed = resolve(f"models:/digits/{registered.version}")
-    with pytest.raises(ModelRejected, match="the registry says 0000"):
+    with pytest.raises(ModelRejected, match=f"{'0' * 64} was asked for"):
         fetch(changed, tmp_path / "cache")
     assert list((tmp_path / "cache" / "digits").iterdir()) == []
 
 
-def test_aliases_follow_candidate_champion_and_back(uri: str, registered: ModelVersion) -> None:
+def test_rollback_swaps_champion_and_previous(uri: str, registered: ModelVersion) -> None:
+    """A second rollback undoes the first; the table lists the aliases."""
     client = mlflow.MlflowClient(uri)
     assert resolve("models:/digits@candidate") == registered
     older = str(int(registered.version) - 1)
@@ -117,8 +121,9 @@ def test_aliases_follow_candidate_champion_and_back(uri: str, registered: ModelV
 
 
 @pytest.mark.parametrize(
-    "model_uri", ["models:/digits@nobody", "models:/digits/999", "models:/none/1", "models:/digits"]
+    "model_uri", ["models:/digits@unknown", "models:/digits/999", "models:/none/1", "models:/digits"]
 )
-def test_what_is_not_registered_is_said(uri: str, registered: ModelVersion, model_uri: str) -> None:
+def test_an_unregistered_address_is_rejected(uri: str, registered: ModelVersion, model_uri: str) -> None:
+    """An unknown alias, version or name, and an address without either."""
     with pytest.raises(NotRegistered):
         resolve(model_uri)

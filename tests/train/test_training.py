@@ -1,6 +1,7 @@
-"""train_ray.py as users run it: in step, told to MLflow once, registered, served."""
+"""train_ray.py as users run it: workers in step, each epoch in MLflow once, a model that serves."""
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -14,10 +15,13 @@ from mlflow.entities import Run
 from digits.errors import NotRegistered
 from digits.inference.classifier import Classifier
 from digits.inference.settings import ServeSettings
+from digits.models.manifest import read_manifest
 from digits.registry.source import RegistrySource
 from digits.registry.versions import resolve
+from digits.task import SIDE
 from digits.training.data import load
-from tests.train.conftest import ROOT, Workplace
+from digits.training.provenance import Provenance
+from tests.train.conftest import DEADLINE_S, ROOT, Workplace
 
 
 def runs(workplace: Workplace) -> list[Run]:
@@ -26,10 +30,10 @@ def runs(workplace: Workplace) -> list[Run]:
 
 
 def history(workplace: Workplace, run: Run, metric: str) -> dict[int, float]:
-    """Its value at each step; fails if a step was told twice."""
-    told = mlflow.MlflowClient(workplace.tracking_uri).get_metric_history(run.info.run_id, metric)
-    values = {entry.step: entry.value for entry in told}
-    assert len(values) == len(told)
+    """Returns the metric's value at each step; fails if a step was logged twice."""
+    logged = mlflow.MlflowClient(workplace.tracking_uri).get_metric_history(run.info.run_id, metric)
+    values = {entry.step: entry.value for entry in logged}
+    assert len(values) == len(logged)
     return values
 
 
@@ -37,12 +41,17 @@ def steps(workplace: Workplace, run: Run) -> list[int]:
     return list(history(workplace, run, "val_accuracy"))
 
 
-def test_two_workers_make_one_run_with_every_epoch_its_parameters_and_its_origin(trained: Workplace) -> None:
+@pytest.mark.essential
+def test_two_workers_make_one_complete_mlflow_run(trained: Workplace) -> None:
+    """It holds every epoch once, the parameters, the provenance, the test metrics and the plots."""
     (run,) = runs(trained)
     assert run.info.status == "FINISHED"
     assert steps(trained, run) == list(range(1, 13))
     assert (run.data.params["epochs"], run.data.params["num_workers"]) == ("12", "2")
-    assert {"git_commit", "data_sha256", "preprocessing_sha256", "version.keras"} <= set(run.data.tags)
+    manifest = read_manifest(trained.folder / "out" / "first")
+    provenance = Provenance(**manifest.model_dump(exclude={"name", "files", "metrics"}))
+    assert provenance.tags().items() <= run.data.tags.items()
+    assert provenance.command.endswith("--num-workers 2 --name first")
     assert run.data.metrics["test_accuracy"] > 0.97
     client = mlflow.MlflowClient(trained.tracking_uri)
     plots = {file.path for file in client.list_artifacts(run.info.run_id, "plots")}
@@ -51,9 +60,11 @@ def test_two_workers_make_one_run_with_every_epoch_its_parameters_and_its_origin
     }
 
 
-def test_the_registered_model_answers_as_the_service_does(
+@pytest.mark.essential
+def test_the_registered_network_and_the_service_agree(
     trained: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Keras' network from MLflow and the classifier give the same probabilities."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", trained.tracking_uri)
     images = load("sklearn-digits").test_images[:50]
     mlflow.set_tracking_uri(trained.tracking_uri)
@@ -67,23 +78,24 @@ def test_the_registered_model_answers_as_the_service_does(
     assert difference.max() <= 1e-5
     info = mlflow.models.get_model_info("models:/digits@champion")
     assert info.signature is not None
-    assert info.signature.inputs.to_dict()[0]["tensor-spec"] == {"dtype": "uint8", "shape": (-1, 28, 28)}
+    assert info.signature.inputs.to_dict()[0]["tensor-spec"] == {"dtype": "uint8", "shape": (-1, SIDE, SIDE)}
 
 
-def test_two_workers_have_the_same_variables_after_every_epoch(trained: Workplace) -> None:
+def test_workers_have_equal_variables_after_every_epoch(trained: Workplace) -> None:
+    """The metric counts the workers whose hash of all variables is the first worker's."""
     (run,) = runs(trained)
     assert history(trained, run, "workers_in_step") == dict.fromkeys(range(1, 13), 2.0)
 
 
-def test_an_alias_that_nobody_set_is_named(trained: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_alias_that_is_not_set_is_named(trained: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first champion has no previous one."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", trained.tracking_uri)
     with pytest.raises(NotRegistered, match="previous"):
         resolve("models:/digits@previous")
 
 
-def test_a_worse_model_is_registered_not_promoted_and_a_champion_can_be_rolled_back(
-    trained: Workplace,
-) -> None:
+def test_a_worse_model_is_registered_but_not_promoted(trained: Workplace) -> None:
+    """`promote` names the rules that failed, never accepts misread golden digits, and keeps the champion."""
     output = trained.train(epochs="1", name="second")
     assert "models:/digits/2 is registered, not promoted" in output
     refused = trained.registry("promote")
@@ -104,14 +116,75 @@ def test_a_worse_model_is_registered_not_promoted_and_a_champion_can_be_rolled_b
     assert promoted.stdout == "champion of digits is version 1\n"
 
 
-def test_the_same_name_after_the_end_is_refused_clearly(trained: Workplace) -> None:
+def test_the_name_of_a_finished_training_is_rejected(trained: Workplace) -> None:
+    """The message says to give another name."""
     process = trained.start(epochs="1", name="first")
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
     assert output.strip().endswith("the run first has finished; choose another --name, or none")
 
 
-def test_help_names_every_flag_without_loading_ray_or_tensorflow() -> None:
+FITS_TWICE = """
+import json
+from digits.training.data import load
+from digits.training.fit import fit
+from digits.training.provenance import collect_provenance
+from digits.training.settings import TrainSettings
+
+dataset = load("sklearn-digits")
+provenance = collect_provenance(dataset)
+for name, rate in (("slow", 1e-6), ("fast", 2e-3)):
+    settings = TrainSettings(
+        data="sklearn-digits", epochs=2, batch_size=64, cpus_per_worker=1, name=name, learning_rate=rate
+    )
+    result = fit(settings, dataset, provenance)
+    print(json.dumps([str(result.folder), result.best_val_accuracy, len(result.history)]))
+"""
+
+
+def test_fit_can_be_repeated_and_registers_nothing(tmp_path: Path) -> None:
+    """A search over hyper-parameters calls `fit` in one process and compares validation accuracies."""
+    workplace = Workplace(tmp_path)
+    lines = [line for line in workplace.run_python(FITS_TWICE).splitlines() if line.startswith("[")]
+    (slow, slow_accuracy, _), (fast, fast_accuracy, epochs) = map(json.loads, lines)
+    assert (slow, fast, epochs) == ("out/slow", "out/fast", 2)
+    assert slow_accuracy < fast_accuracy
+    manifest = read_manifest(tmp_path / fast)
+    assert manifest.metrics["best_val_accuracy"] == fast_accuracy
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+OTHER_TASK = """
+from pathlib import Path
+from digits import task
+task.LABELS, task.CLASSES, task.SIDE, task.PIXELS = (*range(9, -1, -1), 20, 30), 12, 32, 32 * 32
+
+from digits.training.data import load
+from digits.training.evaluation import evaluate
+from digits.training.plots import save_plots
+from digits.training.settings import TrainSettings
+from digits.training.step import Trainer
+
+dataset = load("sklearn-digits")
+trainer = Trainer(TrainSettings(batch_size=16), dataset, worker=0, workers=1)
+history = [trainer.train_epoch(number, lambda *_: None) for number in range(3)]
+evaluation = evaluate(trainer.predict, dataset.test_images, dataset.test_labels)
+save_plots(Path("plots"), history, evaluation, dataset.test_images, dataset.test_labels)
+print(trainer.network.input_shape, trainer.network.output_shape, evaluation.accuracy > 0.8)
+print(*sorted(name for name in evaluation.metrics() if name.startswith("test_recall")))
+"""
+
+
+def test_another_side_and_label_set_need_only_the_task(tmp_path: Path) -> None:
+    """Side 32 and twelve labels in another order: data, network, step, figures and plots follow."""
+    shapes, recalls = Workplace(tmp_path).run_python(OTHER_TASK).splitlines()[-2:]
+    assert shapes == "(None, 32, 32) (None, 12) True"
+    assert recalls.split() == sorted(f"test_recall_{label}" for label in (*range(10), 20, 30))
+    assert len(list((tmp_path / "plots").iterdir())) == 3
+
+
+def test_help_loads_neither_ray_nor_tensorflow() -> None:
+    """It would take seconds otherwise."""
     script = (
         "import sys, contextlib, train_ray\n"
         "with contextlib.suppress(SystemExit): train_ray.parse_args(['--help'])\n"
@@ -131,11 +204,12 @@ def test_help_names_every_flag_without_loading_ray_or_tensorflow() -> None:
         ({"epochs": "0"}, "--epochs: Input should be greater than or equal to 1, not 0"),
     ],
 )
-def test_what_cannot_be_trained_is_said_before_ray_starts(
+def test_invalid_flags_are_reported_before_ray_starts(
     tmp_path: Path, flags: dict[str, str], message: str
 ) -> None:
+    """One line, no traceback, and no output folder."""
     process = Workplace(tmp_path).start(**flags)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode in (1, 2)
     assert message in output
     assert "Traceback" not in output

@@ -1,4 +1,4 @@
-"""HAProxy's configuration before and after, and the environment that leads to it."""
+"""HAProxy's configuration before and after the edits, its error files, and the names in serve.env."""
 
 import json
 import re
@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from digits.gateway.haproxy import BUFFERED, OWN_ERRORS, own_error, tightened
-from digits.gateway.middleware import HAPROXY_BUFFERS
+from digits.gateway.haproxy import ERROR_FILES, error_file, hardened
 from digits.problems import PROBLEMS
 from testkit.cluster import read_serve_env
 
 ROOT = Path(__file__).parents[3]
 # The lines of Ray 2.60's configuration that matter here, as it renders them.
-RAYS = """global
+RENDERED = """global
     stats socket /tmp/a/admin.sock mode 666 level admin expose-fd listeners
     maxconn 4096
 defaults
@@ -32,7 +31,7 @@ listen stats
   bind *:8404
   stats enable
 """
-RUN = """global
+HARDENED = """global
     stats socket /tmp/a/admin.sock mode 600 level admin expose-fd listeners
     maxconn 4096
     tune.pool-low-fd-ratio 90
@@ -57,41 +56,42 @@ listen stats
 """
 
 
-def test_rays_configuration_is_tightened_and_the_service_stays_where_it_listens() -> None:
-    assert tightened(RAYS) == RUN
+def test_rays_configuration_is_hardened() -> None:
+    """Statistics and metrics move to loopback; the service listens where it did."""
+    assert hardened(RENDERED) == HARDENED
 
 
-def test_a_body_that_haproxy_does_not_wait_for_is_waited_for_by_the_edge() -> None:
-    assert BUFFERED == HAPROXY_BUFFERS
-
-
-def test_a_configuration_that_is_tight_already_stays_as_it_is() -> None:
-    assert tightened(RUN) == RUN
+def test_a_hardened_configuration_is_left_as_it_is() -> None:
+    """Ray may start HAProxy twice with the same file."""
+    assert hardened(HARDENED) == HARDENED
 
 
 @pytest.mark.parametrize(
     "line",
     ["mode 666", "bind :9101", "bind *:8404", "timeout client", "errorfile 50", "maxconn", "bind *:8000"],
 )
-def test_a_configuration_without_a_line_that_must_change_is_refused(line: str) -> None:
-    without = "".join(kept for kept in RAYS.splitlines(keepends=True) if line not in kept)
-    with pytest.raises(ValueError, match="Ray's HAProxy configuration has nothing like"):
-        tightened(without)
+def test_a_configuration_without_a_needed_line_is_an_error(line: str) -> None:
+    """Another version of Ray then stops at the start instead of serving unhardened."""
+    without = "".join(kept for kept in RENDERED.splitlines(keepends=True) if line not in kept)
+    with pytest.raises(ValueError, match="Ray's HAProxy configuration has no line that matches"):
+        hardened(without)
 
 
-@pytest.mark.parametrize("code", OWN_ERRORS)
-def test_an_error_of_haproxys_own_is_a_whole_response_with_a_problem(code: str) -> None:
-    head, body = own_error(code).split("\r\n\r\n")
+@pytest.mark.parametrize("code", ERROR_FILES)
+def test_an_error_file_is_a_whole_response_with_a_problem(code: str) -> None:
+    head, body = error_file(code).split("\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {PROBLEMS[code].status} ")
     assert f"Content-Length: {len(body)}" in head.splitlines()
     assert json.loads(body)["code"] == code
+    assert json.loads(body)["detail"] == PROBLEMS[code].detail
 
 
-def test_the_program_can_be_started() -> None:
+def test_the_program_is_executable() -> None:
     assert (ROOT / "digits" / "gateway" / "haproxy.py").stat().st_mode & 0o111
 
 
-def test_serve_env_holds_variables_that_ray_reads_each_with_its_reason() -> None:
+def test_serve_env_names_variables_of_ray_with_a_reason() -> None:
+    """Ray reads each variable, and a comment above it says why it is set."""
     source = distribution("ray").locate_file("ray/serve/_private/constants.py")
     known = Path(str(source)).read_text()
     assert [name for name in read_serve_env() if f'"{name}"' not in known] == []
@@ -99,12 +99,13 @@ def test_serve_env_holds_variables_that_ray_reads_each_with_its_reason() -> None
         assert re.search(rf"(?m)^(# .*|RAY_\w+=.*)\n{name}=", (ROOT / "serve.env").read_text()), name
 
 
-def test_serve_env_names_the_edge() -> None:
+def test_serve_env_names_the_middleware() -> None:
     module, name = read_serve_env()["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"].split(":")
     assert f"def {name}()" in (ROOT / module.replace(".", "/")).with_suffix(".py").read_text()
 
 
-def test_haproxy_waits_longer_for_a_replica_than_a_request_may_wait_in_it() -> None:
+def test_haproxy_waits_longer_than_the_batch_queue() -> None:
+    """The queue then answers late requests itself, with 504."""
     limit = re.search(r"queue_timeout_s: (\d+)", (ROOT / "serve_config.yaml").read_text())
     assert limit
     assert int(read_serve_env()["RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"]) > int(limit[1])

@@ -1,4 +1,4 @@
-"""What uvicorn writes to its connection, with a real server and a transport that keeps count."""
+"""What uvicorn writes to its connection, with a real server and a transport that records the writes."""
 
 import asyncio
 import socket
@@ -61,7 +61,7 @@ async def serving(application: ASGIApp) -> AsyncIterator[int]:
 
 
 async def ask(application: ASGIApp, request: bytes, answers: int = 1) -> tuple[bytes, list[bytes]]:
-    """What came back, and in which writes."""
+    """Returns the answer, and the writes it came in."""
     Counting.written = []
     async with serving(application) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -74,31 +74,32 @@ async def ask(application: ASGIApp, request: bytes, answers: int = 1) -> tuple[b
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-async def test_head_and_body_are_one_write_on_a_connection_that_stays() -> None:
+async def test_head_and_body_are_one_write_on_a_kept_connection() -> None:
     content, written = await ask(app(b"0123456789"), GET, answers=3)
     assert len(written) == 3
     assert all(one.startswith(b"HTTP/1.1 200") and one.endswith(b"\r\n\r\n0123456789") for one in written)
     assert content == b"".join(written)
 
 
-async def test_what_follows_the_first_part_is_written_as_it_comes() -> None:
+async def test_later_parts_of_a_body_are_written_as_they_come() -> None:
     _, written = await ask(app(b"01234", b"56", b"789"), GET)
     assert [one[-5:] for one in written] == [b"01234", b"56", b"789"]
 
 
-async def test_a_head_without_a_body_is_written_too() -> None:
+async def test_a_head_without_a_body_is_written() -> None:
     content, written = await ask(app(b""), b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", answers=2)
     assert written == content.replace(b"\r\n\r\nHTTP", b"\r\n\r\n|HTTP").split(b"|")
     assert len(content.split(b"HTTP/1.1 200 OK")) == 3
 
 
-async def test_an_app_that_dies_after_the_head_leaves_half_an_answer_and_no_hanging_client() -> None:
+async def test_an_app_that_fails_after_the_head_hangs_no_client() -> None:
+    """The client gets the head alone, and the end of the connection."""
     content, _ = await ask(dies, GET)
     assert content.startswith(b"HTTP/1.1 200")
     assert content.endswith(b"\r\n\r\n")
 
 
-async def test_a_send_that_is_not_uvicorns_stays_as_it_is() -> None:
+async def test_the_send_of_another_server_is_unchanged() -> None:
     async def send(message: Any) -> None: ...
 
     assert in_one_write(send) is send

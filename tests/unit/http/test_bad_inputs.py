@@ -1,4 +1,4 @@
-"""Every row of the table of bad inputs, in process, read by the starter model."""
+"""Every row of the table of bad inputs, in process, with the starter model."""
 
 import time
 from collections.abc import Iterator
@@ -15,9 +15,8 @@ from testkit.fakes import predictor_of
 from testkit.models import load_classifier
 from tests.bad_inputs import MAX_BYTES, TABLE, Row, check
 
-# Of CPU, which no busy machine stretches.  A refusal takes some 10 ms at most, where Pillow alone would need
-# 2 s for a JPEG of padding; the most that is answered takes 0.7 s, where 256 of 16 million pixels would
-# need 15.
+# CPU time, which other load does not change.  A refusal takes about 10 ms at most, where Pillow alone needs
+# 2 s for a JPEG of padding; the largest answer takes 0.7 s, where 256 images of 16 million pixels need 15 s.
 REFUSED_S, ANSWERED_S = 0.5, 2.0
 
 

@@ -1,4 +1,4 @@
-"""`make audit` over locks and packages that are not as they should be, and over a database that is ours."""
+"""`make audit` on wrong locks and packages, and with a vulnerability database of the tests."""
 
 import json
 import re
@@ -45,7 +45,7 @@ other==3 ; sys_platform == 'win32' \\
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         (f"a>=1 \\\n{HASH}", "a is not pinned to one version"),
         (f"a \\\n{HASH}", "a is not pinned to one version"),
@@ -60,12 +60,12 @@ other==3 ; sys_platform == 'win32' \\
         ("", "is not a requirement"),
     ],
 )
-def test_what_is_not_pinned_and_hashed_is_named(text: str, said: str) -> None:
+def test_an_unpinned_or_unhashed_requirement_is_named(text: str, expected: str) -> None:
     _, problems = read_lock(text)
-    assert [said in problem for problem in problems] == [True]
+    assert [expected in problem for problem in problems] == [True]
 
 
-def test_what_is_installed_otherwise_than_locked_is_named() -> None:
+def test_a_package_that_differs_from_its_lock_is_named() -> None:
     locked = [Locked("a", "1", True), Locked("b", "2", True), Locked("c", "3", False)]
     assert differences(locked, {"a": "1", "b": "2", "pip": "26"}) == []
     assert differences(locked, {"a": "1.1", "d": "4"}) == [
@@ -75,12 +75,12 @@ def test_what_is_installed_otherwise_than_locked_is_named() -> None:
     ]
 
 
-def test_the_packages_of_this_environment_are_seen() -> None:
+def test_the_installed_packages_are_found() -> None:
     assert installed_here().items() >= {"pytest": pytest.__version__}.items()
 
 
 class Database(BaseHTTPRequestHandler):
-    """Speaks as OSV does; `bad` are names with versions, `asked` is all it was asked for."""
+    """OSV's API; `bad` are the vulnerable packages, `asked` all that were looked up, as NAME==VERSION."""
 
     bad: set[str]
     asked: list[str]
@@ -118,7 +118,7 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Database]]:
         server.shutdown()
 
 
-def test_every_package_of_every_lock_is_asked_for(database: type[Database]) -> None:
+def test_every_locked_package_is_looked_up(database: type[Database]) -> None:
     assert vulnerabilities() == []
     locked = {
         f"{one.name}=={one.version}"
@@ -135,33 +135,36 @@ def small_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "LOCKS", [tmp_path / "small.txt"])
 
 
-def test_a_known_vulnerability_is_named_with_the_version_that_mends_it(
+def test_a_known_vulnerability_is_named_with_its_fix(
     database: type[Database], small_lock: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Unless it is accepted with a reason."""
     database.bad.add("bad==2")
-    assert vulnerabilities() == ["bad 2: OSV-bad, mended in 99"]
+    assert vulnerabilities() == ["bad 2: OSV-bad, fixed in 99"]
     monkeypatch.setattr(audit, "IGNORED", {"OSV-bad": "a reason"})
     assert vulnerabilities() == []
 
 
-def test_a_database_that_knows_nothing_bad_is_none(database: type[Database], small_lock: None) -> None:
-    """As a mirror that answers for every package, without its vulnerabilities."""
+def test_a_database_without_vulnerabilities_is_not_trusted(
+    database: type[Database], small_lock: None
+) -> None:
+    """A mirror may answer for every package, without its vulnerabilities."""
     database.bad.clear()
-    (said,) = vulnerabilities()
-    assert "known vulnerabilities were NOT looked for" in said
+    (problem,) = vulnerabilities()
+    assert "known vulnerabilities were NOT checked" in problem
     assert database.asked == [KNOWN_BAD]
 
 
-def test_a_database_that_cannot_be_reached_is_none(small_lock: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_database_is_reported(small_lock: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_AUDIT_OSV_URL", "http://127.0.0.1:1/")
     monkeypatch.setattr(audit, "DATABASES", ("osv",))
-    (said,) = vulnerabilities()
-    assert "make audit OFFLINE=1" in said
+    (problem,) = vulnerabilities()
+    assert "make audit OFFLINE=1" in problem
 
 
-def test_a_package_that_was_passed_over_is_a_problem() -> None:
+def test_a_skipped_package_is_a_problem() -> None:
     assert audit._problems_of({"name": "a", "skip_reason": "not found"}) == ["a was not looked up: not found"]
 
 
-def test_what_is_ignored_has_a_reason() -> None:
+def test_every_ignored_vulnerability_has_a_reason() -> None:
     assert [name for name, reason in audit.IGNORED.items() if len(reason) < 20] == []

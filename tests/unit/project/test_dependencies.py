@@ -1,4 +1,4 @@
-"""The three locks: hashed, of one mind, free of index addresses; and the serving one small."""
+"""The three locks: hashed, consistent, without index addresses; and the serving one is small."""
 
 import re
 from pathlib import Path

@@ -34,8 +34,11 @@ def bounds_of(constraints: list[object]) -> str:
     return ", ".join(found)
 
 
+FIRST_COLUMN = {ServeSettings: "key", EdgeSettings: "`DIGITS_EDGE_...`"}
+
+
 def settings_table(settings: type[Settings]) -> str:
-    rows = []
+    rows = [f"| {FIRST_COLUMN[settings]} | default | bounds | meaning |\n|---|---|---|---|\n"]
     for name, field in settings.model_fields.items():
         default = "" if field.is_required() or field.default == () else f"`{field.default}`"
         if settings is EdgeSettings:
@@ -49,6 +52,12 @@ def test_the_configuration_table_is_the_settings(settings: type[Settings]) -> No
     name = settings.__name__
     (table,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README, re.DOTALL)
     assert table == settings_table(settings)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_table_is_cut_off_from_its_header(document: Path) -> None:
+    """Markdown shows rows as plain text when anything but a row follows the line under the header."""
+    assert re.findall(r"^\|[-| :]+\|\n(?!\|).*$", document.read_text(), re.MULTILINE) == []
 
 
 def test_every_make_target_that_is_named_exists() -> None:
@@ -95,7 +104,7 @@ def test_the_promises_name_tests_that_exist(page: str, least: int) -> None:
         assert [name for name in named if f"def {name}(" not in source] == [], file
 
 
-def test_the_tables_of_scaling_are_computed_from_the_measured_costs() -> None:
+def test_the_scaling_tables_follow_from_the_measured_costs() -> None:
     costs = json.loads((ROOT / "docs" / "benchmarks" / "cost.json").read_text())
     text = (ROOT / "docs" / "scaling.md").read_text()
     for name, table in (("breakdown", breakdown(costs)), ("capacity", capacity_table(costs))):

@@ -1,6 +1,6 @@
-"""Nothing that serves reads a pickle, or any other data that can run code.
+"""The service reads no pickle and no other data that can run code.
 
-Ray's own messages between its processes are outside of this: they are pickles, and never leave the cluster.
+Ray's messages between its own processes are exempt: they are pickles, but never leave the cluster.
 """
 
 import ast
@@ -28,10 +28,10 @@ from digits.task import ModelVersion
 from testkit.encodings import form, json_body
 from testkit.fakes import api_of, checksum_classifier
 from testkit.models import load_classifier
-from testkit.source import MODULES, imports, own_imports, room_of, tree_of
+from tests.source import MODULES, imports, own_imports, room_of, tree_of
 
 STARTER = PROJECT / "models" / "starter"
-# Modules that run what is in the data they read, or hand it to one that does.
+# Modules that can run code in the data they read, or pass it to one that does.
 READERS = {
     "pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "yaml", "torch",
     "keras", "tensorflow", "tf_keras", "h5py", "runpy", "imp",
@@ -41,7 +41,7 @@ LOADERS = {"load_model", "load_weights", "load_state_dict", "import_module", "un
 
 
 def serving_path() -> set[str]:
-    """What `digits.serving` imports, and what that imports, at the top or inside a function."""
+    """Returns the modules that `digits.serving` imports, directly and indirectly, also inside functions."""
     path, new = set[str](), {name for name in MODULES if name.startswith("serving.")}
     while new:
         path |= new
@@ -50,6 +50,7 @@ def serving_path() -> set[str]:
 
 
 def suspicious(tree: ast.Module) -> Iterator[str]:
+    """Yields every import and call that can read a pickle or run data."""
     for name in imports(tree):
         parts = name.split(".")
         if parts[0] in READERS or LOADERS & set(parts):
@@ -84,12 +85,12 @@ def test_no_module_that_serves_can_read_a_pickle(module: str) -> None:
         "importlib.import_module(name)",
     ],
 )  # fmt: skip
-def test_the_search_finds_what_it_looks_for(code: str) -> None:
+def test_the_search_finds_every_way_to_read_a_pickle(code: str) -> None:
     assert list(suspicious(ast.parse(code)))
 
 
 class Payload:
-    """Makes a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -100,7 +101,7 @@ class Payload:
 
 @pytest.fixture
 def ran(tmp_path: Path) -> Path:
-    """The file that shows that a payload was run; this one has shown that it can be."""
+    """The file that a payload creates when it runs; the fixture has checked that it does."""
     file = tmp_path / "ran"
     pickle.loads(pickle.dumps(Payload(file)))
     file.unlink()
@@ -127,7 +128,7 @@ FORMS: dict[str, Callable[[object], bytes]] = {
 
 
 def poisoned(folder: Path, content: bytes) -> Manifest:
-    """A model folder whose manifest vouches for what is no model."""
+    """Makes a model folder whose manifest matches a file that is no model."""
     folder.mkdir(parents=True)
     (folder / ONNX_FILE).write_bytes(content)
     files: dict[str, FileRecord] = {ONNX_FILE: record(folder / ONNX_FILE)}
@@ -137,9 +138,7 @@ def poisoned(folder: Path, content: bytes) -> Manifest:
 
 
 @pytest.mark.parametrize("kind", FORMS)
-def test_a_model_folder_with_a_pickle_is_refused_and_the_pickle_not_run(
-    tmp_path: Path, ran: Path, kind: str
-) -> None:
+def test_a_pickle_in_a_model_folder_is_rejected_and_not_run(tmp_path: Path, ran: Path, kind: str) -> None:
     poisoned(tmp_path / "model", FORMS[kind](Payload(ran)))
     with pytest.raises(ModelRejected, match="cannot be run by ONNX Runtime"):
         load_classifier(ServeSettings(model_uri=str(tmp_path / "model")))
@@ -147,7 +146,7 @@ def test_a_model_folder_with_a_pickle_is_refused_and_the_pickle_not_run(
 
 
 @pytest.mark.parametrize("kind", FORMS)
-def test_a_registered_version_with_a_pickle_is_refused_and_the_pickle_not_run(
+def test_a_pickle_in_a_version_is_rejected_and_not_run(
     tmp_path: Path, ran: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     def download(uri: str, artifact: str, folder: Path) -> Path:
@@ -178,7 +177,7 @@ def bodies(data: bytes) -> list[tuple[bytes, str]]:
 
 
 @pytest.mark.parametrize("kind", FORMS)
-def test_a_request_with_a_pickle_is_refused_and_the_pickle_not_run(ran: Path, kind: str) -> None:
+def test_a_pickle_in_a_request_is_rejected_and_not_run(ran: Path, kind: str) -> None:
     app = api_of(checksum_classifier())
     with TestClient(app) as client:
         for content, media_type in bodies(FORMS[kind](Payload(ran))):
@@ -194,7 +193,7 @@ unpickled = []
 sys.addaudithook(lambda event, arguments: event == "pickle.find_class" and unpickled.append(arguments))
 import pickle
 pickle.loads(pickle.dumps(OSError))
-assert unpickled, "the watch sees nothing"
+assert unpickled, "the hook reports nothing"
 unpickled.clear()
 from starlette.testclient import TestClient
 from digits.http.app import create_api
@@ -214,8 +213,8 @@ print(len(bodies), unpickled)
 """
 
 
-def test_no_pickle_is_read_from_the_first_import_to_the_answer_to_every_form() -> None:
-    """The interpreter itself reports each name that a pickle looks up."""
+def test_no_pickle_is_read_from_import_to_answer() -> None:
+    """Python's audit hook reports each name that a pickle looks up, from the first import to every answer."""
     done = subprocess.run(
         [sys.executable, "-c", WATCHED], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120
     )

@@ -1,4 +1,4 @@
-"""No image and no key in any log; no secret in any file or on any command line."""
+"""No log holds an image or a key; no file and no command-line flag holds a secret."""
 
 import ast
 import base64
@@ -28,11 +28,11 @@ from testkit.fakes import FailingClassifier, api_of, checksum_classifier
 KEY, WRONG_KEY = "open-sesame-8f1c02", "let-me-in-77aa31"
 HASH = hashlib.sha256(KEY.encode()).hexdigest()
 SETTINGS = EdgeSettings(max_body_bytes=100_000, api_keys_sha256=(HASH,), admin_keys_sha256=(HASH,))
-WINDOW = 12  # characters in a row that are no coincidence
+WINDOW = 12  # so many equal characters in a row are no coincidence
 
 
 def noisy() -> list[Images]:
-    """Digits whose ink is noise, so that no piece of them stands in a log for another reason."""
+    """Returns digits whose ink is noise, so that no piece of them is in a log for another reason."""
     random = np.random.default_rng(7)
     images = golden_digits()[0]
     return list(np.where(images > 0, random.integers(128, 256, images.shape), 0).astype(np.uint8))
@@ -42,12 +42,13 @@ IMAGES = noisy()
 
 
 def windows(text: str) -> set[str]:
+    """Returns every piece of WINDOW characters."""
     pieces = {text[start : start + WINDOW] for start in range(len(text) - WINDOW + 1)}
-    return {piece for piece in pieces if len(set(piece)) > WINDOW // 2}  # the rest is paper, or a row of 0
+    return {piece for piece in pieces if len(set(piece)) > WINDOW // 2}  # the rest is blank paper or zeros
 
 
 def written_as(content: bytes) -> Iterator[str]:
-    """How a log line could hold bytes."""
+    """Yields the forms in which a log line could hold bytes."""
     yield content.decode("latin-1")
     yield repr(content)[2:-1]
     yield content.hex()
@@ -56,7 +57,7 @@ def written_as(content: bytes) -> Iterator[str]:
 
 
 def leaked(there: set[str], content: bytes) -> set[str]:
-    """What of `content` is among the windows of a log."""
+    """Returns the pieces of `content` among the windows of a log."""
     return {piece for text in written_as(content) for piece in windows(text) & there}
 
 
@@ -127,7 +128,7 @@ def test_a_log_line_with_a_piece_of_an_image_would_be_found(line: str) -> None:
     assert leaked(there, image_file(IMAGES[7]))
 
 
-def test_settings_that_are_shown_show_no_hash_of_a_key() -> None:
+def test_printed_settings_show_no_key_hash() -> None:
     assert HASH not in f"{SETTINGS!r} {SETTINGS}"
 
 
@@ -145,15 +146,15 @@ def test_the_address_of_mlflow_is_shown_without_its_password(uri: str, shown: st
     assert without_password(uri) == shown
 
 
-def test_an_mlflow_that_is_not_there_is_named_without_its_password() -> None:
-    """The text stands in logs, and at /readyz for everybody."""
+def test_an_unreachable_mlflow_is_named_without_its_password() -> None:
+    """The text is in logs, and public in /readyz."""
     with pytest.raises(TrackingUnavailable, match=r"at http://127\.0\.0\.1:1 does not answer") as caught:
         start_run("http://ann:pa55word@127.0.0.1:1", "any", {}, {})
     assert "pa55word" not in str(caught.value)
 
 
 SECRET_NAME = re.compile(r"(?i)(pass(word|wd)?|secret|token|api_?key|credential)s?$")
-# A name that says secret and a literal value of some length; a private key; the tokens of well-known hosts.
+# A telling name with a literal value of some length; a private key; the tokens of well-known hosts.
 SECRET = re.compile(
     r"""(?ix)
     \b[\w-]*(?:password|passwd|secret|token|api[_-]?key|credential)s?["']?[^\S\n]*[:=][^\S\n]*["']?(?P<value>[^\s"',;)}\]]{8,})
@@ -163,7 +164,7 @@ SECRET = re.compile(
     | ://[^/\s:@"']+:[^/\s:@"'{]+@[\w.-]+
     """
 )
-# What is written there is not the secret: a call, a variable, a name, a type.
+# Values that are no secrets: a call, a variable, a name, a type.
 CODE = re.compile(r"""[({\[$<]|^[A-Za-z_.]+$""")
 
 
@@ -212,11 +213,12 @@ def test_the_names_of_tracked_files_are_not_those_of_secrets() -> None:
 
 @pytest.mark.parametrize("settings", [TrainSettings, GateSettings])
 def test_no_flag_takes_a_secret(settings: type[Settings]) -> None:
-    """Everybody on a machine may read the command lines of its processes."""
+    """Every user of a machine can read the command lines of its processes."""
     assert [name for name in settings.model_fields if SECRET_NAME.search(name)] == []
 
 
-def test_the_settings_with_keys_never_become_flags_and_no_parser_asks_for_a_secret() -> None:
+def test_no_parser_takes_a_key_or_a_secret() -> None:
+    """The settings with keys never become flags, and no flag is named like a secret."""
     flagged, named = set(), set()
     for file in (
         *(PROJECT / "digits").rglob("*.py"),

@@ -1,4 +1,4 @@
-"""Settings refuse what they do not know, and the files that hold them say nothing else."""
+"""Settings reject unknown keys and values out of bounds, and serve_config.yaml agrees with them."""
 
 import inspect
 import pickle
@@ -50,7 +50,8 @@ def test_serve_config_names_the_deployment_of_this_project() -> None:
     assert f"class {DEPLOYMENT['name']}:" in tree
 
 
-def test_as_many_requests_may_run_as_fill_the_running_and_the_next_batch() -> None:
+def test_serve_accepts_two_full_batches_of_requests() -> None:
+    """One batch runs while the next one fills."""
     assert DEPLOYMENT["max_ongoing_requests"] >= 2 * SETTINGS.max_batch_size
 
 

@@ -1,4 +1,4 @@
-"""A writer that is killed, or whose disk is full, leaves what was there before, or nothing: never a half."""
+"""A killed writer or a full disk leaves the old files or none, never half of new ones."""
 
 import errno
 import os
@@ -23,9 +23,9 @@ from digits.training.checkpoints import (
     LIST,
     PROGRESS,
     STATE,
-    mend,
     read_arrays,
     read_progress,
+    repair_run_folder,
     write_checkpoint,
 )
 from testkit.models import load_model
@@ -39,7 +39,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 class FullDisk:
-    """Takes so many writes of files, of the one after them a half, and no more."""
+    """Lets this many files be written, then half of one, then none."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
         self.left = writes
@@ -94,8 +94,8 @@ folders.copy_for_serving(Path(sys.argv[1]), Path(sys.argv[2]))
 
 
 @pytest.mark.parametrize("call", range(4))
-def test_a_model_folder_whose_writer_was_killed_is_the_one_before_or_none(tmp_path: Path, call: int) -> None:
-    """The four calls: the ONNX file, the manifest, the old folder's move away, the new one's into place."""
+def test_a_killed_writer_leaves_the_old_model_folder_or_none(tmp_path: Path, call: int) -> None:
+    """Killed before each call: write the model, write the manifest, move the old folder, move the new one."""
     target = tmp_path / "model"
     copy_for_serving(STARTER, target)
     before = content(target)
@@ -107,7 +107,7 @@ def test_a_model_folder_whose_writer_was_killed_is_the_one_before_or_none(tmp_pa
 
 
 def test_half_a_manifest_or_half_a_model_is_never_served(tmp_path: Path) -> None:
-    """What a machine that lost its power may leave, for nothing here waits for the disk."""
+    """A power failure may leave them, as no write waits for the disk."""
     for name in (MANIFEST, ONNX_FILE):
         copy_for_serving(STARTER, tmp_path)
         whole = (tmp_path / name).read_bytes()
@@ -128,12 +128,13 @@ def cache(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("before", [None, ModelVersion("digits", "6", "0" * 64)])
-def test_a_full_disk_keeps_the_last_good_version_and_refuses_no_model(
+def test_a_full_disk_keeps_the_last_good_version(
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     before: ModelVersion | None,
 ) -> None:
+    """The new version is used all the same, with a warning in the log."""
     if before:
         remember_good(CHAMPION, before, cache)
     there = content(cache)
@@ -147,7 +148,7 @@ def test_a_full_disk_keeps_the_last_good_version_and_refuses_no_model(
     assert last_good(CHAMPION, cache) == VERSION
 
 
-def test_what_is_remembered_already_is_not_written_again(
+def test_a_remembered_version_is_not_written_again(
     cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     remember_good(CHAMPION, VERSION, cache)
@@ -163,7 +164,7 @@ def test_a_torn_last_good_version_is_none(cache: Path, left: str) -> None:
 
 
 class Store:
-    """MLflow's files: the starter, of which as much arrives as `whole` says."""
+    """MLflow's files: downloads the starter, or a part of it unless `whole`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked, self.whole = 0, True
@@ -179,9 +180,8 @@ class Store:
         return folder / "serving"
 
 
-def test_a_download_that_fills_the_disk_leaves_nothing_in_the_cache(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_download_that_fills_the_disk_leaves_no_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With free space the version is downloaded again."""
     store = Store(monkeypatch)
     store.whole = False
     with pytest.raises(OSError, match="No space left"):
@@ -204,7 +204,7 @@ def test_a_damaged_model_in_the_cache_is_fetched_again(
 
 
 def run_of(folder: Path, epochs: int) -> Path:
-    """As Ray Train leaves it: the last two checkpoints, and the list that names them."""
+    """Makes a run as Ray Train leaves it: the last two checkpoints, and the list that names them."""
     history = []
     for epoch in range(1, epochs + 1):
         history.append({"val_accuracy": epoch / 10, "val_loss": 1.0})
@@ -224,17 +224,17 @@ def names(run: Path) -> list[str]:
 def test_a_whole_run_is_left_as_it_is(tmp_path: Path) -> None:
     run = run_of(tmp_path, epochs=3)
     before = content(run)
-    mend(run)
+    repair_run_folder(run)
     assert content(run) == before
 
 
 def test_the_folder_of_a_new_run_is_left_to_ray(tmp_path: Path) -> None:
-    mend(tmp_path / "new")
+    repair_run_folder(tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("left", ["", '{"ray_version": "2.60.0", "checkpoint_res', "[]", None])
-def test_a_torn_list_is_made_anew_of_the_whole_checkpoints(tmp_path: Path, left: str | None) -> None:
+def test_a_torn_list_is_rebuilt_from_the_whole_checkpoints(tmp_path: Path, left: str | None) -> None:
     run = run_of(tmp_path, epochs=3)
     before = content(run)
     if left is None:
@@ -242,12 +242,12 @@ def test_a_torn_list_is_made_anew_of_the_whole_checkpoints(tmp_path: Path, left:
     else:
         (run / LIST).write_text(left)
     (run / "checkpoint_2026-04").mkdir()
-    mend(run)
+    repair_run_folder(run)
     assert content(run) == before
 
 
 def torn(run: Path) -> Path:
-    """A third checkpoint, of which half was written."""
+    """Adds a third checkpoint of which only half was written."""
     half = run / "checkpoint_2026-04"
     half.mkdir()
     whole = run / "checkpoint_2026-03"
@@ -255,42 +255,43 @@ def torn(run: Path) -> Path:
     return half
 
 
-def test_half_a_checkpoint_is_deleted_and_the_last_whole_one_still_loads(tmp_path: Path) -> None:
+def test_half_a_checkpoint_is_deleted_and_the_last_one_loads(tmp_path: Path) -> None:
     run = run_of(tmp_path, epochs=3)
     before = content(run)
     torn(run)
-    mend(run)
+    repair_run_folder(run)
     assert content(run) == before
     assert read_arrays(run / "checkpoint_2026-03" / STATE)["b"][0] == 3
 
 
 @pytest.mark.parametrize("file", [STATE, PROGRESS])
-def test_a_listed_checkpoint_that_is_not_whole_gives_way_to_the_one_before(tmp_path: Path, file: str) -> None:
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, file: str) -> None:
     run = run_of(tmp_path, epochs=3)
     damaged = run / "checkpoint_2026-03" / file
     damaged.write_bytes(damaged.read_bytes()[:-20])
-    mend(run)
+    repair_run_folder(run)
     assert names(run) == ["checkpoint_2026-02", LIST]
     assert checkpoints._listed(run / LIST) == {"checkpoint_2026-02"}
 
 
-def test_without_a_whole_checkpoint_a_run_begins_anew(tmp_path: Path) -> None:
+def test_without_a_whole_checkpoint_a_run_starts_over(tmp_path: Path) -> None:
     (tmp_path / LIST).write_text("")
     (tmp_path / "checkpoint_2026-01").mkdir()
-    mend(tmp_path)
+    repair_run_folder(tmp_path)
     assert names(tmp_path) == []
 
 
-def test_a_list_that_cannot_be_written_leaves_the_torn_one_to_be_mended_later(
+def test_a_list_that_cannot_be_written_is_repaired_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A full disk leaves the torn list, and with free space it is repaired."""
     run = run_of(tmp_path, epochs=3)
     before = content(run)
     (run / LIST).write_text("")
     with monkeypatch.context() as patched:
         FullDisk(patched, writes=0)
         with pytest.raises(OSError, match="No space left"):
-            mend(run)
+            repair_run_folder(run)
     assert (run / LIST).read_text() == ""
-    mend(run)
+    repair_run_folder(run)
     assert content(run) == before

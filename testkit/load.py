@@ -1,20 +1,19 @@
 """The load generators: wrk for closed loops, h2load for open ones.  Debian packages: wrk, nghttp2-client.
 
-Closed: a connection sends its next request when it has its answer; that finds the capacity.  Open: requests
-are due at a fixed rate whatever the service does, as those of people who know nothing of each other are.
+Closed loop: a connection sends its next request once it has its answer; this finds the capacity.  Open loop:
+requests are due at a fixed rate whatever the service does, like those of independent users.
 
-An open loop must not leave out the requests that a stalled service keeps from being sent ("coordinated
-omission").  h2load sends none on a connection that waits for an answer; so what leaves late is counted from
-when it was due, the k-th that leaves being the k-th that was due.  The connections are made one by one over
-the time between two requests of one of them, which is not measured: h2load's own start would send all at one
-instant.
+An open loop must not omit the requests that a stalled service keeps from being sent ("coordinated omission").
+h2load sends no request on a connection that waits for an answer, so the latency of a request that leaves late
+counts from when it was due; the k-th request sent is the k-th one due.  The connections open one by one over
+the time between two requests of one connection, which is not measured: h2load would otherwise send on all of
+them at the same instant.
 
-`python -m benchmarks.load_check` compares this with stubs whose latencies are known: delays of 10 ms, stalls
-of 400 ms and an overload of a fifth are seen right to 2 ms or 3 %, with 128 connections as with 1024.
-autocannon 9, which corrects its percentiles for omission, is wrong: a p50 of 9 ms where every answer takes
-10 ms, a p99 of 18 ms where it is 490 ms, for it sends each second's requests at the second's beginning.
-wrk 4.1 corrects its percentiles too, though a closed loop omits nothing: those of a service that stalls come
-out too high.
+`python -m benchmarks.load_check` compares this with stubs of known latency: delays of 10 ms, stalls of 400 ms
+and an overload by a fifth are measured to 2 ms or 3 %, with 128 and with 1024 connections.  autocannon 9,
+which corrects its percentiles for omission, is wrong: a p50 of 9 ms where every answer takes 10 ms, and a p99
+of 18 ms where it is 490 ms, because it sends each second's requests at the beginning of the second.  wrk 4.1
+also corrects its percentiles, although a closed loop omits nothing: a service that stalls gets too high ones.
 """
 
 import math
@@ -32,7 +31,7 @@ from numpy.typing import NDArray
 MOST_CONNECTIONS = 512
 SETTLING_S = 0.2
 DRAIN_S = 10
-JITTER_S = 0.05  # by which h2load itself may be late or early
+JITTER_S = 0.05  # h2load itself sends up to this much too late or too early
 WRK_SCRIPT = r"""
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "{content_type}"
@@ -50,25 +49,26 @@ end
 @dataclass(frozen=True)
 class Closed:
     connections: int
-    rate: float  # answers of status 2xx and 3xx a second
+    rate: float  # answers with status 2xx and 3xx a second
     p50_ms: float
     p99_ms: float
-    refused: int  # answers of status 4xx and 5xx
-    lost: int  # broken connections and time-outs
+    refused: int  # answers with status 4xx and 5xx
+    lost: int  # broken connections and timeouts
 
 
 @dataclass(frozen=True)
 class Open:
-    rate: float  # of requests that were due; at most half a percent below what was asked for
-    sent: float  # of requests that were sent meanwhile
-    accepted: float  # of the due ones' answers of status 2xx, however late
-    p50_ms: float | None  # of the accepted, None if there are none
+    rate: float  # requests due a second, at most half a percent below the rate asked for
+    sent: float  # requests sent a second in the measured time
+    accepted: float  # answers with status 2xx a second to the requests due, however late
+    p50_ms: float | None  # of the accepted requests; None if there are none
     p99_ms: float | None
-    statuses: dict[str, int]  # of the requests that were due
-    lost: int  # never answered, of the whole run
+    statuses: dict[str, int]  # how many of the requests due got each status
+    lost: int  # requests of the whole run without an answer
 
 
 def closed_loop(url: str, body: bytes, content_type: str, connections: int, seconds: float) -> Closed:
+    """Runs wrk, rounded up to whole seconds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "body").write_bytes(body)
@@ -92,12 +92,15 @@ def open_loop(
     seconds: float,
     most_connections: int = MOST_CONNECTIONS,
 ) -> Open:
-    """A service that is to refuse what it cannot queue must be sent so much: that takes more connections."""
+    """Runs as many h2load processes as the rate takes.
+
+    To overload a service with a queue, `most_connections` must exceed the requests that it can hold.
+    """
     intervals_ms = connect_intervals_ms(rate)
     rate = sum(1000 / interval for interval in intervals_ms)
     connections = min(rate, most_connections)
     period_s = connections / rate  # between two requests of one connection
-    # The last connects after one period, and the first must go on until the end of what is measured.
+    # The last connection opens after one period, and the first one must last to the end of the measurement.
     rounds = math.ceil((seconds + SETTLING_S) / period_s) + 2
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -133,7 +136,7 @@ def _summary(rows: NDArray[np.int64], rate: float, start_s: float, seconds: floa
 
 
 def connect_intervals_ms(rate: float) -> list[int]:
-    """One h2load for each: it connects once in so many whole milliseconds, and together they reach `rate`."""
+    """Returns each h2load process's milliseconds between two connections; together they reach `rate`."""
     intervals, left = [], rate
     while left > rate / 200:
         intervals.append(math.ceil(1000 / left))
@@ -142,7 +145,7 @@ def connect_intervals_ms(rate: float) -> list[int]:
 
 
 def _wait(generators: list[subprocess.Popen[bytes]], timeout_s: float) -> None:
-    """h2load 1.52 waits for ever where a service has closed a connection; what it has logged is complete."""
+    """Kills what runs past the timeout: h2load 1.52 hangs if a connection closes; its log is complete."""
     deadline = time.monotonic() + timeout_s
     for generator in generators:
         try:
@@ -153,6 +156,6 @@ def _wait(generators: list[subprocess.Popen[bytes]], timeout_s: float) -> None:
 
 
 def _read_log(file: Path) -> NDArray[np.int64]:
-    """(n, 3): start in microseconds since 1970, status, microseconds to the end of the answer."""
+    """Returns (n, 3): start in microseconds since 1970, status, microseconds to the end of the answer."""
     numbers: NDArray[np.int64] = np.array(file.read_text().split(), np.int64)
     return numbers[: len(numbers) // 3 * 3].reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""The package's modules and what they import, read from their text: nothing is loaded."""
+"""The package's modules and their imports, read from the source without importing it."""
 
 import ast
 from pathlib import Path
@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).parents[1] / "digits"
 
 
 def _dotted(file: Path) -> str:
-    """`inference.batcher` for digits/inference/batcher.py; `errors` for digits/errors.py."""
+    """Returns `inference.batcher` for digits/inference/batcher.py, `errors` for digits/errors.py."""
     return ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
 
 
@@ -16,12 +16,12 @@ ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
 
 def room_of(module: str) -> str:
-    """The folder a module is in, or the module itself if it is at the top."""
+    """Returns the folder of a module, or the module itself if it is at the top."""
     return module.partition(".")[0]
 
 
 def tree_of(module: str) -> ast.Module:
-    """Without what only a type checker reads."""
+    """Returns a module's syntax tree without the code that only a type checker reads."""
     tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -30,7 +30,7 @@ def tree_of(module: str) -> ast.Module:
 
 
 def imports(tree: ast.Module) -> set[str]:
-    """Every dotted name that is imported, at the top or inside a function."""
+    """Returns every imported dotted name, at the top or inside a function."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -42,6 +42,6 @@ def imports(tree: ast.Module) -> set[str]:
 
 
 def own_imports(module: str) -> set[str]:
-    """The package's modules that it imports."""
+    """Returns the package's modules that a module imports."""
     names = {name.removeprefix("digits.") for name in imports(tree_of(module)) if name.startswith("digits.")}
     return {known for known in MODULES for name in names if name == known or name.startswith(f"{known}.")}

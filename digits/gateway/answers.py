@@ -1,0 +1,65 @@
+"""What goes back to the client: the app's answer, or a problem where Ray Serve would answer plain text."""
+
+from starlette.types import Message, Send
+
+from digits.problems import PROBLEMS, problem_response
+
+Headers = list[tuple[bytes, bytes]]
+# Statuses under which Ray Serve and uvicorn answer plain text -> the problem that replaces it.
+PLAIN_STATUSES = {
+    404: "not_found",
+    408: "timed_out",
+    429: "overloaded",
+    500: "internal",
+    502: "replica_lost",
+    503: "unavailable",
+}
+SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+KEPT_HEADERS = (b"x-request-id", b"retry-after")  # of a plain answer that is replaced by a problem
+
+
+class Answer:
+    """An ASGI `send` that adds the security headers and replaces Ray Serve's plain errors by problems."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._problem_body: bytes | None = None  # set when the answer has become a problem
+        self._has_begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._has_begun = True
+            if message["status"] in PLAIN_STATUSES and not _is_json(message):
+                kept = [header for header in message["headers"] if header[0] in KEPT_HEADERS]
+                message = self._problem(PLAIN_STATUSES[message["status"]], None, kept)
+            message = {**message, "headers": [*message["headers"], *SECURITY_HEADERS]}
+        elif self._problem_body is not None:
+            body, self._problem_body = self._problem_body, b""
+            message = {**message, "body": body}
+        await self._send(message)
+
+    async def refuse(self, code: str, detail: str | None = None) -> None:
+        """Sends a problem, and closes the connection: the rest of the body may still be arriving."""
+        headers = [(b"x-request-id", self._request_id.encode()), (b"connection", b"close")]
+        await self(self._problem(code, detail, headers))
+        await self({"type": "http.response.body"})
+
+    async def refuse_if_unanswered(self, code: str) -> None:
+        if not self._has_begun:
+            await self.refuse(code)
+
+    def _problem(self, code: str, detail: str | None, kept: Headers) -> Message:
+        headers, self._problem_body = problem_response(code, detail, self._request_id)
+        names = {name for name, _ in kept}
+        rendered = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        return {
+            "type": "http.response.start",
+            "status": PROBLEMS[code].status,
+            "headers": [*kept, *(header for header in rendered if header[0] not in names)],
+        }
+
+
+def _is_json(message: Message) -> bool:
+    """True for the app's own errors, which are problems already."""
+    return any(name == b"content-type" and b"json" in value for name, value in message["headers"])

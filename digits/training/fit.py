@@ -1,0 +1,75 @@
+"""Settings and data -> a model folder.  Nothing is registered, so a search may call `fit` many times."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from digits.models.manifest import Manifest
+from digits.training.checkpoints import BEST, best_epoch, explain_full_disk, read_arrays, read_progress
+from digits.training.data import Dataset, absolute_source
+from digits.training.evaluation import evaluate
+from digits.training.export import export
+from digits.training.network import build_network
+from digits.training.plots import save_plots
+from digits.training.provenance import Provenance
+from digits.training.settings import TrainSettings
+from digits.training.step import History, OnEpoch
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    folder: Path  # the model, its manifest, history.json and plots
+    manifest: Manifest
+    history: History
+
+    @property
+    def best_val_accuracy(self) -> float:
+        return self.history[best_epoch(self.history)]["val_accuracy"]
+
+
+def resolve_settings(settings: TrainSettings) -> TrainSettings:
+    """Returns the settings with a run name, and with the absolute path of a data file."""
+    name = settings.name or time.strftime("digits-%Y%m%d-%H%M%S")
+    return settings.model_copy(update={"data": absolute_source(settings.data), "name": name})
+
+
+def fit(
+    settings: TrainSettings, dataset: Dataset, provenance: Provenance, on_epoch: OnEpoch | None = None
+) -> FitResult:
+    """Trains with Ray Train, evaluates the best epoch and writes its model folder.
+
+    The settings' name is the name of the folders for checkpoints and for the model; the name of an
+    interrupted training continues it.  `on_epoch` is pickled and called in another process.
+    """
+    from digits.training.run import run_workers  # Ray takes seconds to import
+
+    settings = resolve_settings(settings)
+    checkpoint = run_workers(settings, on_epoch)
+    folder = Path(settings.output) / settings.name
+    with explain_full_disk(settings.output, settings.name), checkpoint.as_directory() as files:
+        return _build_model(settings, dataset, provenance, Path(files), folder)
+
+
+def _build_model(
+    settings: TrainSettings, dataset: Dataset, provenance: Provenance, checkpoint: Path, folder: Path
+) -> FitResult:
+    """Writes the model folder from the best weights in a checkpoint's folder."""
+    history = read_progress(checkpoint)
+    network = build_network(settings.dropout)
+    network.set_weights(list(read_arrays(checkpoint / BEST).values()))
+    evaluation = evaluate(
+        lambda images: network.predict(images, batch_size=1000, verbose=0),
+        dataset.test_images, dataset.test_labels,
+    )  # fmt: skip
+    training = {
+        "best_val_accuracy": history[best_epoch(history)]["val_accuracy"],
+        "epochs": float(len(history)),
+    }
+    manifest = export(
+        network, folder, name=settings.model_name, provenance=provenance,
+        metrics=evaluation.metrics() | training, sample=dataset.test_images,
+    )  # fmt: skip
+    (folder / "history.json").write_text(json.dumps(history, indent=1))
+    save_plots(folder, history, evaluation, dataset.test_images, dataset.test_labels)
+    return FitResult(folder, manifest, history)

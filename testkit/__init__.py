@@ -1,0 +1,10 @@
+"""What the tests and the benchmarks share; what only one of them uses stays with it.
+
+cluster.py     a Ray cluster of one node with the service in it; the one way that both start Ray Serve
+encodings.py   one digit, or many, in every form that POST /predict takes
+fakes.py       stand-in models whose answers depend on their input
+models.py      the starter model and other model folders, loaded as a replica loads them
+load.py        load generators: wrk for closed loops, h2load for open ones
+processes.py   processes found by their environment, measured and ended
+traffic.py     steady traffic from a thread, each request with its outcome
+"""

@@ -1,0 +1,55 @@
+"""API keys over a small ASGI app: which paths need one, and which keys they accept."""
+
+import hashlib
+
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
+
+from digits.gateway.middleware import Edge
+from digits.gateway.settings import EdgeSettings
+
+
+async def shows_headers(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse(str(scope["headers"]))(scope, receive, send)
+
+
+def edge(**settings: object) -> TestClient:
+    return TestClient(Edge(shows_headers, EdgeSettings.model_validate(settings), behind_haproxy=False))
+
+
+def sha256(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def asked(client: TestClient, path: str, headers: dict[str, str]) -> tuple[int, str]:
+    response = client.post(path, headers=headers)
+    return response.status_code, "" if response.is_success else response.json()["code"]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/nothing", "/docs/"])
+def test_with_keys_set_only_a_request_with_one_passes(path: str) -> None:
+    """Either header may hold the key; another value, or the hash itself, is refused."""
+    client = edge(api_keys_sha256=f"{sha256('one')},{sha256('two')}")
+    assert asked(client, path, {}) == (401, "key_missing")
+    assert client.post(path).headers["www-authenticate"] == "Bearer"
+    for key in ("three", sha256("one"), "", "Bearer one"):
+        assert asked(client, path, {"X-API-Key": f"Bearer {key}"}) == (403, "key_refused")
+    both = {"Authorization": "Bearer the gateway's own", "X-API-Key": "two"}
+    for headers in ({"Authorization": "Bearer one"}, {"X-API-Key": "two"}, both):
+        assert asked(client, path, headers) == (200, "")
+        assert "one" not in client.post(path, headers=headers).text
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/-/healthz", "/docs", "/openapi.json"])
+def test_health_and_the_manual_need_no_key(path: str) -> None:
+    assert asked(edge(api_keys_sha256=sha256("one")), path, {}) == (200, "")
+
+
+def test_admin_paths_need_an_admin_key() -> None:
+    """Without a configured admin key they are closed; an API key does not open them."""
+    one = {"X-API-Key": "one"}
+    assert asked(edge(), "/admin/reload", {}) == (401, "key_missing")
+    assert asked(edge(api_keys_sha256=sha256("one")), "/admin/reload", one)[0] == 403
+    assert asked(edge(admin_keys_sha256=sha256("one")), "/admin/reload", one)[0] == 200

@@ -1,0 +1,42 @@
+"""The table of problems: texts that a client can act on, each written once."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from digits.problems import PROBLEMS, problem_response
+
+PACKAGE = Path(__file__).parents[3] / "digits"
+
+
+@pytest.mark.parametrize("code", PROBLEMS)
+def test_a_problem_is_rendered_with_its_default_detail(code: str) -> None:
+    headers, body = problem_response(code, None, "mine")
+    problem = json.loads(body)
+    assert (problem["code"], problem["status"]) == (code, PROBLEMS[code].status)
+    assert problem["detail"] == PROBLEMS[code].detail
+    assert headers["Content-Length"] == str(len(body))
+    assert headers.items() >= PROBLEMS[code].headers.items()
+
+
+def test_a_detail_replaces_the_default() -> None:
+    _, body = problem_response("overloaded", "The queue holds 3 images", "mine")
+    assert json.loads(body)["detail"] == "The queue holds 3 images"
+
+
+@pytest.mark.parametrize("code", PROBLEMS)
+def test_titles_and_details_are_one_line_without_a_full_stop(code: str) -> None:
+    """The page at /docs splits a list of titles at semicolons."""
+    problem = PROBLEMS[code]
+    for text in (problem.title, problem.detail):
+        assert text[0].isupper()
+        assert not text.endswith(".")
+        assert len(text) < 110
+    assert ";" not in problem.title
+
+
+def test_each_text_stands_once_in_the_package() -> None:
+    sources = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    texts = [text for problem in PROBLEMS.values() for text in (problem.title, problem.detail)]
+    assert {text: sources.count(f'"{text}"') for text in texts} == dict.fromkeys(texts, 1)
