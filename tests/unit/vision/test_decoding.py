@@ -239,3 +239,10 @@ def test_damaged_files_give_a_picture_or_a_known_problem(
 
 def test_opencv_runs_on_the_thread_that_calls_it() -> None:
     assert cv2.getNumThreads() == 1
+
+
+def test_a_jpeg_too_short_for_its_size_is_refused() -> None:
+    """Decoders make up what is missing, and would take the time that its size takes."""
+    assert code(jpeg_that_promises(2000, 2000)) == "image_unreadable"
+    plain = saved(Image.new("L", (4000, 3000), 200), "JPEG", quality=1, optimize=True)
+    assert decode_picture(plain).levels.shape == (375, 500)
