@@ -253,9 +253,9 @@ SIZES = {
         (9500, 9500, "image_too_large"), (2_000_000_000, 1, "image_too_large"),
         (4001, 4000, "image_too_large"), (4000, 4000, "image_unreadable"),
     )},
-    # Its checksums are right, so it was made like this.  The service reads the rows there are, as viewers do.
-    "png of one row too few": as_png(png(28, 29), 7),
-    # More data than the header declares: the extra rows are never inflated.
+    # What a decoder leaves in missing rows must not be answered.
+    "png of one row too few": as_png(png(28, 29), "image_unreadable"),
+    # More data than the header declares: little of the extra rows is inflated.
     "png of too many rows": as_png(png(pixels=scanlines(np.vstack([SEVEN, SEVEN]))), 7),
     "png that inflates to 50 MB": as_png(
         png(pixels=zlib.compress(zlib.decompress(scanlines(SEVEN)) + bytes(50_000_000), 9)), 7
@@ -263,9 +263,19 @@ SIZES = {
     "png of 4000x4000 zeros": as_png(
         png(4000, 4000, pixels=zlib.compress(bytes(4001 * 4000), 9)), "image_blank"
     ),
+    "png that inflates to 500 MB": as_png(
+        png(pixels=zlib.compress(zlib.decompress(scanlines(SEVEN)) + bytes(500_000_000), 9)), 7
+    ),
+    "png of a million columns": as_png(image_file(np.zeros((1, 1_000_000), np.uint8)), "image_blank"),
+    "png of a million rows": as_png(image_file(np.zeros((1_000_000, 1), np.uint8)), "image_blank"),
     "png of one pixel": as_png(image_file(BLANK[:1, :1] + 255), "image_blank"),
     "png of one row": as_png(image_file(np.zeros((1, 60_000), np.uint8)), "image_blank"),
     "jpeg of 65535x65535": as_jpeg(jpeg_of_size(65535, 65535), "image_too_large"),
+    "jpeg of 7000x7000": as_jpeg(jpeg_of_size(7000, 7000), "image_unreadable"),  # it ends too soon
+    "jpeg of 7100x7100": as_jpeg(jpeg_of_size(7100, 7100), "image_too_large"),
+    "jpeg of 5000x5000 in passes": as_jpeg(
+        jpeg_of_size(5000, 5000).replace(b"\xff\xc0", b"\xff\xc2", 1), "image_too_large"
+    ),
     "jpeg of 0x0": as_jpeg(jpeg_of_size(0, 0), "image_unreadable"),
     "bmp of 65535x65535": typed("image/bmp", "image_too_large", bmp_of_size(65535, 65535)),
     "bmp of the smallest height": typed("image/bmp", "image_too_large", bmp_of_size(28, -(2**31))),
@@ -295,7 +305,7 @@ DAMAGED = {
         png(before=chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(100_000_000), 9))), "image_unreadable"
     ),
     "png with its colour profile inflating to 100 MB": as_png(
-        png(before=chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(100_000_000), 9))), "image_unreadable"
+        png(before=chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(100_000_000), 9))), 7
     ),
     "png with 4000 texts": as_png(png(before=chunk(b"tEXt", b"a\0" + b"b" * 90) * 4000), 7),
     # Pillow needs 2 us for each chunk and 20 for each tag.
@@ -317,8 +327,12 @@ DAMAGED = {
         JPEG[:2] + segments(exif(5_000, ">")) + JPEG[2:], "image_unreadable"
     ),
     "jpeg of print settings": as_jpeg(JPEG[:2] + _PHOTOSHOP * 120 + JPEG[2:], 7),
-    "gif of comments": typed("image/gif", 7, gif_with(b"\x21\xfe\x01A\0" * (MAX_BYTES // 5 - 200))),
-    "gif of zeros": typed("image/gif", 7, gif_with(bytes(MAX_BYTES - 1000))),
+    "gif of a comment": typed("image/gif", 7, gif_with(b"\x21\xfe\x03ABC\0")),
+    # Pillow needs 0.1 s for each MB of the shortest blocks.
+    "gif of comments": typed(
+        "image/gif", "image_unreadable", gif_with(b"\x21\xfe\x01A\0" * (MAX_BYTES // 5 - 200))
+    ),
+    "gif of zeros": typed("image/gif", "image_unreadable", gif_with(bytes(MAX_BYTES - 1000))),
     "jpeg with 12 bits a sample": as_jpeg(jpeg_of_size(280, 280, precision=12), "image_unreadable"),
     "jpeg with a broken scan": as_jpeg(JPEG[:700] + b"\xff\x00" * 50, "image_unreadable"),
     # Pillow looks for a marker byte by byte: 0.5 s for each MB.
@@ -351,7 +365,9 @@ LOOKS = {
     "png of grey with alpha": as_png(saved(Image.fromarray(np.dstack([SEVEN, BLANK + 255]), "LA"), "PNG"), 7),
     "png of black strokes on nothing": as_png(image_file(_STROKES), 7),
     "png of white strokes on nothing": as_png(image_file(np.dstack([BLANK + 255] * 3 + [SEVEN])), 7),
-    "png of nothing": as_png(image_file(np.dstack([SEVEN] * 3 + [BLANK])), "image_blank"),
+    # A mask that a program wrote without filling it: the colours are the picture.
+    "png of a seven that is transparent": as_png(image_file(np.dstack([SEVEN] * 3 + [BLANK])), 7),
+    "png of nothing": as_png(image_file(np.dstack([BLANK] * 4)), "image_blank"),
     "png in lines between lines": as_png(saved(Image.fromarray(PAGE), "PNG", interlace=1), 7),
     "png in black": as_png(image_file(BLANK), "image_blank"),
     "png in white": as_png(image_file(BLANK + 255), "image_blank"),

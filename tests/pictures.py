@@ -122,8 +122,7 @@ def _smoothed(points: NDArray[np.float64]) -> NDArray[np.float64]:
             [0.75 * points[:-1] + 0.25 * points[1:], 0.25 * points[:-1] + 0.75 * points[1:]], axis=1
         )
         points = np.concatenate([points[:1], middle.reshape(-1, 2), points[-1:]])
-    places = np.linspace(0, len(points) - 1, 400)
-    return np.stack([np.interp(places, range(len(points)), points[:, axis]) for axis in (0, 1)], axis=1)
+    return points
 
 
 def _light(shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.float64]:

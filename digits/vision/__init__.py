@@ -9,6 +9,7 @@ views       a picture at several scales
 contrast    hypotheses of what is paper, and the ink each of them leaves
 components  connected parts of the ink, and which may be a digit together
 lines       ruled lines, removed as one hypothesis
+obvious     the short path: pictures whose paper and ink are plain to see
 sheets      sheets, cards and windows within a picture
 reading     picture -> candidates
 choosing    what the model says of the candidates -> the digit, or why there is none

@@ -85,7 +85,7 @@ def ink_of(view: View, ground: Ground, box: Box, keep: Map, wanted: int) -> tupl
     floor = min(0.5, max(FLOOR, SIGMAS * scale * ground.noise / length**0.5))
     gain = direction * (255 / (length * (FULL - floor)))
     offset = -float(gain @ paper) - 255 * floor / (FULL - floor)
-    cover = cv2.transform(region, np.append(gain, offset)[None]).reshape(rows, columns)
+    cover = cv2.transform(region, np.array([[*gain.tolist(), offset]])).reshape(rows, columns)
     return cv2.min(cover, keep), length**0.5 / scale
 
 

@@ -21,8 +21,6 @@ SOFT = 25  # levels up to this are the blur around a stroke, not the stroke
 
 Ink = NDArray[np.uint8]  # (h, w), 0 paper to 255 full stroke
 
-_PLACES = np.arange(BOX, dtype=np.float32)
-
 
 class Box(NamedTuple):
     """A rectangle of a picture in pixels; right and bottom are exclusive."""
@@ -53,7 +51,7 @@ def crop_to_pixels(ink: NDArray[np.uint8] | NDArray[np.float32], box: Box | None
     )
     if box is not None:
         levels = levels[box.top : box.bottom, box.left : box.right]
-    left, top, width, height = cv2.boundingRect(cv2.compare(levels, (127, 0, 0, 0), cv2.CMP_GT))
+    left, top, width, height = cv2.boundingRect(cv2.threshold(levels, 127, 255, cv2.THRESH_BINARY)[1])
     if width == 0:
         return np.zeros((SIDE, SIDE), np.uint8)
     return _centred(_fitted(levels[top : top + height, left : left + width]))
@@ -71,10 +69,21 @@ def _fitted(ink: Ink) -> Ink:
         margin = max(1, int(missing / scale / 2))
         ink = cv2.copyMakeBorder(ink, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=(0,))
         ink = cv2.dilate(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1)))
-    small = _resized(ink, BOX)
-    inked = np.sort(small[small > SOFT])
-    full = int(inked[inked.size * 9 // 10]) if inked.size else 255
-    return small if full == 255 else cv2.convertScaleAbs(small, alpha=255 / full)
+    return _brightened(_resized(ink, BOX))
+
+
+def _brightened(small: Ink) -> Ink:
+    """Scales ink so that a tenth of it is full, as in most images of MNIST."""
+    inked = _count_above(small, SOFT)
+    if _count_above(small, 254) >= inked - inked * 9 // 10:
+        return small
+    levels = np.sort(small[small > SOFT])
+    bright: Ink = cv2.convertScaleAbs(small, alpha=255 / int(levels[levels.size * 9 // 10]))
+    return bright
+
+
+def _count_above(ink: Ink, level: int) -> int:
+    return cv2.countNonZero(cv2.threshold(ink, level, 255, cv2.THRESH_BINARY)[1])
 
 
 def _resized(ink: Ink, longer: int) -> Ink:
@@ -91,18 +100,17 @@ def _stroke_width(ink: Ink) -> float:
     mask = cv2.copyMakeBorder(
         cv2.threshold(ink, 127, 1, cv2.THRESH_BINARY)[1], 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,)
     )
-    perimeter = cv2.countNonZero(mask[1:] ^ mask[:-1]) + cv2.countNonZero(mask[:, 1:] ^ mask[:, :-1])
+    # The mask is 0 or 1, so the sum of differences counts the pixels' sides between paper and ink.
+    perimeter = cv2.norm(mask[1:], mask[:-1], cv2.NORM_L1) + cv2.norm(mask[:, 1:], mask[:, :-1], cv2.NORM_L1)
     return float(2 * cv2.countNonZero(mask) / (0.8 * max(perimeter, 1)))
 
 
 def _centred(ink: Ink) -> Pixels:
     """Places ink of at most 20x20 into 28x28 with its centre of mass at (14, 14), where MNIST has it."""
     height, width = ink.shape
-    rows = cv2.reduce(ink, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32F).ravel()
-    columns = cv2.reduce(ink, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F).ravel()
-    total = max(float(rows.sum()), 1.0)
-    top = round(SIDE / 2 - float(rows @ _PLACES[:height]) / total)
-    left = round(SIDE / 2 - float(columns @ _PLACES[:width]) / total)
+    mass = cv2.moments(ink)
+    total = max(mass["m00"], 1.0)
+    top, left = round(SIDE / 2 - mass["m01"] / total), round(SIDE / 2 - mass["m10"] / total)
     top, left = min(max(top, 0), SIDE - height), min(max(left, 0), SIDE - width)
     pixels = np.zeros((SIDE, SIDE), np.uint8)
     pixels[top : top + height, left : left + width] = ink

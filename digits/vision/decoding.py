@@ -34,6 +34,7 @@ MAX_PIXELS = 50_000_000  # of a JPEG that is decoded in one pass, so that most o
 COSTLY_PIXELS = 16_000_000  # of a file that has to be decoded whole
 COSTLY_BYTES = 40_000_000  # of the levels of such a file
 WEBP_PIXELS = 10_000_000  # WebP costs twice as much as PNG
+LEAST_BITS_OF_BLOCK = 2  # of 8x8 pixels of a JPEG in one pass: two codes of at least one bit
 # OpenCV inflates a PNG's pixels to their end, up to 1032 bytes for each compressed one: 0.13 s for so many.
 # Pillow stops at the last row and needs a fifth more time for large files.
 MAX_ENDLESS_BYTES = 2**16
@@ -113,6 +114,8 @@ def _decode_jpeg(data: bytes, max_pixels: int) -> Picture:
         max_pixels = min(max_pixels, COSTLY_PIXELS, MAX_SCANNED_PIXELS // max(header.scans, 1))
     if header.width * header.height > max_pixels:
         raise _too_large(max_pixels)
+    if header.single_pass and len(data) * 8 < LEAST_BITS_OF_BLOCK * header.width * header.height // 64:
+        raise _unreadable()  # decoders make up what is missing
     if header.components not in (1, 3) or header.orientation == 0:
         return _decode_with_pillow(data, max_pixels)
     draft = min(header.width, header.height) // DRAFT_SIDE

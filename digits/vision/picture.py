@@ -65,9 +65,15 @@ def _stretched(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Scales levels that only use two neighbouring values, as masks of 0 and 1 do, to 0 and 255."""
     step = max(1, max(levels.shape[:2]) // 64)
     sample = levels[::step, ::step]
-    if int(sample.max()) - int(sample.min()) > 1:
+    lowest, highest = _range(sample)
+    if highest - lowest > 1:
         return levels
-    highest = int(levels.max())
-    if highest - int(levels.min()) != 1:
+    lowest, highest = _range(levels)
+    if highest - lowest != 1:
         return levels
     return np.where(levels == highest, np.uint8(255), np.uint8(0))
+
+
+def _range(levels: NDArray[np.uint8]) -> tuple[float, float]:
+    """The lowest and the highest level."""
+    return cv2.minMaxLoc(levels if levels.ndim == 2 else levels.reshape(levels.shape[0], -1))[:2]

@@ -17,6 +17,7 @@ from digits.vision.cropping import Box, crop_to_pixels
 from digits.vision.decoding import decode_picture
 from digits.vision.lines import without_lines
 from digits.vision.mnist import as_mnist_like
+from digits.vision.obvious import find_obvious
 from digits.vision.picture import Picture
 from digits.vision.sheets import find_sheets
 from digits.vision.views import Colour, Map, View, painted_view, sub_view, view_of
@@ -65,6 +66,9 @@ def read_picture(picture: Picture) -> Candidates:
         grey = _grey(picture)
         if grey is not None and (pixels := as_mnist_like(grey)) is not None:
             return exactly(pixels)
+    layer = _only_layer(picture)
+    if layer is not None and (candidate := _obvious(layer)) is not None:
+        return Candidates([candidate])
     found: list[Candidate] = []
     for view, paper in _views(picture):
         found += _read_view(view, paper, sheets=True)
@@ -93,6 +97,30 @@ def _grey(picture: Picture) -> Pixels | None:
     return np.ascontiguousarray(first) if (levels == first[:, :, None]).all() else None
 
 
+def _only_layer(picture: Picture) -> NDArray[np.uint8] | None:
+    """What ink can only be in: the levels of an opaque picture, or the opacity of strokes on nothing."""
+    alpha = picture.alpha
+    if alpha is None:
+        return picture.levels
+    return alpha if cv2.countNonZero(_opaque(alpha)) <= LEAST_PAPER * alpha.size else None
+
+
+def _opaque(alpha: Map) -> Map:
+    opaque: Map = cv2.threshold(alpha, 200, 255, cv2.THRESH_BINARY)[1]
+    return opaque
+
+
+def _obvious(levels: NDArray[np.uint8]) -> Candidate | None:
+    view = View(levels.reshape(*levels.shape[:2], -1))
+    found = find_obvious(view, WANTED)
+    if found is None:
+        return None
+    ink, box, contrast = found
+    height, width = view.coarse.shape[:2]
+    place = (box.left / width, box.top / height, box.right / width, box.bottom / height)
+    return Candidate(crop_to_pixels(ink), "plain", place, 1, 0, contrast)
+
+
 def _views(picture: Picture) -> list[tuple[View, Colour | None]]:
     """What can be read of a picture, and the colour of its paper if that is known.
 
@@ -101,7 +129,7 @@ def _views(picture: Picture) -> list[tuple[View, Colour | None]]:
     alpha = picture.alpha
     if alpha is None:
         return [(view_of(picture.levels), None)]
-    opaque = cv2.threshold(alpha, 200, 255, cv2.THRESH_BINARY)[1]
+    opaque = _opaque(alpha)
     share = cv2.countNonZero(opaque) / opaque.size
     views: list[tuple[View, Colour | None]] = []
     if share < MOST_INK:

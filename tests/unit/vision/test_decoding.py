@@ -18,7 +18,8 @@ from digits.task import Pixels
 from digits.vision.decoding import COSTLY_PIXELS, MAX_ENDLESS_BYTES, MAX_PIXELS, decode_picture
 from digits.vision.golden import golden_digits
 from testkit.encodings import image_file
-from tests.bad_inputs import chunk, png, replaced, saved, scanlines, turned
+from tests.bad_inputs import chunk, png, replaced, saved, scanlines
+from tests.pictures import tagged
 
 SEVEN = golden_digits()[0][7]
 COLOURS = np.dstack([SEVEN] * 3)
@@ -113,7 +114,7 @@ def test_the_orientation_tag_of_a_png_is_applied(orientation: int) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_orientation_tag_of_a_jpeg_is_applied(orientation: int) -> None:
-    assert np.abs(grey(turned(orientation)).astype(int) - PAGE).mean() < 5
+    assert np.abs(grey(tagged(Image.fromarray(PAGE), orientation, "JPEG")).astype(int) - PAGE).mean() < 5
 
 
 def test_an_unreadable_orientation_tag_says_nothing() -> None:
@@ -211,7 +212,7 @@ def test_a_png_with_fewer_rows_than_promised_is_refused(
 SEEDS = [
     image_file(SEVEN), image_file(COLOURS, "JPEG"), image_file(COLOURS, "WEBP"), image_file(SEVEN, "BMP"),
     image_file(SEVEN, "GIF"), SAME["16 bits"], SAME["palette"], with_alpha(SEVEN, SEVEN),
-    saved(Image.fromarray(PAGE), "JPEG", progressive=True), turned(6),
+    saved(Image.fromarray(PAGE), "JPEG", progressive=True), tagged(Image.fromarray(PAGE), 6, "JPEG"),
 ]  # fmt: skip
 
 
@@ -239,3 +240,10 @@ def test_damaged_files_give_a_picture_or_a_known_problem(
 
 def test_opencv_runs_on_the_thread_that_calls_it() -> None:
     assert cv2.getNumThreads() == 1
+
+
+def test_a_jpeg_too_short_for_its_size_is_refused() -> None:
+    """Decoders make up what is missing, and would take the time that its size takes."""
+    assert code(jpeg_that_promises(2000, 2000)) == "image_unreadable"
+    plain = saved(Image.new("L", (4000, 3000), 200), "JPEG", quality=1, optimize=True)
+    assert decode_picture(plain).levels.shape == (375, 500)

@@ -34,7 +34,13 @@ def read(data: bytes) -> Candidates:
 
 
 def distance(one: Pixels, other: Pixels) -> float:
-    """Mean difference of grey levels, where either has ink."""
+    """Mean difference of grey levels, where either has ink; a shift of a pixel is a matter of rounding."""
+    return min(
+        _distance(np.roll(one, (down, right), (0, 1)), other) for down in (-1, 0, 1) for right in (-1, 0, 1)
+    )
+
+
+def _distance(one: Pixels, other: Pixels) -> float:
     ink = (one > 0) | (other > 0)
     return float(np.abs(one.astype(float) - other)[ink].mean())
 
