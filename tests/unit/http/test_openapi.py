@@ -31,11 +31,12 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", APP)
 @settings(
     max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
-def test_what_is_asked_as_the_document_says_is_answered_as_it_says(case: Case[Any]) -> None:
+def test_generated_requests_are_answered_as_documented(case: Case[Any]) -> None:
+    """Requests that schemathesis generates from the document get answers that match it."""
     case.call_and_validate(checks=CHECKS)
 
 
-def test_every_operation_documents_what_the_edge_may_answer_to_any_request() -> None:
+def test_every_operation_documents_the_gateways_answers() -> None:
     for path, operations in openapi_document()["paths"].items():
         for operation in operations.values():
             assert {"400", "408", "413", "415", "431"} <= set(operation["responses"]), path

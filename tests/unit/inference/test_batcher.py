@@ -83,7 +83,7 @@ async def test_the_next_batch_grows_while_the_model_is_busy() -> None:
     assert model.batches == [1, 4, 2]
 
 
-async def test_a_request_larger_than_a_batch_is_spread_and_joined_in_order() -> None:
+async def test_a_request_larger_than_a_batch_is_split_and_joined() -> None:
     model = EchoModel()
     assert answered(await batcher(model).submit(images(*range(11)))) == list(range(11))
     assert model.batches == [4, 4, 3]
@@ -147,7 +147,8 @@ async def test_images_of_a_cancelled_caller_never_reach_the_model() -> None:
     assert model.batches == [1, 1]
 
 
-async def test_a_caller_cancelled_while_its_batch_runs_costs_its_neighbour_nothing() -> None:
+async def test_a_cancelled_caller_costs_its_neighbour_nothing() -> None:
+    """Also while their batch runs."""
     model = EchoModel()
     model.gate.clear()
     queue = batcher(model)
@@ -158,7 +159,7 @@ async def test_a_caller_cancelled_while_its_batch_runs_costs_its_neighbour_nothi
     assert answered(await stays) == [3]
 
 
-async def test_an_image_that_waited_too_long_is_dropped_before_the_model() -> None:
+async def test_an_expired_image_is_dropped_before_the_model() -> None:
     model = EchoModel()
     model.gate.clear()
     queue = batcher(model, timeout_s=0.02)
@@ -173,7 +174,7 @@ async def test_an_image_that_waited_too_long_is_dropped_before_the_model() -> No
     assert model.batches == [1]
 
 
-async def test_the_queue_starts_again_after_it_ran_dry_and_after_a_failure() -> None:
+async def test_the_queue_restarts_when_empty_and_after_a_failure() -> None:
     model = EchoModel()
     model.fails = lambda batch: True
     queue = batcher(model)
@@ -190,7 +191,8 @@ async def wait_until(condition: Callable[[], bool], timeout_s: float = 5) -> Non
             await asyncio.sleep(0.001)
 
 
-async def test_who_had_to_wait_and_has_gone_is_dropped_before_the_model() -> None:
+async def test_images_of_a_disconnected_client_are_dropped() -> None:
+    """Before the model, if they had to wait."""
     model = EchoModel()
     model.gate.clear()
     queue = batcher(model)

@@ -22,9 +22,7 @@ IMAGES = np.arange(2 * 784, dtype=np.uint8).reshape(2, 28, 28)
 
 
 @pytest.mark.parametrize(("seconds", "on_loop"), [(0.0005, True), (0.02, False)])
-async def test_a_short_call_runs_on_the_loop_and_a_long_one_in_its_thread(
-    seconds: float, on_loop: bool
-) -> None:
+async def test_a_short_call_runs_on_the_loop_a_long_one_in_a_thread(seconds: float, on_loop: bool) -> None:
     model = ChecksumModel(seconds)
     classifier = Classifier(STARTER, model, ModelVersion("checksum", "1", "0" * 64))  # type: ignore[arg-type]
     probabilities = (await classifier.classify(IMAGES)).scores

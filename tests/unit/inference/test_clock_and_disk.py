@@ -26,7 +26,7 @@ STARTER = PROJECT / "models" / "starter"
 
 
 @pytest.mark.parametrize("jump_s", [-60, 60])
-async def test_a_clock_that_is_set_stalls_no_batch_and_changes_no_deadline(
+async def test_setting_the_clock_changes_no_batch_and_no_deadline(
     monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:
     gate = asyncio.Event()
@@ -69,9 +69,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(tmp_path)], check=True)
 
 
-async def test_a_model_that_no_longer_fits_the_disk_leaves_the_running_one_and_says_so(
+async def test_a_model_that_does_not_fit_the_disk_keeps_the_live_one(
     monkeypatch: pytest.MonkeyPatch, small_disk: Path
 ) -> None:
+    """The warning names the reason; with space again the version is loaded."""
     champion = 1
 
     def resolve(_: str) -> ModelVersion:

@@ -102,9 +102,7 @@ async def test_a_moved_alias_is_followed_and_followed_back(
     assert loads.live.warning is None
 
 
-async def test_an_alias_that_stays_is_asked_for_and_nothing_is_loaded_again(
-    registry: Registry, settings: ServeSettings
-) -> None:
+async def test_an_unchanged_alias_loads_nothing_again(registry: Registry, settings: ServeSettings) -> None:
     loads = Loads(registry)
     await loads.live.configure(settings)
     before = loads.live.classifier
@@ -113,9 +111,10 @@ async def test_an_alias_that_stays_is_asked_for_and_nothing_is_loaded_again(
     assert loads.outcomes == ["loaded"]
 
 
-async def test_a_bad_version_is_refused_once_with_its_reason_and_the_old_one_goes_on(
+async def test_a_bad_version_is_rejected_once_with_its_reason(
     registry: Registry, settings: ServeSettings
 ) -> None:
+    """The live model goes on; the version is tried again only after the alias has moved."""
     loads = Loads(registry)
     await loads.live.configure(settings)
     registry.champion, registry.bad = 2, {2}
@@ -144,9 +143,10 @@ async def test_without_mlflow_a_running_model_goes_on_and_says_so(
     await until(lambda: loads.live.warning is None)
 
 
-async def test_a_new_replica_without_mlflow_starts_from_the_last_good_version_of_its_disk(
+async def test_without_mlflow_a_replica_starts_with_the_last_good(
     registry: Registry, settings: ServeSettings
 ) -> None:
+    """The last good version on its disk."""
     registry.champion = 4
     await Loads(registry).live.configure(settings)
     registry.is_up = False
@@ -156,7 +156,7 @@ async def test_a_new_replica_without_mlflow_starts_from_the_last_good_version_of
     assert "serving version 4, the last good one on this disk: " in str(loads.live.warning)
 
 
-async def test_a_new_replica_without_mlflow_and_with_nothing_on_its_disk_does_not_start(
+async def test_without_mlflow_and_cache_a_replica_does_not_start(
     registry: Registry, settings: ServeSettings
 ) -> None:
     registry.is_up = False
@@ -188,7 +188,7 @@ async def test_a_folder_has_no_alias_to_follow() -> None:
     assert not await loads.live.reload()
 
 
-async def test_a_healthy_model_is_healthy_and_one_that_reads_wrong_or_hangs_is_not(
+async def test_a_model_that_misreads_or_hangs_is_unhealthy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loads, hang = Loads(), threading.Event()
@@ -210,9 +210,10 @@ async def test_a_healthy_model_is_healthy_and_one_that_reads_wrong_or_hangs_is_n
     hang.set()
 
 
-async def test_a_queue_that_is_long_but_moves_is_no_reason_to_end_a_replica(
+async def test_a_long_queue_that_moves_is_healthy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Ending the replica would make the overload worse."""
     loads = Loads()
     await loads.live.configure(ServeSettings(model_uri="models/starter", max_batch_size=1))
     predict = DigitModel.predict

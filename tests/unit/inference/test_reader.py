@@ -47,9 +47,10 @@ async def started(*requests: asyncio.Future[Sequence[Read]]) -> None:
     assert not any(request.done() for request in requests)
 
 
-async def test_work_past_the_bound_is_refused_at_once_with_the_time_to_wait(
+async def test_work_past_the_bound_is_refused_with_a_retry_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """At once, not after a wait."""
     gate = Gate(monkeypatch, {b"photo": 1.2})
     reader = Reader(1)
     first = asyncio.ensure_future(ask(reader, b"photo"))

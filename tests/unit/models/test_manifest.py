@@ -25,7 +25,8 @@ def load(folder: Path) -> DigitModel:
     return load_model(folder, 2)
 
 
-def test_the_starter_model_was_made_for_this_preprocessing_and_reads_the_golden_digits() -> None:
+def test_the_starter_was_evaluated_with_this_preprocessing() -> None:
+    """It reads the golden digits, too."""
     manifest = read_manifest(STARTER)
     assert manifest.preprocessing_sha256 == preprocessing_sha256()
     assert manifest.metrics["test_accuracy"] >= 0.995
@@ -50,7 +51,7 @@ def test_one_changed_byte_is_refused_before_it_is_parsed(
         load(folder)
 
 
-def test_a_file_cut_short_a_missing_one_and_an_unnamed_one_are_refused(folder: Path) -> None:
+def test_a_truncated_missing_or_unnamed_file_is_rejected(folder: Path) -> None:
     manifest = read_manifest(folder)
     with pytest.raises(ModelRejected, match=r"no model\.keras"):
         read_verified(folder, manifest, "model.keras")
