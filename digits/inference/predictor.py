@@ -99,7 +99,7 @@ def _chosen(
     return chosen
 
 
-BLANK = "The picture holds no ink that stands out from its paper; write darker, or crop closer to the digit"
+BLANK = "No ink stands out from the paper; write darker, or crop the picture closer to the digit"
 
 
 def _choose(

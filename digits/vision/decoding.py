@@ -60,16 +60,22 @@ def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
     Raises BadInput: image_empty, image_unsupported, image_unreadable, image_too_large.
     """
     if not data:
-        raise BadInput("image_empty", "the image is empty; send the bytes of an image file")
+        raise BadInput("image_empty", "The image is empty; send the bytes of an image file")
     if not is_image_file(data):
-        raise BadInput("image_unsupported", f"this is not an image of the formats {', '.join(FORMATS)}")
+        raise BadInput(
+            "image_unsupported",
+            f"This is not an image file of a supported format; send one of {', '.join(FORMATS)}",
+        )
     try:
         if data.startswith(b"\x89PNG"):
             return _decode_png(data, max_pixels)
         if data.startswith(b"\xff\xd8"):
             return _decode_jpeg(data, max_pixels)
         if data.startswith(b"GIF") and is_hostile_gif(data):
-            raise BadInput("image_unreadable", "the image's first frame stands behind too many blocks")
+            raise BadInput(
+                "image_unreadable",
+                "The file has too many blocks before its first frame; save the image again",
+            )
         most = WEBP_PIXELS if data.startswith(b"RIFF") else COSTLY_PIXELS
         return _decode_with_pillow(data, min(max_pixels, most))
     except BadInput:
@@ -77,7 +83,9 @@ def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
     except Image.DecompressionBombError as error:
         raise _too_large(max_pixels) from error
     except UnidentifiedImageError as error:
-        raise BadInput("image_unreadable", "the image's header is damaged or of an unknown kind") from error
+        raise BadInput(
+            "image_unreadable", "The image's header is damaged or of an unknown kind; save the image again"
+        ) from error
     except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error, cv2.error...
         raise _unreadable() from error
 
@@ -105,12 +113,14 @@ def _decode_png(data: bytes, max_pixels: int) -> Picture:
 def _decode_jpeg(data: bytes, max_pixels: int) -> Picture:
     header = read_jpeg_header(data)
     if header is None:
-        raise BadInput("image_unreadable", "the image's JPEG header is mostly padding")
+        raise BadInput("image_unreadable", "The JPEG's header is mostly padding; save the image again")
     if header.width * header.height == 0:
         raise _unreadable()  # it has no frame, or one of no pixels
     if not header.single_pass or header.scans > 1:
         if len(data) > MAX_PROGRESSIVE_BYTES:
-            raise BadInput("image_too_large", "a progressive JPEG may have 8 MB; send a baseline JPEG")
+            raise BadInput(
+                "image_too_large", "A progressive JPEG may have at most 8 MB; send a baseline JPEG"
+            )
         max_pixels = min(max_pixels, COSTLY_PIXELS, MAX_SCANNED_PIXELS // max(header.scans, 1))
     if header.width * header.height > max_pixels:
         raise _too_large(max_pixels)
@@ -160,7 +170,9 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
     profile = image.info.get("Raw profile type exif", "")
     if is_hostile_exif(image.info.get("exif", b"")) or len(profile) > MAX_TEXT_PROFILE:
-        raise BadInput("image_unreadable", "the image's EXIF block is no camera's")
+        raise BadInput(
+            "image_unreadable", "The image has more EXIF tags than any camera writes; remove its metadata"
+        )
     try:
         if image.getexif().get(0x0112, 1) == 1:
             return image
@@ -170,11 +182,13 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _too_large(max_pixels: int) -> BadInput:
-    return BadInput("image_too_large", f"the image has more than {max_pixels:,} pixels; send a smaller one")
+    return BadInput("image_too_large", f"The image has more than {max_pixels:,} pixels; send a smaller one")
 
 
 def _unreadable() -> BadInput:
-    return BadInput("image_unreadable", "the image is damaged or incomplete")
+    return BadInput(
+        "image_unreadable", "The image is damaged or incomplete; save it again and send the new file"
+    )
 
 
 def weigh(data: bytes) -> tuple[str, int]:
