@@ -47,7 +47,7 @@ test-all: .venv/dev.lock  ## Run all tests but `make faults` and `make k8s-test`
 unit: .venv/dev.lock  ## Run the tests that start no service, training or container
 	$(BIN)/pytest tests/unit
 
-faults: .venv/dev.lock  ## Run every fault of the service and of training, those that take minutes too: half an hour
+faults: .venv/dev.lock  ## Run all fault tests, including those that take minutes: half an hour
 	$(BIN)/pytest tests/serve/test_faults.py tests/serve/test_nodes.py tests/serve/test_rollouts.py \
 		tests/serve/test_clients.py tests/serve/test_accepted_requests.py tests/serve/test_model_changes.py \
 		tests/serve/test_service.py tests/train/test_faults.py -m ""
@@ -65,7 +65,7 @@ fmt: .venv/dev.lock  ## Fix style and format with Ruff, as far as it can
 type: .venv/dev.lock  ## Check types with mypy --strict
 	$(BIN)/mypy
 
-starter: .venv/train.lock  ## Replace models/starter by the model of the training run NAME=... in out/
+starter: .venv/train.lock  ## Copy the model of the training run out/NAME into models/starter (NAME=... is required)
 	$(BIN)/python -m digits.models copy out/$(NAME) models/starter
 
 accuracy: .venv/dev.lock  ## Measure the accuracy on 10,000 MNIST test images over HTTP (needs a running `make serve`)
@@ -112,7 +112,7 @@ deploy:  ## Apply kuberay/overlays/OVERLAY=local and wait until it serves (needs
 	kubectl wait -n digits rayservice/digits --for=condition=UpgradeInProgress=false --timeout=15m
 
 # The Ray clusters go first: KubeRay deletes their keys in Redis, so Redis and the namespace must still be there.
-undeploy:  ## Delete what `make deploy` applied, volumes and registered models too
+undeploy:  ## Delete what `make deploy` applied, with volumes and registered models, for good
 	kubectl delete -n digits --ignore-not-found --timeout=10m rayjob,rayservice --all
 	kubectl wait -n digits raycluster --all --for=delete --timeout=10m || { \
 		echo 'A RayCluster is still there after 10 minutes: kuberay/README.md, "When it is stuck"' >&2; exit 1; }

@@ -11,7 +11,7 @@ One folder for each role, in reading order; docs/architecture.md says which may 
     registry/         MLflow: runs, versions, the model cache, the promotion rules, promotion
     inference/        answering: the batch queue, the live model, the predictor, counters
     http/             the HTTP API without Ray: routes, request bodies, OpenAPI, the drawing page
-    gateway/          in front of every route: limits, API keys, HAProxy and its retries
+    gateway/          in front of every route: limits, API keys, HAProxy (its retries: serve.env)
     serving/          Ray Serve: the deployment and its Prometheus metrics
     training/         Ray Train: data, network, training step, evaluation, export, publishing
     ray_internals.py  each assumption about Ray's private behaviour, with a check for it

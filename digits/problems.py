@@ -35,7 +35,7 @@ PROBLEMS = {
     "body_malformed": Problem(
         400,
         "The body cannot be parsed",
-        "The body does not have the format that its Content-Type names; send the two in agreement",
+        "The body does not have the format that its Content-Type names; correct the header or the body",
     ),
     "header_invalid": Problem(
         400,
@@ -51,7 +51,7 @@ PROBLEMS = {
     "key_refused": Problem(
         403,
         "This API key is not valid for this path",
-        "Send a key that is; paths under /admin/ accept admin keys only",
+        "Send a key that is accepted for this path; paths under /admin/ need an admin key",
     ),
     "not_found": Problem(
         404,
@@ -112,12 +112,12 @@ PROBLEMS = {
     "not_a_digit": Problem(
         422,
         "The picture does not look like one digit",
-        "Send a picture of one digit; grey levels are answered with any content",
+        "Send a picture of one digit; grey levels sent as `pixels` always get an answer",
     ),
     "several_digits": Problem(
         422,
         "The picture shows several digits",
-        "Send one digit in a picture",
+        "Send a separate picture of each digit",
     ),
     "body_invalid": Problem(
         422,
@@ -138,7 +138,7 @@ PROBLEMS = {
     "internal": Problem(
         500,
         "The service failed",
-        "The service's log holds the failure under the request id of this answer",
+        "Give the operator the request id in `instance`; the service's log has the cause",
     ),
     "replica_lost": Problem(
         502,

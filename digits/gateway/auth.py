@@ -13,6 +13,7 @@ from digits.problems import PROBLEMS
 KEY_HEADERS = (b"authorization", b"x-api-key")
 # Health checks and the manual need no key.
 OPEN = frozenset(("/", "/docs", "/openapi.json", "/healthz", "/readyz", "/-/healthz", "/-/routes"))
+DISABLED = "This path is disabled; the operator enables it with DIGITS_EDGE_ADMIN_KEYS_SHA256"
 ADMIN = "/admin/"
 
 
@@ -26,7 +27,7 @@ def check_key(settings: EdgeSettings, path: str, sent: list[bytes]) -> None:
     if path in OPEN or not (accepted or is_admin):
         return
     if not sent:
-        raise BadInput("key_missing", PROBLEMS["key_missing"].detail)
+        raise BadInput("key_missing", PROBLEMS["key_missing"].detail if accepted else DISABLED)
     # A proxy in front may need one of the headers for itself, so either may hold the key.
     hashes = [hashlib.sha256(value.removeprefix(b"Bearer ")).hexdigest() for value in sent]
     # Every pair is compared, in constant time, so that the duration tells nothing about the keys.

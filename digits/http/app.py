@@ -183,7 +183,7 @@ async def _explain_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
-        response = _problem(request, "method_not_allowed", f"This path accepts {allowed}")
+        response = _problem(request, "method_not_allowed", f"This path accepts the methods {allowed} only")
         response.headers["Allow"] = allowed
         return response
     return _problem(request, "not_found")
@@ -195,5 +195,6 @@ async def _close(_: Request, __: Exception) -> Response:
 
 
 async def _explain_failure(request: Request, error: Exception) -> Response:
-    log.error("request failed path=%s", request.url.path, exc_info=error)
+    request_id = _request_id(dict(request.scope["headers"]))
+    log.error("request failed path=%s request_id=%s", request.url.path, request_id, exc_info=error)
     return _problem(request, "internal")

@@ -81,7 +81,8 @@ def from_base64(text: bytes) -> bytes:
         return base64.b64decode(b"".join(text[start:].split()), validate=True)
     except ValueError as error:
         raise BadInput(
-            "image_unreadable", "The image is not valid base64; encode it as RFC 4648 says, with padding"
+            "image_unreadable",
+            "The image is not valid base64; use the standard alphabet (not base64url) with padding",
         ) from error
 
 

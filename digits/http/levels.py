@@ -110,7 +110,11 @@ def _outside(levels: NDArray[np.float64]) -> BadInput:
 
 
 def _invalid(shape: tuple[int, ...] | None, what: str) -> BadInput:
-    found = f"has the shape {shape}" if shape else "is ragged, empty, or holds something that is not a number"
+    found = (
+        f"has the shape {shape}"
+        if shape
+        else "has rows of different lengths, is empty, or holds a value that is not a number"
+    )
     return BadInput("body_invalid", f"{what} {found}; send {ONE}, or a list of such images")
 
 

@@ -89,6 +89,7 @@ def _predict() -> dict[str, Any]:
         "description": f"An image file; or images one after another, {PIXELS} bytes each, one per grey "
         "level, which are answered by a list.",
     }
+    text = {"type": "string", "description": "An image file as base64, or as a data: URL."}
     zeros = [0] * PIXELS
     examples = {
         "one file as base64": {"value": {"image": "iVBORw0KGgo..."}},
@@ -106,6 +107,7 @@ def _predict() -> dict[str, Any]:
                 "multipart/form-data": {"schema": form},
                 "application/json": {"schema": _ref(PredictBody), "examples": examples},
                 "application/octet-stream": {"schema": levels},
+                "text/plain": {"schema": text},
             },
         },
         "responses": {

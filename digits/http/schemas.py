@@ -36,7 +36,7 @@ def explain(error: ValidationError) -> BadInput:
     if first["type"] == "json_invalid":
         return BadInput("body_malformed", first["msg"])
     place = ".".join(str(step) for step in first["loc"][1:])  # without the name of the union's branch
-    others = f" (and {len(more)} more)" if more else ""
+    others = f" (and {len(more)} more errors)" if more else ""
     return BadInput("body_invalid", f"{place + ': ' if place else ''}{first['msg']}{others}")
 
 
@@ -95,7 +95,7 @@ class PredictBody(
             Discriminator(
                 _kind_of_body,
                 custom_error_type="one_key",
-                custom_error_message="send an object with exactly one of the keys image, images, pixels",
+                custom_error_message="Send an object with one of the keys `image`, `images`, `pixels`",
             ),
         ]
     ]

@@ -92,8 +92,8 @@ class Batcher:
         """
         if self.queued_images + len(images) > self._max_queued_images:
             raise Overloaded(
-                f"The queue is full: {self.queued_images} images wait and {self._max_queued_images} may; "
-                "retry in 1 s"
+                f"The queue is full: {self.queued_images} images wait, this request adds {len(images)}, and "
+                f"{self._max_queued_images} may wait; retry in 1 s, or send fewer images"
             )
         if len(images) <= self._max_batch_size:
             return await self._enqueue(images, is_abandoned, deadline)

@@ -66,7 +66,7 @@ class LiveModel:
                 if good is None:
                     raise
                 await self._load(settings, source, good)
-                warning = f"serving version {good.version}, the last good one on this disk: {error}"
+                warning = f"serving version {good.version}, the last good one on this disk, because {error}"
             self._source, self._rejected = source, None
             self._warn(warning)
         if self._watch:
@@ -139,5 +139,5 @@ class LiveModel:
 
     def _warn(self, warning: str | None) -> None:
         if warning and warning != self._source_warning:
-            self._log.warning("model not changed: %s", warning)
+            self._log.warning("model warning: %s", warning)
         self._source_warning = warning

@@ -112,18 +112,20 @@ def _choose(
     label = LABELS[row.index(confidence)]
     likeness = float(scores[best, CLASSES]) if scores.shape[1] > CLASSES else None
     if reject_below and likeness is not None and verdict.kind != "digit":
-        return _refusal(verdict, scores, f"{label} (confidence {confidence:.2f})", likeness)
+        guess = f"{label} (confidence {confidence:.2f})"
+        return _refusal(verdict, scores, guess, likeness, reject_below)
     return Prediction(label, confidence, row, likeness, version, answer.queue_s * 1000, answer.model_s * 1000)
 
 
-def _refusal(verdict: Verdict, scores: Scores, guess: str, likeness: float) -> BadInput:
+def _refusal(verdict: Verdict, scores: Scores, guess: str, likeness: float, reject_below: float) -> BadInput:
     if verdict.kind == "several_digits":
         seen = " ".join(str(LABELS[int(scores[place, :CLASSES].argmax())]) for place in verdict.row)
         return BadInput(
             "several_digits",
-            f"The picture shows {len(verdict.row)} digits, {seen}; send one digit in a picture",
+            f"The picture shows the digits {seen}; send a separate picture of each digit",
         )
     return BadInput(
         "not_a_digit",
-        f"The picture does not look like one digit (is_digit {likeness:.3f}); the best guess is {guess}",
+        f"The picture does not look like one digit: is_digit is {likeness:.3f}, {reject_below:g} is needed; "
+        f"the best guess is {guess}; crop the picture to one digit",
     )

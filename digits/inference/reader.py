@@ -103,7 +103,7 @@ class Reader:
         waiting_s = self.work_s / self._threads
         if self.work_s and waiting_s + expected_s / self._threads > max_work_s:
             raise Overloaded(
-                f"The pictures that wait take {waiting_s:.1f} s to read and {max_work_s:g} s may; "
+                f"Pictures that wait need {waiting_s:.1f} s of decoding, and {max_work_s:g} s may wait; "
                 f"retry in {max(1, math.ceil(waiting_s))} s",
                 max(1, math.ceil(waiting_s)),
             )

@@ -46,7 +46,7 @@ class ServeSettings(Settings):
         0.1,
         ge=0,
         le=1,
-        description="A picture that looks less than this like one digit gets 422; 0 answers every picture.",
+        description="A picture whose is_digit is below this gets 422; needs a model with that output.",
     )
     max_images_per_request: int = Field(
         256, ge=1, le=4096, description="Most images in one request; a request with more gets 413."

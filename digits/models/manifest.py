@@ -72,7 +72,7 @@ def read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
     expected = manifest.files.get(name)
     file = folder / name
     if expected is None or not file.is_file():
-        raise ModelRejected(f"{folder} has no {name} that its manifest names")
+        raise ModelRejected(f"{folder} has no file {name}, or its manifest does not list it")
     if file.stat().st_size != expected.bytes:
         raise ModelRejected(f"{file} has {file.stat().st_size} bytes, its manifest says {expected.bytes}")
     content = file.read_bytes()
@@ -91,5 +91,7 @@ def read_model(folder: Path, sha256: str) -> tuple[Manifest, bytes]:
     manifest = read_manifest(folder)
     content = read_verified(folder, manifest, ONNX_FILE)
     if manifest.onnx_sha256 != sha256:
-        raise ModelRejected(f"{folder} has sha256 {manifest.onnx_sha256}, {sha256} was asked for")
+        raise ModelRejected(
+            f"the model in {folder} has sha256 {manifest.onnx_sha256}, {sha256} was asked for"
+        )
     return manifest, content

@@ -11,7 +11,7 @@ SLICES = ("rotated", "noisy", "inverted", "shifted")
 class GateSettings(Settings):
     min_accuracy: float = Field(0.97, ge=0, le=1, description="Least accuracy on the test images.")
     max_ece: float = Field(0.05, ge=0, le=1, description="Largest calibration error on the test images.")
-    max_latency_ms: float = Field(2.0, gt=0, description="Largest median time of one image on one thread.")
+    max_latency_ms: float = Field(2.0, gt=0, description="Largest median of one image on one thread, in ms.")
     accuracy_tolerance: float = Field(
         0.0005, ge=0, le=1, description="How far the accuracy may be below the champion's."
     )
@@ -19,7 +19,7 @@ class GateSettings(Settings):
         0.01,
         ge=0,
         le=1,
-        description="The same for each slice of changed test images.",
+        description="The same on rotated, noisy, inverted or shifted test images.",
     )
 
 
@@ -40,7 +40,7 @@ def objections(candidate: Manifest, champion: Manifest | None, gate: GateSetting
 
 def _worse_than(champion: Manifest, candidate: Manifest, gate: GateSettings) -> list[str]:
     if candidate.data_sha256 != champion.data_sha256:
-        return [f"tested on {candidate.data}, the champion on {champion.data}: only equal test data compare"]
+        return [f"tested on {candidate.data}, the champion on {champion.data}; train on the champion's data"]
     allowed = {"test_accuracy": gate.accuracy_tolerance}
     allowed |= {f"test_accuracy_{name}": gate.slice_tolerance for name in SLICES}
     return [

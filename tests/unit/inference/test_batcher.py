@@ -125,7 +125,7 @@ async def test_a_full_queue_refuses_at_once_and_recovers() -> None:
     await wait_until(lambda: model.batches == [1])
     waiting = asyncio.ensure_future(queue.submit(images(2, 3)))
     await asyncio.sleep(0)
-    with pytest.raises(Overloaded, match="2 images wait and 3 may; retry in 1 s"):
+    with pytest.raises(Overloaded, match="2 images wait, this request adds 2, and 3 may wait; retry in 1 s"):
         await queue.submit(images(4, 5))
     model.gate.set()
     assert answered(await running) + answered(await waiting) == [1, 2, 3]

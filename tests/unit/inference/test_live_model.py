@@ -153,7 +153,7 @@ async def test_without_mlflow_a_replica_starts_with_the_last_good(
     loads = Loads(registry)
     await loads.live.configure(settings)
     assert loads.version == "4"
-    assert "serving version 4, the last good one on this disk: " in str(loads.live.warning)
+    assert "serving version 4, the last good one on this disk, because " in str(loads.live.warning)
 
 
 async def test_without_mlflow_and_cache_a_replica_does_not_start(

@@ -106,7 +106,9 @@ async def test_a_picture_that_is_no_digit_is_refused_with_the_guess(
     if is_refused:
         assert isinstance(item, BadInput)
         assert item.code == "not_a_digit"
-        assert f"(is_digit 0.020); the best guess is {LABELS[0]} (confidence 0.91)" in str(item)
+        assert f"is_digit is 0.020, 0.1 is needed; the best guess is {LABELS[0]} (confidence 0.91)" in str(
+            item
+        )
     else:
         assert isinstance(item, Prediction)
         assert item.is_digit == pytest.approx(0.02)

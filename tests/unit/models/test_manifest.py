@@ -53,13 +53,13 @@ def test_one_changed_byte_is_refused_before_it_is_parsed(
 
 def test_a_truncated_missing_or_unnamed_file_is_rejected(folder: Path) -> None:
     manifest = read_manifest(folder)
-    with pytest.raises(ModelRejected, match=r"no model\.keras"):
+    with pytest.raises(ModelRejected, match=r"no file model\.keras"):
         read_verified(folder, manifest, "model.keras")
     (folder / ONNX_FILE).write_bytes((folder / ONNX_FILE).read_bytes()[:-1])
     with pytest.raises(ModelRejected, match="bytes, its manifest says"):
         load(folder)
     (folder / ONNX_FILE).unlink()
-    with pytest.raises(ModelRejected, match=r"no model\.onnx"):
+    with pytest.raises(ModelRejected, match=r"no file model\.onnx"):
         load(folder)
 
 
