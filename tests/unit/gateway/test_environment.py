@@ -78,6 +78,16 @@ def test_with_haproxy_the_option_decides_and_nothing_is_said(
     )
 
 
+def test_a_variable_that_is_set_already_wins(
+    monkeypatch: pytest.MonkeyPatch, executed: list[list[str]]
+) -> None:
+    """As in the image; only the choice of the proxy is the command's."""
+    monkeypatch.setenv("RAY_SERVE_HAPROXY_NBTHREAD", "7")
+    monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "0")
+    assert serves(monkeypatch, COMMAND, "linux", object()) == "1"
+    assert os.environ["RAY_SERVE_HAPROXY_NBTHREAD"] == "7"
+
+
 def test_the_programs_of_this_python_come_first_in_path(
     monkeypatch: pytest.MonkeyPatch, executed: list[list[str]]
 ) -> None:
