@@ -12,7 +12,10 @@ class ServeSettings(Settings):
     )
     max_batch_size: int = Field(64, ge=1, le=1024, description="Most images in one call of the model.")
     max_queued_images: int = Field(
-        1024, ge=1, le=100_000, description="Most images that wait for the model; further requests get 429."
+        4096,
+        ge=1,
+        le=100_000,
+        description="Most images, several for some pictures, that wait for the model; past it 429.",
     )
     queue_timeout_s: float = Field(
         5.0,
