@@ -24,6 +24,8 @@ SUBSTITUTES = (
 @pytest.fixture(scope="module")
 def service(cluster: LocalCluster) -> LocalCluster:
     """The shipped configuration, with one replica."""
+    # A fixed number first: autoscaling would keep the replicas of other tests for downscale_delay_s.
+    cluster.serve(cluster.fixed(1), replicas=1)
     return cluster.serve(cluster.config(), replicas=1)
 
 
