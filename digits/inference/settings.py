@@ -21,7 +21,7 @@ class ServeSettings(Settings):
         5.0,
         gt=0,
         le=60,
-        description="Seconds an image may wait for the model; then its request gets 504.",
+        description="Seconds a request may wait for decoding and model together; then it gets 504.",
     )
     model_cache: str = Field(
         "~/.cache/digits",
