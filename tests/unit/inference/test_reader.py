@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -131,6 +132,23 @@ async def test_short_pictures_are_read_on_the_loop() -> None:
     reader._run, run = lambda *job: names.append(threading.current_thread().name) or run(*job), reader._run  # type: ignore[method-assign, func-returns-value]
     await ask(reader, SMALL)
     assert names == [threading.current_thread().name]
+
+
+async def test_waiting_for_a_core_is_no_cost_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine it would send small pictures to the threads, where they wait still longer."""
+    read_file(SMALL, 10**6)  # the first decoding of a process costs more
+    readers: list[int] = []
+
+    def preempted(item: bytes, max_pixels: int) -> Read:
+        readers.append(threading.get_ident())
+        time.sleep(0.05)
+        return read_file(item, max_pixels)
+
+    monkeypatch.setattr(module, "_read", preempted)
+    reader = Reader(1)
+    await ask(reader, SMALL)
+    await ask(reader, SMALL)
+    assert readers == [threading.get_ident()] * 2
 
 
 def test_costs_follow_what_pictures_of_a_kind_and_size_took() -> None:
