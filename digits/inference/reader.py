@@ -76,12 +76,14 @@ class Reader:
     """Use from one event loop only."""
 
     def __init__(self, threads: int) -> None:
-        self._threads = threads
+        self.threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="reader")
         self._costs = Costs()
         self._short, self._long = _Line(), _Line()
         self._busy = 0
         self.work_s = 0.0  # expected seconds of all jobs that wait or run
+        self.refused_s = 0.0  # expected seconds of all requests that were refused so far
+        self._busy_s, self._busy_until = 0.0, 0.0
 
     async def read(
         self,
@@ -100,8 +102,9 @@ class Reader:
         expected_s = sum(map(self._costs.expected_s, items))
         if expected_s <= ON_LOOP_S:
             return self._run(items, max_pixels)
-        waiting_s = self.work_s / self._threads
-        if self.work_s and waiting_s + expected_s / self._threads > max_work_s:
+        waiting_s = self.work_s / self.threads
+        if self.work_s and waiting_s + expected_s / self.threads > max_work_s:
+            self.refused_s += expected_s
             raise Overloaded(
                 f"Pictures that wait need {waiting_s:.1f} s of decoding, and {max_work_s:g} s may wait; "
                 f"retry in {max(1, math.ceil(waiting_s))} s",
@@ -118,15 +121,27 @@ class Reader:
         self._start()
         return await job.done
 
+    @property
+    def busy_s(self) -> float:
+        """Seconds that threads have been busy, summed over the threads."""
+        self._change_busy(0)
+        return self._busy_s
+
+    def _change_busy(self, threads: int) -> None:
+        now = time.monotonic()
+        self._busy_s += self._busy * (now - self._busy_until)
+        self._busy += threads
+        self._busy_until = now
+
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._busy < self._threads and (job := self._next()):
-            self._busy += 1
+        while self._busy < self.threads and (job := self._next()):
+            self._change_busy(1)
             running = loop.run_in_executor(self._pool, self._run, job.items, job.max_pixels)
             running.add_done_callback(lambda ended, job=job: self._finish(job, ended))  # type: ignore[misc]
 
     def _finish(self, job: _Job, ended: asyncio.Future[list[Read]]) -> None:
-        self._busy -= 1
+        self._change_busy(-1)
         self.work_s = max(0.0, self.work_s - job.expected_s)
         if not job.done.done():
             if error := ended.exception():

@@ -1,5 +1,6 @@
-"""Ray Serve: the deployment around the HTTP API, and its metrics.
+"""Ray Serve: the deployment around the HTTP API, its metrics, and its autoscaling.
 
-metrics     what a replica exports beside Ray Serve's own metrics
-deployment  the deployment: a replica connects the parts
+metrics      what a replica exports beside Ray Serve's own metrics
+autoscaling  how many replicas the load needs
+deployment   the deployment: a replica connects the parts
 """

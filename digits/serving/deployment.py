@@ -21,6 +21,7 @@ from digits.inference.settings import ServeSettings
 from digits.inference.source import FolderSource, ModelSource
 from digits.registry.source import RegistrySource
 from digits.registry.versions import is_registered
+from digits.serving.autoscaling import WORK, OfferedWork
 from digits.serving.metrics import Metrics
 
 REPORT_EVERY_S = 1.0
@@ -42,7 +43,9 @@ class DigitClassifier:
             log=log,
             on_load=self._metrics.count_load,
         )
-        self._predictor = Predictor(self._live, Reader(threads), [self._live.counters.count_predictions], log)
+        reader = Reader(threads)
+        self._offered = OfferedWork(reader)
+        self._predictor = Predictor(self._live, reader, [self._live.counters.count_predictions], log)
         self._reporting: asyncio.Task[None] | None = None
         # Pillow's warnings contain file data, so every one is unique, logged and kept for ever: ignore them.
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -57,6 +60,10 @@ class DigitClassifier:
         await self._live.configure(ServeSettings(**user_config))
         if self._reporting is None:
             self._reporting = asyncio.get_running_loop().create_task(self._report())
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """What `replicas_needed` reads of each replica."""
+        return {WORK: self._offered.share()}
 
     async def check_health(self) -> None:
         await self._live.check_health()

@@ -131,6 +131,30 @@ def test_load_adds_a_replica_and_its_end_removes_one(cluster: LocalCluster, serv
     wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=90, on_timeout=cluster.logs)
 
 
+@pytest.mark.long_behind_rays_proxy
+def test_photos_add_a_replica_though_few_wait(cluster: LocalCluster, service: httpx2.Client) -> None:
+    """Eight requests at once are a quarter of target_ongoing_requests, and more than a replica can decode."""
+    config = cluster.config()
+    deployment_of(config)["autoscaling_config"]["upscale_delay_s"] = 1
+    cluster.apply(config)
+    wait_until(lambda: len(cluster.replicas()) == 1, timeout_s=150, on_timeout=cluster.logs)
+    photo = Body(image_file(np.kron(IMAGES[3], np.ones((70, 70), np.uint8))), "image/png")
+    stop = threading.Event()
+
+    def send() -> None:
+        while not stop.is_set():
+            assert post(service, photo).status_code in (200, 429)
+
+    with ThreadPoolExecutor(8) as threads:
+        sending = [threads.submit(send) for _ in range(8)]
+        try:
+            wait_until(lambda: len(cluster.replicas()) == 2, timeout_s=60, on_timeout=cluster.logs)
+        finally:
+            stop.set()
+        for sender in sending:
+            sender.result()
+
+
 def test_requests_beyond_the_queue_get_429_and_retry_after(
     cluster: LocalCluster, service: httpx2.Client
 ) -> None:

@@ -136,19 +136,36 @@ async def test_short_pictures_are_read_on_the_loop() -> None:
 
 async def test_waiting_for_a_core_is_no_cost_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine it would send small pictures to the threads, where they wait still longer."""
-    read_file(SMALL, 10**6)  # the first decoding of a process costs more
-    readers: list[int] = []
 
     def preempted(item: bytes, max_pixels: int) -> Read:
-        readers.append(threading.get_ident())
-        time.sleep(0.05)
+        time.sleep(0.2)
         return read_file(item, max_pixels)
 
     monkeypatch.setattr(module, "_read", preempted)
-    reader = Reader(1)
-    await ask(reader, SMALL)
-    await ask(reader, SMALL)
-    assert readers == [threading.get_ident()] * 2
+    learnt: list[float] = []
+    monkeypatch.setattr(Costs, "learn", lambda _, item, seconds: learnt.append(seconds))
+    await ask(Reader(1), SMALL)
+    assert learnt[0] < 0.1
+
+
+async def test_busy_and_refused_seconds_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch, {b"photo": 0.9})
+    reader = Reader(2)
+    both = [asyncio.ensure_future(ask(reader, b"photo")) for _ in range(2)]
+    await started(*both)
+    before = reader.busy_s, time.monotonic()
+    await asyncio.sleep(0.05)
+    busy_s, waited_s = reader.busy_s - before[0], time.monotonic() - before[1]
+    assert busy_s == pytest.approx(2 * waited_s, rel=0.05)
+    for _ in range(2):
+        with pytest.raises(Overloaded):
+            await ask(reader, b"photo")
+    assert reader.refused_s == pytest.approx(1.8)
+    gate.open.set()
+    await asyncio.gather(*both)
+    idle_s = reader.busy_s
+    await asyncio.sleep(0.05)
+    assert reader.busy_s == idle_s
 
 
 def test_costs_follow_what_pictures_of_a_kind_and_size_took() -> None:
