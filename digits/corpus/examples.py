@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from digits.corpus.handwriting import Split, Writing, writings
 from digits.corpus.kinds import KINDS, make_picture
 from digits.corpus.negatives import NEGATIVES
 from digits.corpus.several import several_digits
+from digits.task import CLASSES
 
 SEVERAL = "several_digits"
+ALL_KINDS = (*KINDS, *NEGATIVES, SEVERAL)
 SPLITS: tuple[Split, ...] = ("train", "validation", "judge")
 # Too few pixels for more than one character, or cut where it matters.
 ONE_CHARACTER = frozenset({
@@ -42,19 +45,17 @@ def sample(split: Split, seed: int, per_kind: int, kinds: Sequence[str] | None =
 
     Writers, symbols and shapes of one split are in no other. Each kind has digits of every label alike.
     """
-    for kind in kinds if kinds is not None else (*KINDS, *NEGATIVES, SEVERAL):
+    for kind in kinds if kinds is not None else ALL_KINDS:
         for number in range(per_kind):
-            rng = np.random.default_rng([seed, SPLITS.index(split), zlib.crc32(kind.encode()), number])
-            yield example(kind, split, rng, number)
+            yield example(kind, split, seed, number)
 
 
-def example(kind: str, split: Split, rng: Rng, number: int = 0) -> Example:
-    """Returns a picture of a kind; a digit's label follows from the number, so that all come alike."""
+def example(kind: str, split: Split, seed: int, number: int) -> Example:
+    """Returns one picture of a kind, always the same; a digit's label follows from the number."""
+    rng = _generator(split, seed, kind, number)
     if kind in KINDS:
-        own = _by_label(split)[number % 10]
-        writing = own[int(rng.integers(len(own)))]
-        label = int(writing.label)
-        return Example(kind, kind, make_picture(kind, writing, rng), label, (label,))
+        own = _by_label(split)[number % CLASSES]
+        return _of_digit(kind, own[int(rng.integers(len(own)))], rng)
     if kind == SEVERAL:
         writing = several_digits(split, rng)
         ground = _pick(rng, [name for name in KINDS if name not in ONE_CHARACTER])
@@ -62,6 +63,22 @@ def example(kind: str, split: Split, rng: Rng, number: int = 0) -> Example:
     writing = NEGATIVES[kind](split, rng)
     ground = _pick(rng, _grounds(kind))
     return Example(kind, ground, make_picture(ground, writing, rng), None, ())
+
+
+def each_digit(kind: str, split: Split, seed: int) -> Iterator[Example]:
+    """Yields a picture of every digit of a split, as one of KINDS, in random order."""
+    own = writings()[split]["digits"]
+    for number in _generator(split, seed, kind, -1).permutation(len(own)).tolist():
+        yield _of_digit(kind, own[number], _generator(split, seed, kind, number))
+
+
+def _of_digit(kind: str, writing: Writing, rng: Rng) -> Example:
+    label = int(writing.label)
+    return Example(kind, kind, make_picture(kind, writing, rng), label, (label,))
+
+
+def _generator(split: Split, seed: int, kind: str, number: int) -> Rng:
+    return np.random.default_rng([seed, SPLITS.index(split), zlib.crc32(kind.encode()), number + 1])
 
 
 def _grounds(kind: str) -> Sequence[str]:
@@ -72,8 +89,9 @@ def _grounds(kind: str) -> Sequence[str]:
     return list(KINDS)
 
 
+@cache
 def _by_label(split: Split) -> list[list[Writing]]:
-    found: list[list[Writing]] = [[] for _ in range(10)]
+    found: list[list[Writing]] = [[] for _ in range(CLASSES)]
     for digit in writings()[split]["digits"]:
         found[int(digit.label)].append(digit)
     return found
