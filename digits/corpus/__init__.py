@@ -1,6 +1,7 @@
 """A corpus that looks like the world: people's handwriting, drawn with any pen on any ground.
 
 handwriting  pen strokes of digits and letters of real writers, and drawn symbols; split by writer
+mislabelled  samples of them that no person reads as their label
 drawing      a writing -> its ink, at any size and with any pen
 canvas       a writing -> a canvas: where it stands, how large, with which pen and colour
 colours      random colours of paper and ink, and pairs that a person tells apart

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from digits.corpus.mislabelled import DIGITS, LETTERS
 from digits.errors import DataUnavailable
 
 Split = Literal["train", "validation", "judge"]
@@ -63,7 +64,10 @@ def writings() -> dict[Split, dict[str, list[Writing]]]:
 
 
 def _of_strokes(arrays: Any) -> list[tuple[str, int, Writing]]:
-    """Returns the writings with their group and the number by which they are split: the writer."""
+    """Returns the writings with their group and the number by which they are split: the writer.
+
+    What no person reads as its label is left out.
+    """
     points = arrays["points"].astype(np.float32) / 255
     strokes = np.split(points, arrays["stroke_ends"][:-1])
     samples = zip(
@@ -79,7 +83,8 @@ def _of_strokes(arrays: Any) -> list[tuple[str, int, Writing]]:
             writer,
             Writing(chr(code), writer, tuple(strokes[start:end])),
         )
-        for start, end, code, writer in samples
+        for number, (start, end, code, writer) in enumerate(samples)
+        if number not in DIGITS and number not in LETTERS
     ]
 
 
