@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.corpus.drawing import Ink, bend, draw
+from digits.corpus.drawing import Ink, bend, draw, smooth
 from digits.corpus.handwriting import Writing
 
 Rng = np.random.Generator
@@ -14,6 +14,7 @@ Colour = tuple[float, ...]  # red, green, blue, 0 to 255
 Range = tuple[float, float]
 
 PENS = (0.035, 0.12)  # widths of common pens, as shares of the writing's height
+CORNERS = 0.3  # of the writings keep the corners of the tablet they were written on
 THINNEST = 1.3  # pixels of the thinnest pen
 FLATTEST = 0.3  # of its width that a writing is high at least, as far as its pen is concerned
 BLANK = Writing("", 0)  # nothing is written
@@ -35,8 +36,10 @@ def ink_of(writing: Writing, rng: Rng, side: float, pens: Range = PENS) -> Ink:
 
     The pen's width is drawn from `pens`, shares of the height that one character of the writing has.
     """
-    width = np.exp(rng.uniform(*np.log(pens)))
-    bent = bend(writing, rng) if writing.strokes or writing.ink is not None else writing
+    width, corners = np.exp(rng.uniform(*np.log(pens))), rng.random() < CORNERS
+    bent = bend(writing, rng) if writing is not BLANK else writing
+    if not corners:
+        bent = smooth(smooth(bent))
     if bent.strokes:
         wide, high = np.ptp(np.concatenate(bent.strokes), axis=0).tolist()
         share = max(min(1.0, 1.25 * high), FLATTEST * wide)

@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.corpus.handwriting import Writing
+from digits.corpus.handwriting import Points, Writing
 
 Ink = NDArray[np.uint8]  # (h, w), how much of each pixel ink covers, 0 to 255
 
 FINEST_PEN = 8  # pixels; thinner pens are drawn enlarged, since OpenCV's are whole pixels wide
+SOFT_RIM = 1.4  # pixels by which smooth lines of an even thickness are wider than that; odd ones by one more
 SHIFT = 4  # fractional bits of OpenCV's coordinates
 SYMBOL_PEN = 3.0  # pixels of the 105 a side that the lines of symbols are wide
 
@@ -30,7 +31,8 @@ def draw(writing: Writing, side: float, pen: float) -> Ink:
     width, height = (np.ceil((everything.max(axis=0) + margin - low) / times).astype(int) * times).tolist()
     ink = np.zeros((height, width), np.uint8)
     lines = [np.rint((stroke - low) * 2**SHIFT).astype(np.int32) for stroke in points]
-    cv2.polylines(ink, lines, False, 255, max(1, round(pen * times)), cv2.LINE_AA, SHIFT)
+    thickness = max(2, 2 * round((pen * times - SOFT_RIM) / 2))
+    cv2.polylines(ink, lines, False, 255, thickness, cv2.LINE_AA, SHIFT)
     for line in lines:  # a single point is no line
         if len(line) == 1:
             cv2.circle(ink, line[0].tolist(), round(pen * times / 2 * 2**SHIFT), 255, -1, cv2.LINE_AA, SHIFT)
@@ -54,6 +56,18 @@ def bend(writing: Writing, rng: np.random.Generator, most: float = 1.0) -> Writi
     low = everything.min(axis=0)
     longer = max(float((everything.max(axis=0) - low).max()), 1e-3)
     return replace(writing, strokes=tuple((stroke - low) / longer for stroke in strokes))
+
+
+def smooth(writing: Writing) -> Writing:
+    """Returns the writing without the corners of tablets that take few points a second (Chaikin's rule)."""
+    return replace(writing, strokes=tuple(_without_corners(stroke) for stroke in writing.strokes))
+
+
+def _without_corners(stroke: Points) -> Points:
+    if len(stroke) < 3:
+        return stroke
+    ends = np.stack([0.75 * stroke[:-1] + 0.25 * stroke[1:], 0.25 * stroke[:-1] + 0.75 * stroke[1:]], axis=1)
+    return np.concatenate([stroke[:1], ends.reshape(-1, 2), stroke[-1:]])
 
 
 def _transformed(ink: Ink, matrix: NDArray[np.float64]) -> Ink:

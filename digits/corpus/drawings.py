@@ -114,6 +114,8 @@ def touching_an_edge(writing: Writing, rng: Rng) -> bytes:
     left, top, wide, high = cv2.boundingRect(cover)
     keep = [slice(0, size[1]), slice(0, size[0])]
     cut = int(rng.integers(0, 2))
+    if not wide:  # nothing is written
+        return files.common(blank(*size, ground), rng)
     for side in {int(rng.integers(4)), int(rng.integers(4))}:
         axis, start, end = side // 2, (top, left)[side // 2], (top + high, left + wide)[side // 2]
         keep[axis] = slice(start + cut, keep[axis].stop) if side % 2 else slice(keep[axis].start, end - cut)
@@ -139,7 +141,8 @@ def broken_strokes(writing: Writing, rng: Rng) -> bytes:
     places = np.argwhere(cover > 127)
     gap = max(1, round(min(size) * rng.uniform(0.008, 0.02)))
     for _ in range(int(rng.integers(1, 3))):
-        y, x = places[int(rng.integers(1 << 30)) % len(places)].tolist() if len(places) else (0, 0)
+        place = rng.random()
+        y, x = places[int(place * len(places))].tolist() if len(places) else (0, 0)
         angle, reach = rng.uniform(0, np.pi), min(size) * 0.1
         way = (round(reach * np.cos(angle)), round(reach * np.sin(angle)))
         cv2.line(cover, (x - way[0], y - way[1]), (x + way[0], y + way[1]), (0,), gap)

@@ -3,7 +3,7 @@
 Each is a writing, so that it is drawn by the same pens on the same grounds as digits are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -85,16 +85,17 @@ NEGATIVES: dict[str, Negative] = {
 }  # fmt: skip
 
 
-def _drawn(drawings: dict[str, Lines], split: Split, rng: Rng) -> Writing:
-    """Returns one of the drawings that belong to a split, as a hand draws it."""
+def own_names(drawings: Collection[str], split: Split) -> list[str]:
+    """Returns the names of the drawings that belong to a split, and to no other."""
     names = sorted(drawings)
     judged, validated = names[0::3], names[1::6]
-    own = {
-        "judge": judged,
-        "validation": validated,
-        "train": [name for name in names if name not in judged and name not in validated],
-    }
-    name = _pick(own[split], rng)
+    trained = [name for name in names if name not in judged and name not in validated]
+    return {"judge": judged, "validation": validated, "train": trained}[split]
+
+
+def _drawn(drawings: dict[str, Lines], split: Split, rng: Rng) -> Writing:
+    """Returns one of the drawings that belong to a split, as a hand draws it."""
+    name = _pick(own_names(drawings, split), rng)
     strokes = drawings[name]
     longer = float(np.ptp(np.concatenate(strokes), axis=0).max())
     return _writing(name, _shaken([stroke / longer for stroke in strokes], rng, 0.02))
