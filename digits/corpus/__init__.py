@@ -10,6 +10,7 @@ frames       borders, bars, windows, phones, scanners
 camera       light, lens and sensor
 files        a canvas -> the bytes of an image file
 drawings     kinds of pictures drawn on a screen
+pens         kinds by the pen: thick, thin, broad, broken, of many colours
 pages        kinds of pictures of paper: sheets, notes, forms, scans
 framed       kinds of pictures with something around them
 photos       kinds of pictures that a camera takes

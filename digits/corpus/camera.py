@@ -5,9 +5,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.corpus.canvas import Canvas, Colour, Field, Range, Rng, blend, clouds, shade
+from digits.corpus.colours import near
 from digits.corpus.frames import shadowed
 
 COARSE = 48  # samples a side of a light that is smooth
+SKINS = ((235, 190, 165), (200, 150, 120), (140, 95, 70), (85, 55, 42))
 NOISE_TILE = 256  # pixels
 
 
@@ -50,6 +52,22 @@ def reflection(canvas: Canvas, rng: Rng, strength: float) -> Canvas:
     return blend(
         canvas, cv2.resize(glare, (width, height), interpolation=cv2.INTER_CUBIC), (255, 255, 255), strength
     )
+
+
+def with_a_finger(canvas: Canvas, rng: Rng) -> Canvas:
+    """Lays a finger that reaches in from an edge on the canvas, in place, and returns it."""
+    height, width = canvas.shape[:2]
+    side, along = int(rng.integers(4)), rng.uniform(0.2, 0.8)
+    x, y = ((0, along), (1, along), (along, 0), (along, 1))[side]
+    thick, reach = 0.09 * min(width, height), rng.uniform(0.08, 0.16) * min(width, height)
+    axes = (reach, thick) if side < 2 else (thick, reach)
+    mask = np.zeros((height, width), np.uint8)
+    centre = (round(x * width), round(y * height))
+    cv2.ellipse(
+        mask, centre, (round(axes[0]), round(axes[1])), rng.uniform(-15, 15), 0, 360, (255,), -1, cv2.LINE_AA
+    )
+    skin = near(rng, SKINS[rng.integers(len(SKINS))], 12)
+    return blend(shadowed(canvas, mask, rng, 0.3), cv2.GaussianBlur(mask, (0, 0), 1.5), skin)
 
 
 def exposed(canvas: Canvas, gain: float, lift: float = 0.0, gamma: float = 1.0) -> Canvas:

@@ -47,6 +47,11 @@ def pair(rng: Rng) -> tuple[Colour, Colour]:
             return ground, ink
 
 
+def either(rng: Rng, first: Colour, second: Colour) -> tuple[Colour, Colour]:
+    """Returns the two in either order."""
+    return (first, second) if rng.random() < 0.5 else (second, first)
+
+
 def equal_luma(rng: Rng, ground: Colour | None = None, ink: Colour | None = None) -> tuple[Colour, Colour]:
     """Returns two colours of equal luma and different hue; given ones are approximated."""
     while True:

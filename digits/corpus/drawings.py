@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 
 from digits.corpus import files, frames
 from digits.corpus.canvas import Canvas, Colour, Range, Rng, blank, blend, ink_on, write
-from digits.corpus.colours import dark_ink, equal_luma, luma, near, pair, paper, vivid
+from digits.corpus.colours import dark_ink, either, equal_luma, luma, near, pair, paper, vivid
 from digits.corpus.drawing import Ink
-from digits.corpus.grounds import gradient
+from digits.corpus.grounds import gradient, ruled
 from digits.corpus.handwriting import Writing
 
 BLACK, WHITE = (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)
@@ -50,13 +50,13 @@ def transparent_strokes(writing: Writing, rng: Rng) -> bytes:
 
 
 def drawing_600(writing: Writing, rng: Rng) -> bytes:
-    ground, ink = _either(rng, paper(rng, 235), near(rng, BLACK, 60))
+    ground, ink = either(rng, paper(rng, 235), near(rng, BLACK, 60))
     return files.png(write(blank(600, 600, ground), writing, rng, ink, spread=0.7))
 
 
 def drawing_small(writing: Writing, rng: Rng) -> bytes:
     side = int(rng.integers(60, 140))
-    ground, ink = _either(rng, WHITE, BLACK)
+    ground, ink = either(rng, WHITE, BLACK)
     return files.common(write(blank(side, side, ground), writing, rng, ink, pens=(0.06, 0.13)), rng)
 
 
@@ -81,12 +81,12 @@ def neon_on_dark(writing: Writing, rng: Rng) -> bytes:
 
 def red_on_green(writing: Writing, rng: Rng) -> bytes:
     colours = equal_luma(rng, (0, 130, 0), (235, 40, 30))
-    return files.common(plain(rng, writing, *_either(rng, *colours)), rng)
+    return files.common(plain(rng, writing, *either(rng, *colours)), rng)
 
 
 def orange_on_blue(writing: Writing, rng: Rng) -> bytes:
     colours = equal_luma(rng, (120, 175, 230), (240, 145, 40))
-    return files.common(plain(rng, writing, *_either(rng, *colours)), rng)
+    return files.common(plain(rng, writing, *either(rng, *colours)), rng)
 
 
 def equal_luminance(writing: Writing, rng: Rng) -> bytes:
@@ -102,13 +102,13 @@ def low_contrast(writing: Writing, rng: Rng) -> bytes:
 
 
 def off_centre(writing: Writing, rng: Rng) -> bytes:
-    ground, ink = _either(rng, paper(rng), dark_ink(rng))
+    ground, ink = either(rng, paper(rng), dark_ink(rng))
     return files.common(plain(rng, writing, ground, ink, share=(0.25, 0.45), spread=1.0), rng)
 
 
 def touching_an_edge(writing: Writing, rng: Rng) -> bytes:
     """The writing runs up to one or more edges, as when a picture is cut too close."""
-    ground, ink = _either(rng, paper(rng), dark_ink(rng))
+    ground, ink = either(rng, paper(rng), dark_ink(rng))
     size = any_size(rng)
     cover = ink_on(size, writing, rng, share=(0.55, 0.8))
     left, top, wide, high = cv2.boundingRect(cover)
@@ -121,32 +121,6 @@ def touching_an_edge(writing: Writing, rng: Rng) -> bytes:
         keep[axis] = slice(start + cut, keep[axis].stop) if side % 2 else slice(keep[axis].start, end - cut)
     cover = np.ascontiguousarray(cover[keep[0], keep[1]])
     return files.common(blend(blank(cover.shape[1], cover.shape[0], ground), cover, ink), rng)
-
-
-def thick_marker(writing: Writing, rng: Rng) -> bytes:
-    ground, ink = _either(rng, paper(rng), dark_ink(rng))
-    return files.common(plain(rng, writing, ground, ink, pens=(0.13, 0.18)), rng)
-
-
-def thin_pen(writing: Writing, rng: Rng) -> bytes:
-    ground, ink = _either(rng, paper(rng), dark_ink(rng))
-    return files.common(plain(rng, writing, ground, ink, pens=(0.01, 0.025)), rng)
-
-
-def broken_strokes(writing: Writing, rng: Rng) -> bytes:
-    """The pen skips: small gaps cut the strokes into parts."""
-    ground, ink = _either(rng, paper(rng), dark_ink(rng))
-    size = any_size(rng)
-    cover = ink_on(size, writing, rng)
-    places = np.argwhere(cover > 127)
-    gap = max(1, round(min(size) * rng.uniform(0.008, 0.02)))
-    for _ in range(int(rng.integers(1, 3))):
-        place = rng.random()
-        y, x = places[int(place * len(places))].tolist() if len(places) else (0, 0)
-        angle, reach = rng.uniform(0, np.pi), min(size) * 0.1
-        way = (round(reach * np.cos(angle)), round(reach * np.sin(angle)))
-        cv2.line(cover, (x - way[0], y - way[1]), (x + way[0], y + way[1]), (0,), gap)
-    return files.common(blend(blank(*size, ground), cover, ink), rng)
 
 
 def on_a_gradient(writing: Writing, rng: Rng) -> bytes:
@@ -164,9 +138,35 @@ def banner(writing: Writing, rng: Rng) -> bytes:
     """A picture several times as wide as high, or the reverse."""
     short = rng.uniform(90, 250)
     long = short * rng.uniform(2.5, 5)
-    ground, ink = _either(rng, paper(rng), dark_ink(rng))
+    ground, ink = either(rng, paper(rng), dark_ink(rng))
     size = (long, short) if rng.random() < 0.6 else (short, long)
     return files.common(write(blank(*size, ground), writing, rng, ink, share=(0.5, 0.85), spread=0.8), rng)
+
+
+def checkerboard(writing: Writing, rng: Rng) -> bytes:
+    """A screenshot of a transparent picture: editors show a checkerboard behind it."""
+    size, step = any_size(rng), int(rng.integers(6, 17))
+    rows, columns = np.indices(size[::-1]) // step
+    light = rng.uniform(235, 255)
+    levels = np.where((rows + columns) % 2, light, light - rng.uniform(20, 50))
+    ground = np.repeat(levels[:, :, None].astype(np.uint8), 3, axis=2)
+    return files.common(write(ground, writing, rng, dark_ink(rng), pens=(0.06, 0.13)), rng)
+
+
+def blueprint(writing: Writing, rng: Rng) -> bytes:
+    """Light ink on a dark grid."""
+    canvas = blank(*any_size(rng, (200, 600)), near(rng, (25, 55, 110), 25))
+    light = near(rng, (235, 240, 245), 15)
+    ruled(canvas, rng, light, rng.uniform(0.12, 0.35), min(canvas.shape[:2]) / rng.uniform(6, 14), True)
+    return files.common(write(canvas, writing, rng, light, pens=(0.05, 0.12)), rng)
+
+
+def selected(writing: Writing, rng: Rng) -> bytes:
+    """A drawing that an editor shows as selected: a dashed line with handles around it."""
+    size = any_size(rng, (200, 600))
+    ink = ink_on(size, writing, rng, share=(0.4, 0.6), spread=0.3)
+    canvas = blend(blank(*size, paper(rng, 240)), ink, dark_ink(rng))
+    return files.common(frames.marked(canvas, ink, rng), rng)
 
 
 def window_screenshot(writing: Writing, rng: Rng) -> bytes:
@@ -176,7 +176,7 @@ def window_screenshot(writing: Writing, rng: Rng) -> bytes:
 
 def phone_screenshot(writing: Writing, rng: Rng) -> bytes:
     width = int(rng.integers(320, 560))
-    ground, ink = _either(rng, paper(rng, 240), near(rng, BLACK, 40))
+    ground, ink = either(rng, paper(rng, 240), near(rng, BLACK, 40))
     content = blank(width, width * rng.uniform(1.2, 1.8), ground)
     return files.common(frames.phone(write(content, writing, rng, ink, spread=0.7), rng), rng)
 
@@ -189,16 +189,12 @@ def _strokes_alone(ink: Ink, colour: Colour) -> NDArray[np.uint8]:
     return levels
 
 
-def _either(rng: Rng, first: Colour, second: Colour) -> tuple[Colour, Colour]:
-    return (first, second) if rng.random() < 0.5 else (second, first)
-
-
 KINDS = {
     kind.__name__: kind
     for kind in (
         canvas_white_on_black, canvas_black_on_white, canvas_transparent, transparent_strokes, drawing_600,
         drawing_small, coloured, light_on_dark, neon_on_dark, red_on_green, orange_on_blue, equal_luminance,
-        low_contrast, off_centre, touching_an_edge, thick_marker, thin_pen, broken_strokes, on_a_gradient,
-        banner, window_screenshot, phone_screenshot,
+        low_contrast, off_centre, touching_an_edge, on_a_gradient, banner, checkerboard, blueprint,
+        selected, window_screenshot, phone_screenshot,
     )
 }  # fmt: skip

@@ -20,7 +20,7 @@ ALL_KINDS = (*KINDS, *NEGATIVES, SEVERAL)
 SPLITS: tuple[Split, ...] = ("train", "validation", "judge")
 # Too few pixels for more than one character, or cut where it matters.
 ONE_CHARACTER = frozenset({
-    "grey_28", "grey_32", "grey_20", "grey_16", "jpeg_28", "levels_0_and_1", "few_levels",
+    "grey_28", "grey_32", "grey_20", "grey_16", "jpeg_28", "levels_0_and_1", "few_levels", "pixelated",
     "thumbnail_of_a_photo", "messenger_thumbnail", "touching_an_edge", "form_comb", "thick_marker",
 })  # fmt: skip
 # Where nothing is written, what is left is a box or a frame rather than an empty ground.

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digits.corpus import files
-from digits.corpus.canvas import Canvas, Range, Rng, blank, write
+from digits.corpus.canvas import Canvas, Range, Rng, blank, blend, clouds, ink_on, shade, write
 from digits.corpus.colours import dark_ink, near, paper
 from digits.corpus.drawings import BLACK, WHITE, any_size
 from digits.corpus.handwriting import Writing
@@ -117,6 +117,47 @@ def webp(writing: Writing, rng: Rng) -> bytes:
     return files.webp(_drawn(writing, rng), int(rng.integers(30, 90)))
 
 
+def dithered(writing: Writing, rng: Rng) -> bytes:
+    """One bit, with shades made of dots."""
+    canvas = _drawn(writing, rng, (250, 600))
+    light = 1 + 0.1 * clouds(rng, canvas.shape[1], canvas.shape[0], 2)
+    return files.save(Image.fromarray(shade(canvas, light)).convert("1"), "PNG")
+
+
+def salt_and_pepper(writing: Writing, rng: Rng) -> bytes:
+    """Single pixels of black and white all over."""
+    levels = files.grey(_drawn(writing, rng, (150, 500)))
+    chance = rng.random(levels.shape, np.float32)
+    share = rng.uniform(0.005, 0.03)
+    return files.png(np.where(chance < share, 0, np.where(chance > 1 - share, 255, levels)).astype(np.uint8))
+
+
+def transparent_palette(writing: Writing, rng: Rng) -> bytes:
+    """Opaque ink of one colour, and paper that is a transparent colour of the palette."""
+    cover = ink_on(any_size(rng), writing, rng)
+    image = Image.fromarray((cover > 127).astype(np.uint8)).convert("P")
+    colour = [round(level) for level in dark_ink(rng)]
+    image.putpalette([*rng.choice([[0, 0, 0], [255, 255, 255]]).tolist(), *colour])
+    return files.save(image, rng.choice(["PNG", "GIF"]), transparency=0)
+
+
+def transparent_webp(writing: Writing, rng: Rng) -> bytes:
+    cover = ink_on(any_size(rng), writing, rng, share=(0.5, 0.9))
+    levels = np.zeros((*cover.shape, 4), np.uint8)
+    levels[:, :, :3] = np.rint(rng.uniform(0, 255, 3))
+    levels[:, :, 3] = cover
+    return files.save(Image.fromarray(levels), "WEBP", quality=int(rng.integers(60, 95)), method=1)
+
+
+def half_transparent(writing: Writing, rng: Rng) -> bytes:
+    """Paper that lets half of what is behind it through; the ink is opaque."""
+    size = any_size(rng)
+    cover = ink_on(size, writing, rng)
+    canvas = blend(blank(*size, paper(rng)), cover, dark_ink(rng))
+    veil = round(rng.uniform(60, 180))
+    return files.png(np.dstack([canvas, np.maximum(cover, np.uint8(veil))]))
+
+
 def _drawn(writing: Writing, rng: Rng, size: Range = (80, 500)) -> Canvas:
     ground, ink = paper(rng), dark_ink(rng)
     if rng.random() < 0.3:
@@ -150,8 +191,9 @@ def _with_palette(canvas: Canvas, rng: Rng) -> Image.Image:
 KINDS = {
     kind.__name__: kind
     for kind in (
-        grey_28, grey_32, grey_20, grey_16, grey_64, jpeg_28, levels_0_and_1, few_levels, one_bit,
-        palette_png, gif, sixteen_bits, sixteen_bits_of_255, sixteen_bits_of_4095, grey_and_alpha, bmp,
-        bmp_without_alpha, cmyk_jpeg, turned_jpeg, progressive_jpeg, poor_jpeg, webp,
+        grey_28, grey_32, grey_20, grey_16, grey_64, jpeg_28, levels_0_and_1, few_levels, one_bit, dithered,
+        salt_and_pepper, palette_png, gif, transparent_palette, transparent_webp, half_transparent,
+        sixteen_bits, sixteen_bits_of_255, sixteen_bits_of_4095, grey_and_alpha, bmp, bmp_without_alpha,
+        cmyk_jpeg, turned_jpeg, progressive_jpeg, poor_jpeg, webp,
     )
 }  # fmt: skip

@@ -165,3 +165,25 @@ def boxed(canvas: Canvas, ink: Mask, rng: Rng, colour: Colour, margin: float, th
     lines = np.zeros(canvas.shape[:2], np.uint8)
     cv2.rectangle(lines, *corners, (255,), thick)
     return blend(canvas, lines, colour)
+
+
+def marked(canvas: Canvas, ink: Mask, rng: Rng) -> Canvas:
+    """Draws an editor's dashed line and handles around the ink, in place, and returns the canvas."""
+    left, top, width, height = cv2.boundingRect(ink)
+    away, dash = int(rng.integers(6, 20)), int(rng.integers(3, 8))
+    xs, ys = (
+        (left - away, left + width // 2, left + width + away),
+        (top - away, top + height // 2, top + height + away),
+    )
+    lines = np.zeros(canvas.shape[:2], np.uint8)
+    for start in range(0, max(width, height) + 2 * away, 2 * dash):
+        for y in (ys[0], ys[2]):
+            cv2.line(lines, (min(xs[0] + start, xs[2]), y), (min(xs[0] + start + dash, xs[2]), y), (255,), 1)
+        for x in (xs[0], xs[2]):
+            cv2.line(lines, (x, min(ys[0] + start, ys[2])), (x, min(ys[0] + start + dash, ys[2])), (255,), 1)
+    size = int(rng.integers(2, 5))
+    for x in xs:
+        for y in ys:
+            if (x, y) != (xs[1], ys[1]):
+                cv2.rectangle(lines, (x - size, y - size), (x + size, y + size), (255,), -1)
+    return blend(canvas, lines, near(rng, (50, 110, 220), 50))

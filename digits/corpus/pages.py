@@ -4,7 +4,19 @@ import cv2
 import numpy as np
 
 from digits.corpus import camera, files, frames
-from digits.corpus.canvas import Canvas, Colour, Range, Rng, blank, blend, ink_of, ink_on, write
+from digits.corpus.canvas import (
+    Canvas,
+    Colour,
+    Range,
+    Rng,
+    blank,
+    blend,
+    clouds,
+    ink_of,
+    ink_on,
+    shade,
+    write,
+)
 from digits.corpus.colours import dark_ink, near, paper
 from digits.corpus.drawings import BLACK, WHITE, any_size
 from digits.corpus.grounds import creased, dotted, ruled
@@ -123,6 +135,16 @@ def creased_paper(writing: Writing, rng: Rng) -> bytes:
     return files.photo(camera.noisy(creased(sheet, rng, rng.uniform(0.05, 0.16)), rng, 2), rng)
 
 
+def old_paper(writing: Writing, rng: Rng) -> bytes:
+    """Brown paper with stains."""
+    sheet = blank(*any_size(rng, (250, 700)), near(rng, (215, 190, 150), 20))
+    stains = clouds(rng, sheet.shape[1], sheet.shape[0], 5) + 0.5 * clouds(
+        rng, sheet.shape[1], sheet.shape[0], 25
+    )
+    aged = shade(sheet, 1 - np.float32(0.07) * np.clip(stains, -0.5, 3))
+    return _scan(write(aged, writing, rng, near(rng, (45, 35, 30), 20), pens=(0.04, 0.1), grain=0.15), rng)
+
+
 def scan_askew(writing: Writing, rng: Rng) -> bytes:
     """A sheet that lay askew in the scanner: its corners are black."""
     sheet = write(
@@ -190,6 +212,9 @@ def _on_lines(writing: Writing, rng: Rng, strength: float, both: bool = False) -
     sheet = _sheet(rng)
     colour = near(rng, LINES[rng.integers(len(LINES))], 25)
     ruled(sheet, rng, colour, strength, min(sheet.shape[:2]) / rng.uniform(5, 13), both)
+    if rng.random() < 0.3:  # the margin of a school book
+        x = round(sheet.shape[1] * rng.uniform(0.06, 0.15))
+        sheet[:, x : x + max(1, sheet.shape[1] // 250)] = np.rint(near(rng, (220, 110, 110), 20))
     return _scan(write(sheet, writing, rng, dark_ink(rng), pens=(0.04, 0.11)), rng)
 
 
@@ -212,6 +237,6 @@ KINDS = {
     for kind in (
         small_on_a_sheet, tiny_on_a_page, a4_150_dpi, a4_300_dpi, pencil, ballpoint, red_felt_tip,
         highlighter, ruled_paper, ruled_dark, squared_paper, dotted_paper, printed_box, box_on_ruled_paper,
-        form_comb, creased_paper, scan_askew, scan_with_dust, punched_holes, fax,
+        form_comb, creased_paper, old_paper, scan_askew, scan_with_dust, punched_holes, fax,
     )
 }  # fmt: skip

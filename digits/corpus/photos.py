@@ -34,7 +34,11 @@ def photo_1_megapixel(writing: Writing, rng: Rng) -> bytes:
 
 
 def photo_12_megapixels(writing: Writing, rng: Rng) -> bytes:
-    return _large(writing, rng, (7, 12.5))
+    return _large(writing, rng, (7, 13))
+
+
+def photo_24_megapixels(writing: Writing, rng: Rng) -> bytes:
+    return _large(writing, rng, (20, 25))
 
 
 def card_on_a_desk(writing: Writing, rng: Rng) -> bytes:
@@ -115,6 +119,32 @@ def faded_photo(writing: Writing, rng: Rng) -> bytes:
     )
 
 
+def grainy_photo(writing: Writing, rng: Rng) -> bytes:
+    """A photo taken in the dark with a sensitive sensor."""
+    return _taken(_page(writing, rng), rng, noise=(14, 28))
+
+
+def coloured_light(writing: Writing, rng: Rng) -> bytes:
+    """The yellow, red or blue light of a lamp or a screen."""
+    page = _page(writing, rng)
+    light = [level / 255 for level in vivid(rng)]
+    return _taken(cv2.multiply(page, (*(0.45 + 0.55 * level for level in light), 1.0)), rng)
+
+
+def finger_at_the_edge(writing: Writing, rng: Rng) -> bytes:
+    """A finger that holds the sheet reaches into the picture."""
+    page = write(
+        blank(*_format(rng), paper(rng, 215)), writing, rng, dark_ink(rng), share=(0.3, 0.55), spread=0.2
+    )
+    return _taken(camera.with_a_finger(page, rng), rng)
+
+
+def negative_photo(writing: Writing, rng: Rng) -> bytes:
+    """Colours turned round, as some readers show pages at night."""
+    page = camera.noisy(camera.lit(camera.tilted(_page(writing, rng), rng, 8, 0.04), rng), rng, 2)
+    return files.photo(255 - page, rng)
+
+
 def moved_camera(writing: Writing, rng: Rng) -> bytes:
     return _taken(camera.moved(_page(writing, rng), rng, rng.uniform(0.008, 0.022)), rng)
 
@@ -192,10 +222,10 @@ def _large(writing: Writing, rng: Rng, megapixels: Range) -> bytes:
 KINDS = {
     kind.__name__: kind
     for kind in (
-        photo_of_paper, photo_of_ruled_paper, photo_1_megapixel, photo_12_megapixels, card_on_a_desk,
-        note_on_cloth, written_on_wood, written_on_cloth, chalk_on_a_board, whiteboard, shadow_of_a_hand,
-        uneven_light, vignetted, dark_photo, overexposed, faded_photo, moved_camera, out_of_focus,
-        creased_photo, photo_of_a_screen, photo_of_a_page_on_a_desk, thumbnail_of_a_photo,
-        messenger_thumbnail,
+        photo_of_paper, photo_of_ruled_paper, photo_1_megapixel, photo_12_megapixels, photo_24_megapixels,
+        card_on_a_desk, note_on_cloth, written_on_wood, written_on_cloth, chalk_on_a_board, whiteboard,
+        shadow_of_a_hand, uneven_light, vignetted, dark_photo, overexposed, faded_photo, grainy_photo,
+        coloured_light, finger_at_the_edge, negative_photo, moved_camera, out_of_focus, creased_photo,
+        photo_of_a_screen, photo_of_a_page_on_a_desk, thumbnail_of_a_photo, messenger_thumbnail,
     )
 }  # fmt: skip
