@@ -71,6 +71,9 @@ starter: .venv/train.lock  ## Copy the model of the training run out/NAME into m
 accuracy: .venv/dev.lock  ## Measure the accuracy on 10,000 MNIST test images over HTTP (needs a running `make serve`)
 	$(BIN)/python -m benchmarks.accuracy --data $(DATA)
 
+pictures: .venv/dev.lock  ## Report how MODEL=models/starter reads pictures of every kind, with a contact sheet: 3 minutes
+	$(BIN)/python -m benchmarks.pictures --model $(or $(MODEL),models/starter) $(PICTURES)
+
 bench-setup: .venv/dev.lock  ## Install the environments of the servers that `make bench` compares with
 	$(BIN)/python -m benchmarks.setup
 
@@ -149,5 +152,5 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	@touch $@
 
 .PHONY: help serve train mlflow test test-rest test-all unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos \
-	soak audit fuzz lock image image-test cluster-test deploy undeploy k8s-test manifests crds
+	pictures soak audit fuzz lock image image-test cluster-test deploy undeploy k8s-test manifests crds
 .PRECIOUS: .venv/%.lock
