@@ -64,6 +64,7 @@ class Open:
     p50_ms: float | None  # of the accepted requests; None if there are none
     p99_ms: float | None
     statuses: dict[str, int]  # how many of the requests due got each status
+    slowest_ms: dict[str, float]  # of each status
     lost: int  # requests of the whole run without an answer
 
 
@@ -132,7 +133,10 @@ def _summary(rows: NDArray[np.int64], rate: float, start_s: float, seconds: floa
     accepted = latencies_ms[measured & (rows[:, 1] >= 200) & (rows[:, 1] < 300)]
     p50, p99 = np.percentile(accepted, (50, 99)).tolist() if len(accepted) else (None, None)
     statuses = Counter(str(status) for status in rows[measured, 1].tolist())
-    return Open(rate, sent, len(accepted) / seconds, p50, p99, dict(statuses), lost)
+    slowest = {
+        status: float(latencies_ms[measured & (rows[:, 1] == int(status))].max()) for status in statuses
+    }
+    return Open(rate, sent, len(accepted) / seconds, p50, p99, dict(statuses), slowest, lost)
 
 
 def connect_intervals_ms(rate: float) -> list[int]:
