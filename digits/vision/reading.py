@@ -124,7 +124,8 @@ def _obvious(levels: NDArray[np.uint8]) -> Candidate | None:
 def _views(picture: Picture) -> list[tuple[View, Colour | None]]:
     """What can be read of a picture, and the colour of its paper if that is known.
 
-    Transparent paper has ink in its alpha; opaque paper with transparent corners has it in its colours.
+    Paper that is transparent, or half of it, has ink in its alpha; opaque paper with transparent corners has
+    it in its colours.
     """
     alpha = picture.alpha
     if alpha is None:
@@ -133,7 +134,7 @@ def _views(picture: Picture) -> list[tuple[View, Colour | None]]:
     share = cv2.countNonZero(opaque) / opaque.size
     views: list[tuple[View, Colour | None]] = []
     if share < MOST_INK:
-        views.append((view_of(alpha), np.zeros(1, np.float32)))
+        views.append((view_of(alpha), np.array([cv2.minMaxLoc(alpha)[0]], np.float32)))
     if share > LEAST_PAPER and _has_ink(picture.levels, opaque):
         left, top, width, height = cv2.boundingRect(opaque)
         box = Box(left, top, left + width, top + height)

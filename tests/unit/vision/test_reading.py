@@ -152,6 +152,13 @@ def round_sticker() -> Pixels:
     return np.dstack([*[grey()] * 3, np.asarray(mask)])
 
 
+def half_transparent() -> Pixels:
+    """Opaque ink in two parts, on paper that lets half of what is behind it through."""
+    ink = grey(0, 255)
+    ink[ink.shape[0] // 2 - 2 : ink.shape[0] // 2 + 1] = 0
+    return np.dstack([*[255 - ink] * 3, np.maximum(ink, 120)])
+
+
 def askew() -> Pixels:
     """A scan that was turned, with black where no paper was."""
     return np.asarray(Image.fromarray(grey()).rotate(7, expand=True, fillcolor=0))
@@ -183,6 +190,7 @@ KINDS: dict[str, Callable[[], Pixels]] = {
     "white on a black square on white": lambda: np.pad(grey(0, 255), 30, constant_values=255),
     "note on a desk": note_on_desk,
     "round with transparent corners": round_sticker,
+    "half transparent paper": half_transparent,
     "turned scan with black corners": askew,
     "orange on blue": lambda: coloured((120, 180, 230), (240, 140, 20)),
     "red on green": lambda: coloured((0, 130, 0), (255, 0, 0)),
