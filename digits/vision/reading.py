@@ -72,6 +72,7 @@ def read_picture(picture: Picture) -> Candidates:
     found: list[Candidate] = []
     for view, paper in _views(picture):
         found += _read_view(view, paper, sheets=True)
+    found.sort(key=lambda item: item.rank)  # each hypothesis has its say before any says more
     return Candidates(_distinct(found)[:MOST])
 
 
@@ -168,7 +169,8 @@ def _read_view(view: View, paper: Colour | None, sheets: bool) -> list[Candidate
         if paper is None and sheets:
             for mask, box in find_sheets(parts):
                 found += _placed(_read_view(sub_view(view, mask, box), None, sheets=False), box, view)
-        clean = clean or is_clean(plain.contrast, parts)
+        has_ink = any(not part.rim for part in parts.parts)
+        clean = clean or (has_ink and is_clean(plain.contrast, parts))
     if paper is None and not clean:
         for ground in uneven_grounds(view):
             parts = find_parts(ground)
