@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--reject-below", type=float, default=REJECT_BELOW)
     parser.add_argument("--mnist", help="mnist or FILE.npz: its test set is read too")
     parser.add_argument("--pictures", type=Path, help="a folder of pictures named LABEL_anything")
-    parser.add_argument("--sheet", type=Path, default=Path("pictures.png"), help="the contact sheet")
+    parser.add_argument("--sheet", type=Path, default=Path("out/pictures.png"), help="the contact sheet")
     parser.add_argument("--json", type=Path, help="a file for the figures")
     arguments = parser.parse_args()
     model = load_model(arguments.model, max_batch_size=PICTURES_OF_BATCH)
@@ -160,6 +160,7 @@ def main() -> None:
         }
         wrong = [each for each in real if not each.right] + wrong
     print_figures(figures)
+    arguments.sheet.parent.mkdir(parents=True, exist_ok=True)
     write_contact_sheet(wrong[:MOST_ON_SHEET], arguments.sheet)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")

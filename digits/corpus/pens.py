@@ -12,7 +12,7 @@ from digits.corpus.handwriting import Writing
 
 def thick_marker(writing: Writing, rng: Rng) -> bytes:
     ground, ink = either(rng, paper(rng), dark_ink(rng))
-    return files.common(plain(rng, writing, ground, ink, pens=(0.13, 0.18)), rng)
+    return files.common(plain(rng, writing, ground, ink, pens=(0.13, 0.175)), rng)
 
 
 def thin_pen(writing: Writing, rng: Rng) -> bytes:

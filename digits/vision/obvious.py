@@ -15,6 +15,9 @@ LEAST_CONTRAST = 40  # levels between paper and ink
 INK = 0.42  # of the strongest contrast: above it is ink
 BETWEEN = 0.1  # of the ink's area that may lie between paper and ink away from the strokes' soft rim
 MOST_FILL = 0.6  # of its box that a stroke covers, if the box is not narrow: a filled part may be a sheet
+SHEET_FILL = 0.42  # of its box that a sheet covers at least, however it is turned
+SHEET_OWN = 0.7  # of what its outline encloses that a sheet with ink on it covers
+CONVEX = 0.92  # of its convex hull that the outline of a sheet encloses
 NARROW = 0.4  # of the box's height
 SMALLEST_INK = 40  # pixels of the longer side, or it is enlarged
 SMALLEST = 0.3  # of the longer side of a thumbnail; of larger pictures half as much
@@ -44,6 +47,8 @@ def find_obvious(view: View, wanted: int) -> tuple[Ink, Box, float] | None:
     between = cv2.subtract(between, cv2.dilate(mask, np.ones((side, side), np.uint8)))
     if cv2.countNonZero(between) > BETWEEN * area or cv2.connectedComponents(mask)[0] != 2:
         return None
+    if area > SHEET_FILL * wide * high and wide > NARROW * high and _may_be_sheet(mask, area):
+        return None
     box = Box(left, top, left + wide, top + high)
     around = box.widened(3, width, height)
     levels, times = view.scale_for(max(around.right - around.left, around.bottom - around.top), wanted)
@@ -56,6 +61,14 @@ def find_obvious(view: View, wanted: int) -> tuple[Ink, Box, float] | None:
     gain = 255 / ((FULL - FLOOR) * ink)
     cover = cv2.convertScaleAbs(cv2.subtract(contrast, (FLOOR * ink, 0, 0, 0)), alpha=gain)
     return cover, box, ink
+
+
+def _may_be_sheet(mask: Map, area: int) -> bool:
+    """Whether the only part of a mask is convex and filled but for what may be written on it."""
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    enclosed = cv2.contourArea(outlines[0])
+    hull = cv2.contourArea(cv2.convexHull(outlines[0]))
+    return area > SHEET_OWN * enclosed and enclosed > CONVEX * hull
 
 
 def _paper(levels: Levels) -> tuple[float, ...]:

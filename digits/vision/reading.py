@@ -72,6 +72,7 @@ def read_picture(picture: Picture) -> Candidates:
     found: list[Candidate] = []
     for view, paper in _views(picture):
         found += _read_view(view, paper, sheets=True)
+    found.sort(key=lambda item: item.rank)  # each hypothesis has its say before any says more
     return Candidates(_distinct(found)[:MOST])
 
 
@@ -124,7 +125,8 @@ def _obvious(levels: NDArray[np.uint8]) -> Candidate | None:
 def _views(picture: Picture) -> list[tuple[View, Colour | None]]:
     """What can be read of a picture, and the colour of its paper if that is known.
 
-    Transparent paper has ink in its alpha; opaque paper with transparent corners has it in its colours.
+    Paper that is transparent, or half of it, has ink in its alpha; opaque paper with transparent corners has
+    it in its colours.
     """
     alpha = picture.alpha
     if alpha is None:
@@ -133,7 +135,7 @@ def _views(picture: Picture) -> list[tuple[View, Colour | None]]:
     share = cv2.countNonZero(opaque) / opaque.size
     views: list[tuple[View, Colour | None]] = []
     if share < MOST_INK:
-        views.append((view_of(alpha), np.zeros(1, np.float32)))
+        views.append((view_of(alpha), np.array([cv2.minMaxLoc(alpha)[0]], np.float32)))
     if share > LEAST_PAPER and _has_ink(picture.levels, opaque):
         left, top, width, height = cv2.boundingRect(opaque)
         box = Box(left, top, left + width, top + height)
@@ -167,7 +169,8 @@ def _read_view(view: View, paper: Colour | None, sheets: bool) -> list[Candidate
         if paper is None and sheets:
             for mask, box in find_sheets(parts):
                 found += _placed(_read_view(sub_view(view, mask, box), None, sheets=False), box, view)
-        clean = clean or is_clean(plain.contrast, parts)
+        has_ink = any(not part.rim for part in parts.parts)
+        clean = clean or (has_ink and is_clean(plain.contrast, parts))
     if paper is None and not clean:
         for ground in uneven_grounds(view):
             parts = find_parts(ground)

@@ -23,6 +23,7 @@ def rng(seed: int) -> Rng:
 def test_examples_are_the_same_for_a_seed_only() -> None:
     first, again, other = ([each.data for each in sample("train", seed, 2, SOME)] for seed in (1, 1, 2))
     assert first == again
+    assert len(set(first)) == len(first)
     assert not set(first) & set(other)
 
 
