@@ -39,7 +39,9 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        self.transport.write(problem_on_the_wire("http_invalid"))
+        codings = [value.lower() for name, value in self.headers or () if name == b"transfer-encoding"]
+        code = "http_invalid" if codings in ([], [b"chunked"]) else "transfer_encoding_unsupported"
+        self.transport.write(problem_on_the_wire(code))
         self.transport.close()
 
     def _is_upgrade(self) -> bool:

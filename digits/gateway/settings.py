@@ -36,7 +36,7 @@ class EdgeSettings(Settings):
         16 * 2**20, ge=1024, le=64 * 2**20, description="Largest request body, in bytes. Larger: 413."
     )
     max_buffered_bytes: int = Field(
-        64 * 2**20,
+        48 * 2**20,
         ge=2048,
         le=2**30,
         description="Bytes of bodies above 64 KiB in memory. A body above half of what is left: 429.",
