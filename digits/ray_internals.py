@@ -66,9 +66,9 @@ def _missing(module: str, *texts: str) -> str:
 
 @assume("serve.env")
 def names_in_serve_env() -> str:
-    """Each name in serve.env that begins with RAY_ is an environment variable that Ray Serve reads."""
+    """Each name in serve.env that begins with RAY_SERVE_ is an environment variable that Ray Serve reads."""
     lines = (ROOT / "serve.env").read_text().splitlines()
-    names = [line.partition("=")[0] for line in lines if line.startswith("RAY_")]
+    names = [line.partition("=")[0] for line in lines if line.startswith("RAY_SERVE_")]
     return _missing("serve._private.constants", *(f'"{name}"' for name in names))
 
 
@@ -163,13 +163,11 @@ def replica_grpc() -> str:
 @assume("digits/gateway/connection.py")
 def uvicorn_protocol() -> str:
     """Ray's uvicorn servers use HTTP_PROTOCOLS["auto"], whose own class drops the body behind an Upgrade."""
+    config, protocol = import_module("uvicorn.config"), import_module("uvicorn.protocols.http.httptools_impl")
     if "http=" in inspect.getsource(_ray("serve._private.http_util").start_asgi_http_server):
         return "Ray names a class"
-    config, protocol = import_module("uvicorn.config"), import_module("uvicorn.protocols.http.httptools_impl")
-    source = inspect.getsource(config.Config) + inspect.getsource(protocol)
-    return (
-        "" if "HTTP_PROTOCOLS.get(" in source and "HttpParserUpgrade:" in source else "it is done otherwise"
-    )
+    sources = inspect.getsource(config.Config) + inspect.getsource(protocol)
+    return "" if "HTTP_PROTOCOLS.get(" in sources and "HttpParserUpgrade:" in sources else "not so"
 
 
 @assume("digits/gateway/one_write.py")

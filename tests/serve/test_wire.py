@@ -76,7 +76,7 @@ def test_broken_http_is_refused_or_closed(wire: Wire, name: str) -> None:
     assert got == [] or (len(got) == 1 and 400 <= got[0] < 500), got
 
 
-# Bodies in a coding that the service does not decode, by its problem; HAProxy before 3.2 has a page of its own.
+# Bodies in codings that the service does not decode.  HAProxy before 3.2 answers with a page of its own.
 CODED: dict[str, bytes] = {
     "gzip, chunked": b"5\r\nhello\r\n0\r\n\r\n",
     "x, Chunked": b"5\r\nhello\r\n0\r\n\r\n",

@@ -116,11 +116,14 @@ def test_the_program_is_executable() -> None:
 
 
 def test_serve_env_names_variables_with_a_reason() -> None:
-    """Ray or the C library reads each variable, and a comment above it says why it is set."""
+    """Ray Serve, Ray or the C library reads each variable, and a comment above it says why it is set."""
     source = distribution("ray").locate_file("ray/serve/_private/constants.py")
     known = Path(str(source)).read_text()
-    allocator = {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"}  # mallopt(3)
-    assert [name for name in read_serve_env().keys() - allocator if f'"{name}"' not in known] == []
+    others = {
+        "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_",  # mallopt(3)
+        "RAY_ROTATION_MAX_BYTES", "RAY_ROTATION_BACKUP_COUNT",  # Ray's documentation, Configuring Logging
+    }  # fmt: skip
+    assert [name for name in read_serve_env().keys() - others if f'"{name}"' not in known] == []
     for name in read_serve_env():
         assert re.search(rf"(?m)^(# .*|\w+=.*)\n{name}=", (ROOT / "serve.env").read_text()), name
 
