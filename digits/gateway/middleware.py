@@ -60,6 +60,7 @@ class Edge:
                 keys.append(value)
         request_id = request_id_from(client_id)
         answer = Answer(in_one_write(send), request_id)
+        refusal = None
         with Body(self._settings, self._memory) as body:
             try:
                 if duplicate:
@@ -70,7 +71,9 @@ class Edge:
                     body.check(int(passed.get(b"content-length", b"0")))
                     receive = _replay(await body.read(receive), receive)
             except RequestError as error:
-                await answer.refuse(error.code, str(error), body.discard(receive))
+                refusal = error.code, str(error)
+            if refusal:  # not in `except`: until its end the error's traceback keeps what was read
+                await answer.refuse(*refusal, body.discard(receive))
                 return
             scope["headers"] = [*passed.items(), (b"x-request-id", request_id.encode()), *self._added]
             await self._forward(scope, receive, answer)

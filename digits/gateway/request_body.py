@@ -1,6 +1,7 @@
 """Reads request bodies within limits of size, time and memory, and reads on where a body is refused."""
 
 import asyncio
+from contextlib import suppress
 from io import BytesIO
 
 from starlette.types import Message, Receive
@@ -35,6 +36,7 @@ class Body:
         self._settings = settings
         self._memory = memory
         self._held = 0
+        self._more = True  # whether the client has not sent all of it
         self._deadline = asyncio.get_running_loop().time() + settings.body_timeout_s
 
     def __enter__(self) -> "Body":
@@ -64,15 +66,14 @@ class Body:
         Raises BadInput and Overloaded as `check` does, and BadInput past the time limit.
         """
         # One growing block, which getvalue() does not copy, instead of pieces and their copy.
-        body, more = BytesIO(), True
+        body = BytesIO()
         try:
             async with asyncio.timeout_at(self._deadline):
-                while more:
-                    message = await receive()
+                while self._more:
+                    message = await self._receive(receive)
                     if message["type"] == "http.disconnect":
                         return message
                     body.write(message.get("body", b""))
-                    more = message.get("more_body", False)
                     self._hold(body.tell())
         except TimeoutError:
             raise BadInput(
@@ -85,15 +86,16 @@ class Body:
     async def discard(self, receive: Receive) -> None:
         """Reads the rest until its end, the time limit of the body, or DISCARDED_BYTES."""
         self.__exit__()
-        size, more = 0, True
-        try:
+        size = 0
+        with suppress(TimeoutError):
             async with asyncio.timeout_at(self._deadline):
-                while more and size < DISCARDED_BYTES:
-                    message = await receive()
-                    size += len(message.get("body", b""))
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            pass
+                while self._more and size < DISCARDED_BYTES:
+                    size += len((await self._receive(receive)).get("body", b""))
+
+    async def _receive(self, receive: Receive) -> Message:
+        message = await receive()
+        self._more = message.get("more_body", False)
+        return message
 
     def _hold(self, size: int) -> None:
         """Counts `size` bytes in place of those held so far."""

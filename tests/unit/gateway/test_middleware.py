@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,26 @@ async def test_a_chunked_body_is_read_up_to_the_limit_and_refused() -> None:
         Wire(*[part(bytes(500))] * 9), (b"transfer-encoding", b"chunked"), max_body_bytes=1024
     )
     assert (wire.problem.code, wire.answered_after) == ("body_too_large", 3)
+
+
+async def test_a_refused_body_is_freed_before_the_rest_is_discarded() -> None:
+    class Part(dict[str, object]):
+        """Allows weak references."""
+
+    read: list[weakref.ref[Part]] = []
+    kept: list[int] = []
+
+    async def receive() -> Message:
+        kept.append(sum(one() is not None for one in read))
+        message = Part(part(bytes(500), more=len(read) < 5))
+        read.append(weakref.ref(message))
+        return message
+
+    wire = Wire()
+    wire.receive = receive  # type: ignore[method-assign]
+    await through(wire, (b"transfer-encoding", b"chunked"), max_body_bytes=1024)
+    assert wire.problem.code == "body_too_large"
+    assert kept[3:] == [0, 0, 0]  # the third message was one too many
 
 
 @pytest.mark.parametrize("behind_haproxy", [True, False])

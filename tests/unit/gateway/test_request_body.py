@@ -77,12 +77,22 @@ async def test_a_refused_body_frees_its_memory_before_it_is_discarded() -> None:
     memory = Memory(64 * MIB)
     with Body(SETTINGS, memory) as body:
         with pytest.raises(BadInput):
-            await body.read(sends(15 * MIB, 2 * MIB))
+            await body.read(sends(15 * MIB, 2 * MIB, ends=False))
         assert memory.free < memory.limit
         discarding = asyncio.ensure_future(body.discard(sends(1, ends=False)))
         await asyncio.sleep(0)
         assert memory.free == memory.limit
         discarding.cancel()
+
+
+async def test_a_body_that_ends_over_the_limit_is_not_waited_for() -> None:
+    """Behind its last message only a disconnect would come."""
+    receive = sends(15 * MIB, 2 * MIB)
+    with Body(SETTINGS, Memory(64 * MIB)) as body:
+        with pytest.raises(BadInput):
+            await body.read(receive)
+        async with asyncio.timeout(1):
+            await body.discard(receive)
 
 
 async def test_no_more_than_the_limit_is_discarded() -> None:
