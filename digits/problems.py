@@ -8,6 +8,7 @@ import json
 import random
 import re
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 MEDIA_TYPE = "application/problem+json"
@@ -36,6 +37,16 @@ PROBLEMS = {
         400,
         "The body cannot be parsed",
         "The body does not have the format that its Content-Type names; correct the header or the body",
+    ),
+    "http_invalid": Problem(
+        400,
+        "The request is not valid HTTP",
+        "The request line, a header or the framing of the body is malformed; send it with an HTTP library",
+    ),
+    "transfer_encoding_unsupported": Problem(
+        400,
+        "This Transfer-Encoding is not supported",
+        "Send the body uncompressed, with `Transfer-Encoding: chunked` alone or with a `Content-Length`",
     ),
     "header_invalid": Problem(
         400,
@@ -191,3 +202,15 @@ def problem_response(code: str, detail: str | None, request_id: str) -> tuple[di
     body = json.dumps(problem_document(code, detail, request_id)).encode()
     length = str(len(body))
     return {"Content-Type": MEDIA_TYPE, "Content-Length": length} | PROBLEMS[code].headers, body
+
+
+def problem_on_the_wire(code: str) -> bytes:
+    """Returns a whole HTTP/1.1 response, after which the connection closes.
+
+    For answers that are given before a request has an id: theirs is "unknown".
+    """
+    headers, body = problem_response(code, None, "unknown")
+    status = HTTPStatus(PROBLEMS[code].status)
+    closing = {"Cache-Control": "no-store", "Connection": "close"}
+    lines = [f"{name}: {value}" for name, value in (headers | closing).items()]
+    return "\r\n".join([f"HTTP/1.1 {status} {status.phrase}", *lines, "", ""]).encode() + body

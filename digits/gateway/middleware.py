@@ -11,11 +11,13 @@ import re
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from digits.errors import BadInput
+from digits.errors import BadInput, RequestError
 from digits.gateway.answers import Answer
 from digits.gateway.auth import KEY_HEADERS, check_key
+from digits.gateway.connection import use_in_uvicorn
 from digits.gateway.one_write import in_one_write
 from digits.gateway.ray_facts import CALLBACK, DISABLED_RAY_WATCHDOGS, HAPROXY_BUFFERED_BYTES
+from digits.gateway.request_body import Body, Memory
 from digits.gateway.settings import EdgeSettings
 from digits.problems import PROBLEMS, request_id_from
 
@@ -33,6 +35,7 @@ class Edge:
     def __init__(self, app: ASGIApp, settings: EdgeSettings, behind_haproxy: bool) -> None:
         self._app = app
         self._settings = settings
+        self._memory = Memory(settings.max_buffered_bytes)
         self._added = DISABLED_RAY_WATCHDOGS if behind_haproxy else ()
         self._buffered_bytes = HAPROXY_BUFFERED_BYTES if behind_haproxy else 0
 
@@ -57,17 +60,26 @@ class Edge:
                 keys.append(value)
         request_id = request_id_from(client_id)
         answer = Answer(in_one_write(send), request_id)
-        try:
-            if duplicate:
-                raise BadInput("header_invalid", f"Duplicate header `{_shown(duplicate)}`; send it once")
-            self._check_headers(scope, passed, size)
-            check_key(self._settings, scope["path"], keys)
-            if self._must_wait_for_body(passed, size):
-                receive = _replay(await self._body(receive), receive)
-        except BadInput as error:
-            await answer.refuse(error.code, str(error))
-            return
-        scope["headers"] = [*passed.items(), (b"x-request-id", request_id.encode()), *self._added]
+        refusal = None
+        with Body(self._settings, self._memory) as body:
+            try:
+                if duplicate:
+                    raise BadInput("header_invalid", f"Duplicate header `{_shown(duplicate)}`; send it once")
+                self._check_headers(scope, passed, size)
+                check_key(self._settings, scope["path"], keys)
+                if self._must_wait_for_body(passed, size):
+                    body.check(int(passed.get(b"content-length", b"0")))
+                    receive = _replay(await body.read(receive), receive)
+            except RequestError as error:
+                refusal = error.code, str(error)
+            if refusal:  # not in `except`: until its end the error's traceback keeps what was read
+                await answer.refuse(*refusal, body.discard(receive))
+                return
+            scope["headers"] = [*passed.items(), (b"x-request-id", request_id.encode()), *self._added]
+            await self._forward(scope, receive, answer)
+
+    async def _forward(self, scope: Scope, receive: Receive, answer: Answer) -> None:
+        """Calls the app, and answers in its place if it does not."""
         try:
             await self._app(scope, receive, answer)
         # uvicorn would answer plain text to both; it still logs the exception.
@@ -101,8 +113,9 @@ class Edge:
             raise BadInput(
                 "header_invalid", "The `Content-Length` header is not a number; send the body's size in bytes"
             )
-        if int(length) > settings.max_body_bytes:
-            raise self._too_large()
+        if passed.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+            code = "transfer_encoding_unsupported"
+            raise BadInput(code, PROBLEMS[code].detail)
 
     def _must_wait_for_body(self, passed: dict[bytes, bytes], size: int) -> bool:
         """False where HAProxy has waited for the body already, and where there is none."""
@@ -111,49 +124,28 @@ class Edge:
         length = int(passed.get(b"content-length", b"0"))
         return length > 0 and size + length > self._buffered_bytes
 
-    async def _body(self, receive: Receive) -> list[Message]:
-        """Returns the messages up to the end of the body; holds at most the limit and one chunk of it."""
-        messages: list[Message] = []
-        size = 0
-        try:
-            async with asyncio.timeout(self._settings.body_timeout_s):
-                while not messages or messages[-1].get("more_body"):
-                    messages.append(await receive())
-                    size += len(messages[-1].get("body", b""))
-                    if size > self._settings.max_body_bytes:
-                        raise self._too_large()
-        except TimeoutError:
-            raise BadInput(
-                "body_too_slow",
-                f"The body was not complete within {self._settings.body_timeout_s:g} s; "
-                "send it faster, or send fewer images",
-            ) from None
-        return messages
-
-    def _too_large(self) -> BadInput:
-        limit = self._settings.max_body_bytes
-        return BadInput(
-            "body_too_large", f"The body has more than {limit} bytes; send smaller images, or fewer"
-        )
-
 
 def _shown(name: bytes) -> str:
     """Returns a header's name as clients write it: Content-Type."""
     return name.decode().title()
 
 
-def _replay(messages: list[Message], receive: Receive) -> Receive:
-    """Returns a `receive` that gives `messages` first, then what the client sends."""
-    left = iter(messages)
+def _replay(first: Message, receive: Receive) -> Receive:
+    """Returns a `receive` that gives `first`, which it does not keep, then what the client sends."""
+    messages = [first]
 
     async def replay() -> Message:
-        return next(left, None) or await receive()
+        return messages.pop() if messages else await receive()
 
     return replay
 
 
 def middlewares() -> list[Middleware]:
-    """Returns what Ray Serve adds to its HTTP servers.  Raises ValidationError for an invalid setting."""
+    """Returns what Ray Serve adds to its HTTP servers, and prepares uvicorn for them.
+
+    Raises ValidationError for an invalid setting.
+    """
+    use_in_uvicorn()
     settings = EdgeSettings.from_environment()
     behind_haproxy = os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
     return [Middleware(Edge, settings=settings, behind_haproxy=behind_haproxy)]

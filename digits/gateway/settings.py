@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from digits.settings import Settings
 
@@ -33,7 +33,13 @@ class EdgeSettings(Settings):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     max_body_bytes: int = Field(
-        8 * 2**20, ge=1024, le=64 * 2**20, description="Largest request body, in bytes. Larger: 413."
+        16 * 2**20, ge=1024, le=64 * 2**20, description="Largest request body, in bytes. Larger: 413."
+    )
+    max_buffered_bytes: int = Field(
+        48 * 2**20,
+        ge=2048,
+        le=2**30,
+        description="Bytes of bodies above 64 KiB in memory. A body above half of what is left: 429.",
     )
     body_timeout_s: float = Field(
         10, gt=0, le=300, description="Seconds for a request body to arrive. Later: 408."
@@ -52,6 +58,15 @@ class EdgeSettings(Settings):
         repr=False,
         description="The same for POST /admin/reload. Empty: the endpoint is disabled.",
     )
+
+    @model_validator(mode="after")
+    def check_room_for_a_body(self) -> Self:
+        if self.max_buffered_bytes < 2 * self.max_body_bytes:
+            raise ValueError(
+                f"max_buffered_bytes must be at least {2 * self.max_body_bytes}, twice max_body_bytes, "
+                f"and is {self.max_buffered_bytes}: a body may take half of what is left"
+            )
+        return self
 
     @classmethod
     def from_environment(cls) -> Self:

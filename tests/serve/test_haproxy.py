@@ -1,5 +1,6 @@
 """What HAProxy adds: few open sockets, time limits, problems of its own, and the middleware behind it."""
 
+import json
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ from digits.vision.golden import golden_digits
 from testkit.cluster import LocalCluster, serve_env, wait_until
 from testkit.encodings import ONE
 from tests.programs import require_program
+from tests.serve.wire import HEAD, Wire
 
 pytestmark = [pytest.mark.haproxy_only, pytest.mark.essential]
 SERVERS = ("gcs_server", "raylet", "bin/haproxy", "ray::ServeReplica")
@@ -110,6 +112,23 @@ def test_request_headers_that_arrive_slowly_time_out(haproxy: LocalCluster) -> N
         answer = client.recv(1000)
     assert answer.startswith(b"HTTP/1.1 408")
     assert time.monotonic() - start == pytest.approx(REQUEST_WITHIN_S, abs=2)
+
+
+def test_a_body_that_arrives_slowly_gets_a_problem_of_haproxy(haproxy: LocalCluster) -> None:
+    with Wire(haproxy.port) as wire:
+        wire.send(HEAD + b"Content-Length: 9\r\n\r\nx")
+        reply = wire.reply()
+    problem = json.loads(reply.content)
+    assert (reply.status, problem["code"]) == (408, "body_too_slow")
+    assert problem["instance"] == "urn:request:unknown"
+
+
+def test_a_broken_chunk_behind_haproxys_buffer_gets_a_problem(haproxy: LocalCluster) -> None:
+    with Wire(haproxy.port) as wire:
+        chunk = b"8000\r\n" + bytes(0x8000) + b"\r\n"
+        wire.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk + b"zz\r\nx")
+        reply = wire.reply()
+    assert (reply.status, json.loads(reply.content)["code"]) == (400, "http_invalid")
 
 
 def test_a_client_cannot_steer_ray_serve(haproxy: LocalCluster) -> None:

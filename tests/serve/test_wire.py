@@ -76,6 +76,29 @@ def test_broken_http_is_refused_or_closed(wire: Wire, name: str) -> None:
     assert got == [] or (len(got) == 1 and 400 <= got[0] < 500), got
 
 
+# Bodies in codings that the service does not decode.  HAProxy before 3.2 answers with a page of its own.
+CODED: dict[str, bytes] = {
+    "gzip, chunked": b"5\r\nhello\r\n0\r\n\r\n",
+    "x, Chunked": b"5\r\nhello\r\n0\r\n\r\n",
+    "deflate": b"hello",
+    "identity": b"hello",
+}
+
+
+@pytest.mark.parametrize("coding", CODED)
+def test_a_transfer_coding_that_is_not_decoded_is_refused(
+    unharmed: LocalCluster, wire: Wire, coding: str
+) -> None:
+    wire.send(HEAD + b"Transfer-Encoding: %b\r\n\r\n" % coding.encode() + CODED[coding])
+    answer = wire.reply()
+    if unharmed.behind_haproxy:
+        assert answer.status in (400, 422)
+        return
+    content = json.loads(answer.content)
+    assert (answer.status, content["code"]) == (400, "transfer_encoding_unsupported")
+    assert "Transfer-Encoding" in content["detail"]
+
+
 CLOSE = b"Connection: close\r\n"
 CLOSING = request(headers=CLOSE)
 # Unusual, but unambiguous.
@@ -84,6 +107,9 @@ ODD: dict[str, bytes] = {
     "bare line feeds": CLOSING.replace(b"\r\n", b"\n", 5),
     "an address as its path": CLOSING.replace(b"/predict", b"http://digits/predict", 1),
     "empty lines before it": b"\r\n\r\n" + CLOSING,
+    "an upgrade with a handshake": CLOSING.replace(
+        CLOSE, b"Connection: close, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", 1),
     "chunks of one byte": HEAD + CHUNKED + b"Connection: close\r\n\r\n"
     + b"".join(b"1;x=y\r\n%c\r\n" % byte for byte in SEVEN) + b"0\r\nX-Trailer: z\r\n\r\n",
     **{f"a timeout of {value!r}": request(headers=b"X-Request-Timeout-Seconds: %b\r\n%b" % (value, CLOSE))
@@ -153,6 +179,46 @@ def test_a_chunked_body_over_the_limit_is_refused(wire: Wire) -> None:
     chunk = b"10000\r\n" + bytes(2**16) + b"\r\n"
     wire.send(HEAD + CHUNKED + b"\r\n", *[chunk] * (MAX_BYTES // 2**16), b"1\r\nx\r\n")
     assert problem(wire) == "body_too_large"
+
+
+@pytest.mark.parametrize("megabytes", [20, 100])
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunks"])
+def test_a_client_that_sends_all_before_it_reads_gets_413(
+    wire: Wire, megabytes: int, is_chunked: bool
+) -> None:
+    """As urllib does: closed too early, its connection is reset before it reads the answer."""
+    chunk = bytes(10**6)
+    if is_chunked:
+        head, chunk, end = HEAD + CHUNKED, b"%x\r\n%b\r\n" % (len(chunk), chunk), b"0\r\n\r\n"
+    else:
+        head, end = HEAD + b"Content-Length: %d\r\n" % (megabytes * 10**6), b""
+    assert wire.send(head + b"\r\n", *[chunk] * megabytes, end)
+    assert problem(wire) == "body_too_large"
+
+
+def test_large_bodies_beyond_the_memory_get_429_and_a_small_one_200(
+    unharmed: LocalCluster, wire: Wire
+) -> None:
+    """Seven bodies that are nearly complete hold what there is for bodies; a drawing is still answered."""
+    size = MAX_BYTES - 2**20
+    large = [Wire(unharmed.port) for _ in range(7)]
+    try:
+        sent = [one.send(HEAD + b"Content-Length: %d\r\n\r\n" % MAX_BYTES, bytes(size)) for one in large]
+        assert all(sent)
+        wire.send(request(headers=CLOSE))
+        assert json.loads(parsed(wire.read_all()).content)["digit"] == 7
+        for one in large:
+            one.send(bytes(MAX_BYTES - size))
+        replies = [one.reply() for one in large]
+    finally:
+        for one in large:
+            one.socket.close()
+    codes = sorted(json.loads(reply.content)["code"] for reply in replies)
+    assert codes == ["image_unsupported"] * codes.count("image_unsupported") + ["overloaded"] * (
+        len(codes) - codes.count("image_unsupported")
+    )
+    assert 1 <= codes.count("image_unsupported") <= EdgeSettings().max_buffered_bytes // MAX_BYTES
+    assert {reply.headers["retry-after"] for reply in replies if reply.status == 429} == {"1"}
 
 
 def dripped(wire: Wire, head: bytes, piece: bytes) -> tuple[bytes, float]:

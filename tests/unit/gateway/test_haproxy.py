@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from digits.gateway.haproxy import ERROR_FILES, error_file, hardened
-from digits.problems import PROBLEMS
+from digits.gateway.haproxy import ERROR_FILES, hardened
+from digits.problems import PROBLEMS, problem_on_the_wire
 from testkit.cluster import read_serve_env
 
 ROOT = Path(__file__).parents[3]
@@ -27,6 +27,8 @@ frontend prometheus
     mode http
 frontend http_frontend
     bind *:8000
+backend default_backend
+    http-request return status 404 content-type text/plain lf-string "Path '%[path]' not found."
 listen stats
   bind *:8404
   stats enable
@@ -40,6 +42,11 @@ defaults
     timeout connect 5s
     timeout client 30s
     timeout http-request 10s
+    errorfile 400 /tmp/a/400.http
+    errorfile 404 /tmp/a/404.http
+    errorfile 408 /tmp/a/408.http
+    errorfile 422 /tmp/a/422.http
+    errorfile 500 /tmp/a/500.http
     errorfile 502 /tmp/a/502.http
     errorfile 503 /tmp/a/503.http
     errorfile 504 /tmp/a/504.http
@@ -50,6 +57,8 @@ frontend http_frontend
     bind *:8000
     http-request wait-for-body time 10s unless { req.body_size gt 15360 }
     http-response del-header server
+backend default_backend
+    http-request deny deny_status 503
 listen stats
   bind 127.0.0.1:8404
   stats enable
@@ -68,7 +77,16 @@ def test_a_hardened_configuration_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["mode 666", "bind :9101", "bind *:8404", "timeout client", "errorfile 50", "maxconn", "bind *:8000"],
+    [
+        "mode 666",
+        "bind :9101",
+        "bind *:8404",
+        "timeout client",
+        "errorfile 50",
+        "maxconn",
+        "bind *:8000",
+        "status 404",
+    ],
 )
 def test_a_configuration_without_a_needed_line_is_an_error(line: str) -> None:
     """Another version of Ray then stops at the start instead of serving unhardened."""
@@ -77,10 +95,17 @@ def test_a_configuration_without_a_needed_line_is_an_error(line: str) -> None:
         hardened(without)
 
 
-@pytest.mark.parametrize("code", ERROR_FILES)
-def test_an_error_file_is_a_whole_response_with_a_problem(code: str) -> None:
-    head, body = error_file(code).split("\r\n\r\n")
+def test_an_unknown_path_is_404_once_there_are_routes() -> None:
+    """Without a route every path would be unknown, and a client would not retry: that is 503."""
+    with_route = RENDERED.replace("bind *:8000\n", "bind *:8000\n    use_backend digits if is_digits\n")
+    assert "deny_status 404" in hardened(with_route)
+
+
+@pytest.mark.parametrize(("status", "code"), ERROR_FILES.items())
+def test_an_error_file_is_a_whole_response_with_a_problem(status: int, code: str) -> None:
+    head, body = problem_on_the_wire(code).decode().split("\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {PROBLEMS[code].status} ")
+    assert PROBLEMS[code].status == status or (status, PROBLEMS[code].status) == (422, 400)
     assert f"Content-Length: {len(body)}" in head.splitlines()
     assert json.loads(body)["code"] == code
     assert json.loads(body)["detail"] == PROBLEMS[code].detail
@@ -90,13 +115,17 @@ def test_the_program_is_executable() -> None:
     assert (ROOT / "digits" / "gateway" / "haproxy.py").stat().st_mode & 0o111
 
 
-def test_serve_env_names_variables_of_ray_with_a_reason() -> None:
-    """Ray reads each variable, and a comment above it says why it is set."""
+def test_serve_env_names_variables_with_a_reason() -> None:
+    """Ray Serve, Ray or the C library reads each variable, and a comment above it says why it is set."""
     source = distribution("ray").locate_file("ray/serve/_private/constants.py")
     known = Path(str(source)).read_text()
-    assert [name for name in read_serve_env() if f'"{name}"' not in known] == []
+    others = {
+        "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_",  # mallopt(3)
+        "RAY_ROTATION_MAX_BYTES", "RAY_ROTATION_BACKUP_COUNT",  # Ray's documentation, Configuring Logging
+    }  # fmt: skip
+    assert [name for name in read_serve_env().keys() - others if f'"{name}"' not in known] == []
     for name in read_serve_env():
-        assert re.search(rf"(?m)^(# .*|RAY_\w+=.*)\n{name}=", (ROOT / "serve.env").read_text()), name
+        assert re.search(rf"(?m)^(# .*|\w+=.*)\n{name}=", (ROOT / "serve.env").read_text()), name
 
 
 def test_serve_env_names_the_middleware() -> None:

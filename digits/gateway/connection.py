@@ -1,0 +1,65 @@
+"""uvicorn's HTTP connections, without upgrades, and with a problem as the answer to broken HTTP.
+
+llhttp, the parser in uvicorn, ends a request with an Upgrade header where its headers end: what follows may
+be another protocol.  uvicorn stays with HTTP/1.1, but answers as if there were no body, and reads the body as
+the next request.  Clients send the header without need: Java's HttpClient offers h2c with its first request.
+This service speaks no other protocol, so it ignores the header, as RFC 9110 allows.
+"""
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn.config import HTTP_PROTOCOLS
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from digits.problems import problem_on_the_wire
+
+
+class Connection(HttpToolsProtocol):
+    """A request with an Upgrade header is parsed again without it, from the end of its headers on."""
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        rest: bytes | memoryview = data
+        try:
+            while rest:
+                try:
+                    self.parser.feed_data(rest)
+                    return
+                except HttpParserUpgrade as upgrade:
+                    rest = memoryview(rest)[upgrade.args[0] :]  # no copy: each request in `data` may upgrade
+                    self._parse_head_without_upgrade()
+        except HttpParserError:
+            self.send_400_response("")
+
+    def on_headers_complete(self) -> None:
+        if not self._is_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self._is_upgrade():
+            super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        codings = [value.lower() for name, value in self.headers or () if name == b"transfer-encoding"]
+        code = "http_invalid" if codings in ([], [b"chunked"]) else "transfer_encoding_unsupported"
+        self.transport.write(problem_on_the_wire(code))
+        self.transport.close()
+
+    def _is_upgrade(self) -> bool:
+        """Whether the parser stops at the end of the headers; a tunnel is an error, which becomes a 400."""
+        is_upgrade: bool = self.parser.should_upgrade()
+        if is_upgrade and self.parser.get_method() == b"CONNECT":
+            raise ValueError("the service is no proxy")
+        return is_upgrade
+
+    def _parse_head_without_upgrade(self) -> None:
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as in uvicorn
+        self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
+
+
+def use_in_uvicorn() -> None:
+    """Makes every uvicorn server of this process that is not told another protocol use `Connection`."""
+    HTTP_PROTOCOLS["auto"] = f"{__name__}:{Connection.__name__}"

@@ -1,0 +1,105 @@
+"""Reads request bodies within limits of size, time and memory, and reads on where a body is refused."""
+
+import asyncio
+from contextlib import suppress
+from io import BytesIO
+
+from starlette.types import Message, Receive
+
+from digits.errors import BadInput, Overloaded
+from digits.gateway.settings import EdgeSettings
+
+# Bodies up to this size are not counted: uvicorn holds so much of any connection.  So photos in memory do not
+# refuse drawings.
+UNCOUNTED_BYTES = 64 * 2**10
+# A refused body is read on and dropped, up to this size: a client that sends all before it reads would get a
+# reset instead of the answer.
+DISCARDED_BYTES = 128 * 2**20
+
+
+class Memory:
+    """Bytes for the bodies that a process holds at the same time, shared by a dynamic threshold.
+
+    A body may hold as much as it leaves free (Choudhury and Hahne, 1998): large bodies cannot take
+    everything, and there is room for a smaller one.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.free = limit
+
+
+class Body:
+    """One request's body: `read` it, and leave the context when the request is answered."""
+
+    def __init__(self, settings: EdgeSettings, memory: Memory) -> None:
+        self._settings = settings
+        self._memory = memory
+        self._held = 0
+        self._more = True  # whether the client has not sent all of it
+        self._deadline = asyncio.get_running_loop().time() + settings.body_timeout_s
+
+    def __enter__(self) -> "Body":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._memory.free += self._held
+        self._held = 0
+
+    def check(self, size: int) -> None:
+        """Raises BadInput for a body of so many bytes, and Overloaded if there is no room for it now."""
+        limit = self._settings.max_body_bytes
+        if size > limit:
+            raise BadInput(
+                "body_too_large", f"The body has more than {limit} bytes; send smaller images, or fewer"
+            )
+        room = (self._memory.free + self._held) // 2
+        if size > max(room, UNCOUNTED_BYTES):
+            raise Overloaded(
+                f"Other large bodies fill the memory, which leaves {room / 2**20:.1f} MiB for this "
+                "one; retry in 1 s, or send smaller images"
+            )
+
+    async def read(self, receive: Receive) -> Message:
+        """Returns the whole body as one message, or the client's disconnect.
+
+        Raises BadInput and Overloaded as `check` does, and BadInput past the time limit.
+        """
+        # One growing block, which getvalue() does not copy, instead of pieces and their copy.
+        body = BytesIO()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                while self._more:
+                    message = await self._receive(receive)
+                    if message["type"] == "http.disconnect":
+                        return message
+                    body.write(message.get("body", b""))
+                    self._hold(body.tell())
+        except TimeoutError:
+            raise BadInput(
+                "body_too_slow",
+                f"The body was not complete within {self._settings.body_timeout_s:g} s; "
+                "send it faster, or send fewer images",
+            ) from None
+        return {"type": "http.request", "body": body.getvalue(), "more_body": False}
+
+    async def discard(self, receive: Receive) -> None:
+        """Reads the rest until its end, the time limit of the body, or DISCARDED_BYTES."""
+        self.__exit__()
+        size = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._deadline):
+                while self._more and size < DISCARDED_BYTES:
+                    size += len((await self._receive(receive)).get("body", b""))
+
+    async def _receive(self, receive: Receive) -> Message:
+        message = await receive()
+        self._more = message.get("more_body", False)
+        return message
+
+    def _hold(self, size: int) -> None:
+        """Counts `size` bytes in place of those held so far."""
+        self.check(size)
+        if size > UNCOUNTED_BYTES:
+            self._memory.free -= size - self._held
+            self._held = size
