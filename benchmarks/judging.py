@@ -11,7 +11,7 @@ import numpy as np
 from digits.corpus.examples import SEVERAL, Example
 from digits.errors import BadInput
 from digits.task import CLASSES, Images, Pixels, Scores
-from digits.vision.choosing import REJECT_BELOW, judge_scores
+from digits.vision.choosing import judge_scores
 from digits.vision.decoding import MAX_PIXELS
 from digits.vision.reading import Candidates, read_file
 
@@ -21,6 +21,9 @@ Figures = dict[str, float]
 
 
 class Model(Protocol):
+    @property
+    def reject_below(self) -> float: ...
+
     def predict(self, images: Images) -> Scores: ...
 
 
@@ -50,9 +53,7 @@ class Judged:
         return self.verdict != "digit"
 
 
-def judge_all(
-    examples: Iterable[Example], model: Model, reject_below: float = REJECT_BELOW
-) -> Iterator[Judged]:
+def judge_all(examples: Iterable[Example], model: Model) -> Iterator[Judged]:
     """Yields each example judged; the candidates of many pictures go to the model together."""
     queue = iter(examples)
     while some := list(islice(queue, PICTURES_OF_BATCH)):
@@ -66,7 +67,7 @@ def judge_all(
                 continue
             own = scores[start : start + len(each.items)]
             start += len(own)
-            judged = _judged(example, each, own, reject_below)
+            judged = _judged(example, each, own, model.reject_below)
             yield replace(judged, example=replace(example, data=b"")) if judged.right else judged
 
 

@@ -37,7 +37,6 @@ from digits.corpus.kinds import KINDS
 from digits.corpus.negatives import NEGATIVES
 from digits.task import CLASSES
 from digits.training.data import load
-from digits.vision.choosing import REJECT_BELOW
 from testkit.models import STARTER, load_model
 
 SETS = {
@@ -51,13 +50,13 @@ NEGATIVES_OF_KIND = 5  # pictures of each kind of no digit, for each picture of 
 
 
 def report(
-    model: Model, split: Split, seed: int, per_kind: int, per_set: int, reject_below: float = REJECT_BELOW
+    model: Model, split: Split, seed: int, per_kind: int, per_set: int
 ) -> tuple[dict[str, Any], list[Judged]]:
     """Returns the figures of a model, and the pictures it answers wrongly, the worst kinds first."""
 
     def judged(name: str, examples: Iterable[Example], total: int) -> list[Judged]:
         bar = tqdm(examples, name, total, unit="picture", disable=None)
-        return list(judge_all(bar, model, reject_below))
+        return list(judge_all(bar, model))
 
     digits = judged("kinds", sample(split, seed, per_kind, list(KINDS)), per_kind * len(KINDS))
     kinds = by_kind(digits)
@@ -79,14 +78,16 @@ def report(
     return figures, list(_worst([*kinds.values(), *sets.values(), *others.values(), several]))
 
 
-def mnist_figures(model: Model, source: str, reject_below: float) -> Figures:
+def mnist_figures(model: Model, source: str) -> Figures:
     """Returns of MNIST's test images, as they are: n, and the shares right and refused."""
     data = load(source)
     scores = np.concatenate([
         model.predict(data.test_images[start : start + PICTURES_OF_BATCH])
         for start in range(0, len(data.test_images), PICTURES_OF_BATCH)
     ])  # fmt: skip
-    refused = scores[:, CLASSES] < reject_below if scores.shape[1] > CLASSES else np.zeros(len(scores), bool)
+    refused = (
+        scores[:, CLASSES] < model.reject_below if scores.shape[1] > CLASSES else np.zeros(len(scores), bool)
+    )
     right = (scores[:, :CLASSES].argmax(axis=1) == data.test_labels) & ~refused
     return {"n": len(scores), "right": float(right.mean()), "refused": float(refused.mean())}
 
@@ -141,20 +142,17 @@ def main() -> None:
     parser.add_argument("--per-set", type=int, default=1000, help="digits of each set, at most (0: no sets)")
     parser.add_argument("--split", choices=("judge", "validation", "train"), default="judge")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--reject-below", type=float, default=REJECT_BELOW)
     parser.add_argument("--mnist", help="mnist or FILE.npz: its test set is read too")
     parser.add_argument("--pictures", type=Path, help="a folder of pictures named LABEL_anything")
     parser.add_argument("--sheet", type=Path, default=Path("out/pictures.png"), help="the contact sheet")
     parser.add_argument("--json", type=Path, help="a file for the figures")
     arguments = parser.parse_args()
     model = load_model(arguments.model, max_batch_size=PICTURES_OF_BATCH)
-    figures, wrong = report(
-        model, arguments.split, arguments.seed, arguments.per_kind, arguments.per_set, arguments.reject_below
-    )
+    figures, wrong = report(model, arguments.split, arguments.seed, arguments.per_kind, arguments.per_set)
     if arguments.mnist:
-        figures["MNIST"] = mnist_figures(model, arguments.mnist, arguments.reject_below)
+        figures["MNIST"] = mnist_figures(model, arguments.mnist)
     if arguments.pictures:
-        real = list(judge_all(pictures_of(arguments.pictures), model, arguments.reject_below))
+        real = list(judge_all(pictures_of(arguments.pictures), model))
         figures["real pictures"] = {kind: accuracy(own) for kind, own in by_kind(real).items()} | {
             "all": accuracy(real)
         }

@@ -23,6 +23,8 @@ LOG = logging.getLogger("digits")
 class ChecksumModel:
     """Reads an image as the last decimal of its grey levels' sum, with confidence 0.91."""
 
+    reject_below = 0.0
+
     def __init__(self, seconds: float = 0.0) -> None:
         self._seconds = seconds
         self.threads: list[str] = []  # in which each batch ran
@@ -40,7 +42,7 @@ class ChecksumModel:
         return probabilities
 
 
-def checksum_classifier(model: ChecksumModel | None = None, **settings: int | float) -> Classifier:
+def checksum_classifier(model: ChecksumModel | None = None, **settings: float | None) -> Classifier:
     configured = ServeSettings.model_validate({"model_uri": "models/starter"} | settings)
     return Classifier(configured, model or ChecksumModel(), ModelVersion("checksum", "1", "0" * 64))  # type: ignore[arg-type]
 

@@ -14,7 +14,7 @@ from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from numpy.typing import NDArray
 
-from digits.training.network import build_network
+from digits.training.network import build_network, scores_of
 from digits.vision.choosing import judge_scores
 from digits.vision.decoding import MAX_PIXELS
 from digits.vision.golden import golden_digits
@@ -51,11 +51,11 @@ def keras_weights() -> Iterator[NDArray[Any]]:
 
 
 def load_keras_model() -> "keras.Model":
-    model = build_network(dropout=0)
-    model.set_weights(list(keras_weights()))
     images, _ = golden_digits()
-    served = load_model(FOLDER, len(images)).predict(images)
-    np.testing.assert_allclose(model.predict(images, verbose=0), served, atol=1e-5)
+    ours = load_model(FOLDER, len(images))
+    model = build_network(dropout=0, knows_no_digit=ours.says_is_digit)
+    model.set_weights(list(keras_weights()))
+    np.testing.assert_allclose(scores_of(model.predict(images, verbose=0)), ours.predict(images), atol=1e-5)
     return model
 
 

@@ -1,6 +1,6 @@
 """Every kind of picture by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from digits.corpus import drawings, formats, framed, pages, pens, photos
 from digits.corpus.canvas import Rng
@@ -8,14 +8,15 @@ from digits.corpus.handwriting import Writing
 
 Kind = Callable[[Writing, Rng], bytes]  # returns the bytes of an image file
 
-KINDS: dict[str, Kind] = {
-    **drawings.KINDS,
-    **pens.KINDS,
-    **pages.KINDS,
-    **framed.KINDS,
-    **photos.KINDS,
-    **formats.KINDS,
+GROUPS: dict[str, Mapping[str, Kind]] = {
+    "drawings": drawings.KINDS,
+    "pens": pens.KINDS,
+    "pages": pages.KINDS,
+    "framed": framed.KINDS,
+    "photos": photos.KINDS,
+    "formats": formats.KINDS,
 }
+KINDS: dict[str, Kind] = {name: kind for group in GROUPS.values() for name, kind in group.items()}
 
 
 def make_picture(kind: str, writing: Writing, rng: Rng) -> bytes:

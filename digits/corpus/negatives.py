@@ -4,6 +4,7 @@ Each is a writing, so that it is drawn by the same pens on the same grounds as d
 """
 
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -21,11 +22,11 @@ LEAST_UNLIKE = 2  # letters of a word that are unlike digits
 
 
 def letter_unlike_digits(split: Split, rng: Rng) -> Writing:
-    return _pick([each for each in writings()[split]["letters"] if not each.is_like_a_digit], rng)
+    return _pick(_letters(split, False), rng)
 
 
 def letter_like_digits(split: Split, rng: Rng) -> Writing:
-    return _pick([each for each in writings()[split]["letters"] if each.is_like_a_digit], rng)
+    return _pick(_letters(split, True), rng)
 
 
 def symbol(split: Split, rng: Rng) -> Writing:
@@ -83,6 +84,11 @@ NEGATIVES: dict[str, Negative] = {
         letter_unlike_digits, letter_like_digits, symbol, word, scribble, shape, sign, face, spots, nothing,
     )
 }  # fmt: skip
+
+
+@cache
+def _letters(split: Split, like_digits: bool) -> list[Writing]:
+    return [letter for letter in writings()[split]["letters"] if letter.is_like_a_digit == like_digits]
 
 
 def own_names(drawings: Collection[str], split: Split) -> list[str]:

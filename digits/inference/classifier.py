@@ -40,6 +40,8 @@ class Classifier:
         self.settings = settings
         self.version = version
         self.warning = model.preprocessing_difference()
+        chosen = settings.reject_below
+        self.reject_below = model.reject_below if chosen is None else chosen
         self._batcher = Batcher(
             _Runner(model).predict,  # holds no reference to this object: a cycle would outlive the swap
             max_batch_size=settings.max_batch_size,

@@ -9,9 +9,9 @@ import numpy as np
 
 from digits.errors import BadInput
 from digits.inference.batcher import Answer, IsAbandoned
+from digits.inference.classifier import Classifier
 from digits.inference.live_model import LiveModel
 from digits.inference.reader import Item, Read, Reader
-from digits.inference.settings import ServeSettings
 from digits.task import CLASSES, LABELS, ModelVersion, Prediction, Scores
 from digits.vision.choosing import Verdict, judge_scores
 from digits.vision.decoding import MAX_PIXELS
@@ -64,7 +64,7 @@ class Predictor:
         if images:
             batch = images[0] if len(images) == 1 else np.concatenate(images)
             answer = await classifier.classify(batch, is_abandoned, deadline)
-        predictions = _chosen(items, read, answer, classifier.version, settings)
+        predictions = _chosen(items, read, answer, classifier)
         made = [prediction for prediction in predictions if isinstance(prediction, Prediction)]
         for observe in self._observers:
             try:
@@ -78,8 +78,7 @@ def _chosen(
     items: Sequence[Item],
     read: Sequence[Read],
     answer: Answer | None,
-    version: ModelVersion,
-    settings: ServeSettings,
+    classifier: Classifier,
 ) -> list[Prediction | BadInput]:
     """Chooses among the candidates of each picture, whose scores stand one after another in the answer."""
     chosen: list[Prediction | BadInput] = []
@@ -94,8 +93,8 @@ def _chosen(
         scores = answer.scores[start : start + len(found.items)]
         start += len(found.items)
         # Levels that a program sends are never refused: it gets is_digit, and decides.
-        reject_below = settings.reject_below if isinstance(item, bytes) else 0.0
-        chosen.append(_choose(found, scores, answer, version, reject_below))
+        reject_below = classifier.reject_below if isinstance(item, bytes) else 0.0
+        chosen.append(_choose(found, scores, answer, classifier.version, reject_below))
     return chosen
 
 

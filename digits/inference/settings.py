@@ -45,11 +45,12 @@ class ServeSettings(Settings):
         le=60,
         description="Most seconds of decoding that may wait for each CPU; further requests get 429.",
     )
-    reject_below: float = Field(
-        0.1,
+    reject_below: float | None = Field(
+        None,
         ge=0,
         le=1,
-        description="A picture whose is_digit is below this gets 422; needs a model with that output.",
+        description="A picture whose is_digit is below this gets 422; 0 refuses none. Default: the threshold "
+        "in the model's manifest, chosen on validation images.",
     )
     max_images_per_request: int = Field(
         256, ge=1, le=4096, description="Most images in one request; a request with more gets 413."

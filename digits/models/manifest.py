@@ -13,6 +13,7 @@ from digits.errors import ModelRejected
 MANIFEST = "manifest.json"
 ONNX_FILE = "model.onnx"
 KERAS_FILE = "model.keras"
+REJECT_BELOW = "reject_below"  # the metric that holds the threshold of is_digit
 
 
 class FileRecord(BaseModel):
@@ -36,6 +37,11 @@ class Manifest(BaseModel):
     command: str
     git_commit: str
     packages: dict[str, str]
+
+    @property
+    def reject_below(self) -> float:
+        """The is_digit below which a picture shows no digit, as the training chose it; 0 if it chose none."""
+        return self.metrics.get(REJECT_BELOW, 0.0)
 
     @property
     def onnx_sha256(self) -> str:

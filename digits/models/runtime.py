@@ -53,6 +53,11 @@ class DigitModel:
         """Whether `predict` has a last column with how much an image looks like one digit."""
         return IS_DIGIT in self.outputs
 
+    @property
+    def reject_below(self) -> float:
+        """The is_digit below which a picture shows no digit; 0 for a model that does not say it."""
+        return self.manifest.reject_below if self.says_is_digit else 0.0
+
     def predict(self, images: Images) -> Scores:
         """(n, SIDE, SIDE) uint8, 0 to 255 -> (n, CLASSES) or (n, CLASSES + 1) float32."""
         probabilities, *is_digit = self._session.run(self.outputs, {INPUT: images})

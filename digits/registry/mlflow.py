@@ -171,9 +171,10 @@ def log_model(
         logged = client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)
         whole = Path(temporary) / "model"
         whole.mkdir()  # save_model writes the input example before it makes its folder
+        answers = dict(zip(network.output_names, map(np.asarray, network(example)), strict=True))
         save_model(
             network, str(whole), mlflow_model=Model(run_id=run_id, model_id=logged.model_id),
-            signature=infer_signature(example, np.asarray(network(example))), input_example=example,
+            signature=infer_signature(example, answers), input_example=example,
             pip_requirements=packages,
         )  # fmt: skip
         copy_for_serving(folder, whole / "serving")

@@ -3,12 +3,15 @@
 settings      the flags of train_ray.py
 data          labelled images, checked
 provenance    what a training was made from: commit, packages, data, preprocessing, command
+samples       drawn images: digits of other hands, and what is no digit
 augmentation  random changes to training images
 network       the Keras network and its optimizer
 step          the training step, and the trainer of one worker
 checkpoints   the files that each epoch writes, and how a training resumes
 run           the Ray Train run: workers, restarts, progress
 evaluation    accuracy, calibration, slices
+rejection     how well is_digit tells digits from what is none, and its threshold
+pictures      accuracy on pictures as people send them
 plots         a training as pictures
 export        Keras -> ONNX with a manifest
 fit           settings and data -> a model folder; nothing is registered

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.task import CLASSES, LABELS, Images
+from digits.task import CLASSES, LABELS, Images, Scores
 from digits.vision.choosing import judge_scores
 from digits.vision.reading import read_levels
 
-Predict = Callable[[Images], NDArray[np.float32]]  # -> (n, CLASSES) probabilities
+Predict = Callable[[Images], Scores]
 
 CALIBRATION_BINS = 15  # Guo et al., On Calibration of Modern Neural Networks, 2017, section 4
 WORST = 30  # mistakes to show
@@ -26,7 +26,8 @@ class Evaluation:
     confusion: NDArray[np.int64]  # (CLASSES, CLASSES), row = label, column = prediction
     slices: dict[str, float]  # accuracy on images distorted in one way, then preprocessed as in a request
     worst: NDArray[np.int64]  # indices of the mistakes, the most confident one first
-    probabilities: NDArray[np.float32]  # (n, CLASSES)
+    probabilities: Scores  # (n, CLASSES)
+    is_digit: Scores | None  # (n,); None: the model cannot say
 
     def metrics(self) -> dict[str, float]:
         """Returns all figures under flat names, as MLflow's metrics need them."""
@@ -41,7 +42,8 @@ class Evaluation:
 
 def evaluate(predict: Predict, images: Images, labels: NDArray[np.uint8]) -> Evaluation:
     """Returns the figures of a model; `labels` are positions in `task.LABELS`."""
-    probabilities = predict(images)
+    scores = predict(images)
+    probabilities = scores[:, :CLASSES]
     predicted = probabilities.argmax(axis=1)
     confusion = np.zeros((CLASSES, CLASSES), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
@@ -59,10 +61,11 @@ def evaluate(predict: Predict, images: Images, labels: NDArray[np.uint8]) -> Eva
         },
         worst=wrong[np.argsort(-probabilities[wrong].max(axis=1))][:WORST],
         probabilities=probabilities,
+        is_digit=scores[:, CLASSES] if scores.shape[1] > CLASSES else None,
     )
 
 
-def expected_calibration_error(probabilities: NDArray[np.float32], labels: NDArray[np.uint8]) -> float:
+def expected_calibration_error(probabilities: Scores, labels: NDArray[np.uint8]) -> float:
     """Returns the mean gap between confidence and accuracy, over equal bins weighted by their images."""
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)

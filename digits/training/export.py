@@ -15,7 +15,7 @@ import numpy as np
 from digits.errors import ModelRejected
 from digits.models.folders import written_whole
 from digits.models.manifest import KERAS_FILE, ONNX_FILE, Manifest, record, write_manifest
-from digits.models.runtime import OUTPUT, DigitModel
+from digits.models.runtime import DigitModel
 from digits.task import SIDE, Images
 from digits.training.provenance import Provenance
 
@@ -37,7 +37,8 @@ def export(
 ) -> Manifest:
     """Writes the model folder completely or not at all; measures parity and latency on `sample`.
 
-    Raises ModelRejected if ONNX Runtime's probabilities differ from Keras', or the file does not load.
+    `network` has the outputs that the service reads.  Raises ModelRejected if ONNX Runtime's probabilities
+    differ from Keras', or the file does not load.
     """
     with written_whole(folder) as partial:
         network.save(partial / KERAS_FILE)
@@ -63,11 +64,13 @@ def _write_onnx(network: "keras.Model", file: Path) -> None:
     network(np.zeros((1, SIDE, SIDE), np.uint8))  # export needs a network that was called once
     network.export(file, format="onnx", verbose=False)
     model: Any = onnx.load(file)
-    (output,) = model.graph.output
+    names = {output.name: name for output, name in zip(model.graph.output, network.output_names, strict=True)}
     for node in model.graph.node:
-        node.output[:] = [OUTPUT if name == output.name else name for name in node.output]
-    output.name = OUTPUT
-    for value in (*model.graph.input, output):
+        for inner in (node.input, node.output):
+            inner[:] = [names.get(name, name) for name in inner]
+    for output in model.graph.output:
+        output.name = names[output.name]
+    for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.checker.check_model(model)
     onnx.save(model, file)
@@ -75,7 +78,9 @@ def _write_onnx(network: "keras.Model", file: Path) -> None:
 
 def _check_parity(network: "keras.Model", model: DigitModel, sample: Images) -> None:
     images = sample[:1000]
-    difference = float(np.abs(np.asarray(network(images, training=False)) - model.predict(images)).max())
+    outputs = network(images, training=False)
+    wanted = np.column_stack([np.asarray(output) for output in outputs])
+    difference = float(np.abs(wanted - model.predict(images)).max())
     if difference > PARITY:
         raise ModelRejected(
             f"a probability of ONNX Runtime differs by {difference:.2g} from Keras'; {PARITY:g} is allowed"

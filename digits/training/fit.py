@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from digits.models.manifest import Manifest
+from digits.task import CLASSES, Images, Scores
 from digits.training.checkpoints import BEST, best_epoch, explain_full_disk, read_arrays, read_progress
 from digits.training.data import Dataset, absolute_source
-from digits.training.evaluation import evaluate
+from digits.training.evaluation import Predict, evaluate
 from digits.training.export import export
-from digits.training.network import build_network
+from digits.training.network import build_network, scores_of, with_served_outputs
+from digits.training.pictures import picture_metrics
 from digits.training.plots import save_plots
 from digits.training.provenance import Provenance
+from digits.training.rejection import choose_threshold, rejection_metrics
 from digits.training.settings import TrainSettings
-from digits.training.step import History, OnEpoch
+from digits.training.step import History, OnEpoch, held_back_count, validation_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +59,35 @@ def _build_model(
 ) -> FitResult:
     """Writes the model folder from the best weights in a checkpoint's folder."""
     history = read_progress(checkpoint)
-    network = build_network(settings.dropout)
+    network = build_network(settings.dropout, settings.drawn > 0)
     network.set_weights(list(read_arrays(checkpoint / BEST).values()))
-    evaluation = evaluate(
-        lambda images: network.predict(images, batch_size=1000, verbose=0),
-        dataset.test_images, dataset.test_labels,
-    )  # fmt: skip
+
+    def predict(images: Images) -> Scores:
+        return scores_of(network.predict(images, batch_size=1000, verbose=0))
+
+    evaluation = evaluate(predict, dataset.test_images, dataset.test_labels)
+    metrics = evaluation.metrics()
+    if evaluation.is_digit is not None:
+        threshold = _choose_threshold(settings, dataset, predict)
+        metrics |= rejection_metrics(predict, evaluation.is_digit, threshold)
+        metrics |= picture_metrics(predict, threshold)
     training = {
         "best_val_accuracy": history[best_epoch(history)]["val_accuracy"],
         "epochs": float(len(history)),
     }
     manifest = export(
-        network, folder, name=settings.model_name, provenance=provenance,
-        metrics=evaluation.metrics() | training, sample=dataset.test_images,
+        with_served_outputs(network), folder, name=settings.model_name, provenance=provenance,
+        metrics=metrics | training, sample=dataset.test_images,
     )  # fmt: skip
     (folder / "history.json").write_text(json.dumps(history, indent=1))
     save_plots(folder, history, evaluation, dataset.test_images, dataset.test_labels)
     return FitResult(folder, manifest, history)
+
+
+def _choose_threshold(settings: TrainSettings, dataset: Dataset, predict: Predict) -> float:
+    """Returns the default of `reject_below`, chosen on the validation images."""
+    images, labels = validation_images(dataset, settings)
+    is_digit = predict(images)[:, CLASSES]
+    held_back = held_back_count(dataset, settings)
+    hands = labels[held_back:] < CLASSES
+    return choose_threshold(is_digit[:held_back], is_digit[held_back:][hands])

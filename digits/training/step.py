@@ -16,6 +16,7 @@ from digits.task import CLASSES, Images
 from digits.training.augmentation import augment
 from digits.training.data import Dataset
 from digits.training.network import build_network, build_optimizer, set_random_seed
+from digits.training.samples import Samples, draw_samples
 from digits.training.settings import TrainSettings
 
 STEPS_PER_CALL = 20  # between two reports of progress; a call into TensorFlow costs as much as a step
@@ -41,17 +42,21 @@ class Trainer:
             tf.distribute.MultiWorkerMirroredStrategy() if workers > 1 else tf.distribute.get_strategy()
         )
         train, self._validation = _split(dataset, settings)
-        self.steps = len(train[0]) // settings.batch_size
+        drawn = round(settings.drawn * len(train.images))
+        self.steps = (len(train.images) // workers + drawn // workers) // (settings.batch_size // workers)
         if not self.steps:
             raise ValueError(
-                f"{len(train[0])} training images do not fill one batch of {settings.batch_size}; "
-                "choose a smaller batch_size or more images"
+                f"{len(train.images) + drawn} training images do not fill one batch of "
+                f"{settings.batch_size}; choose a smaller batch_size or more images"
             )
         with self._strategy.scope():
-            self.network = build_network(settings.dropout)
+            self.network = build_network(settings.dropout, settings.drawn > 0)
             self.optimizer = build_optimizer(settings, self.steps)
             self.optimizer.build(self.network.trainable_variables)
-        self._images, self._labels = (part[worker::workers] for part in train)
+        own = draw_samples("train", range(worker, drawn, workers), settings.seed)
+        self._images, self._labels = (
+            np.concatenate([part[worker::workers], more]) for part, more in zip(train, own, strict=True)
+        )
         self._compiled_steps = tf.function(self._train_steps)
         self._compiled_forward = tf.function(lambda batch: self.network(batch, training=False))
 
@@ -70,16 +75,18 @@ class Trainer:
         return {"loss": loss / done, "accuracy": right / seen} | self.validate()
 
     def validate(self) -> Metrics:
+        """Returns the loss on all validation images, and the accuracy on those that show a digit."""
         images, labels = self._validation
-        probabilities = self.predict(images)
-        of_label = probabilities[np.arange(len(labels)), labels]
+        classes = self.predict(images)
+        of_label = classes[np.arange(len(labels)), labels]
+        digits = labels < CLASSES
         return {
             "val_loss": float(-np.log(np.maximum(of_label, 1e-7)).mean()),
-            "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
+            "val_accuracy": float((classes[digits, :CLASSES].argmax(axis=1) == labels[digits]).mean()),
         }
 
     def predict(self, images: Images) -> NDArray[np.float32]:
-        """Returns (n, CLASSES) probabilities."""
+        """Returns (n, CLASSES) or (n, CLASSES + 1) probabilities of the network's classes."""
         batches = (images[start : start + 1000] for start in range(0, len(images), 1000))
         return np.concatenate([np.asarray(self._compiled_forward(batch)) for batch in batches])
 
@@ -153,7 +160,8 @@ class Trainer:
         import tensorflow as tf
 
         smoothing = self._settings.label_smoothing
-        targets = tf.one_hot(labels, CLASSES) * (1 - smoothing) + smoothing / CLASSES
+        classes = self.network.output_shape[1]
+        targets = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
         with tf.GradientTape() as tape:
             probabilities = self.network(images, training=True)
             losses = -tf.reduce_sum(targets * tf.math.log(probabilities + 1e-7), axis=1)
@@ -174,10 +182,25 @@ def state_sha256(state: State) -> str:
     return together.hexdigest()
 
 
-def _split(dataset: Dataset, settings: TrainSettings) -> tuple[Any, Any]:
-    """Returns training and validation pairs; the split depends on the seed alone, so it survives a resume."""
+def _split(dataset: Dataset, settings: TrainSettings) -> tuple[Samples, Samples]:
+    """Returns training images without drawn ones, and validation images with drawn ones.
+
+    The split depends on the seed alone, so it survives a resume.
+    """
     order = np.random.default_rng(settings.seed).permutation(len(dataset.train_images))
-    held_back = max(1, round(len(order) * settings.validation_share))
-    chosen = order[held_back:], order[:held_back]
-    train, validation = ((dataset.train_images[part], dataset.train_labels[part]) for part in chosen)
-    return train, validation
+    held_back = held_back_count(dataset, settings)
+    train, validation = (
+        Samples(dataset.train_images[part], dataset.train_labels[part])
+        for part in (order[held_back:], order[:held_back])
+    )
+    drawn = draw_samples("validation", range(round(settings.drawn * held_back)), settings.seed)
+    return train, Samples(*(np.concatenate(parts) for parts in zip(validation, drawn, strict=True)))
+
+
+def validation_images(dataset: Dataset, settings: TrainSettings) -> Samples:
+    """Returns those that choose the best epoch: first `held_back_count` of the data set, then drawn ones."""
+    return _split(dataset, settings)[1]
+
+
+def held_back_count(dataset: Dataset, settings: TrainSettings) -> int:
+    return max(1, round(len(dataset.train_images) * settings.validation_share))

@@ -17,7 +17,6 @@ from digits.vision.reading import Candidate, Candidates
 
 Floats = NDArray[np.float32]
 
-REJECT_BELOW = 0.1  # is_digit below which an image is not taken for a digit
 MOST_LOGIT = 9.0
 LIKE_SIZE = 0.5  # of the height of the tallest: digits of one number are at least so tall
 OVERLAP = 0.25  # of the narrower of two boxes that digits side by side may share
@@ -42,7 +41,7 @@ class Verdict:
 
 
 def judge(
-    items: Sequence[Candidate], probabilities: Floats, is_digit: Floats, reject_below: float = REJECT_BELOW
+    items: Sequence[Candidate], probabilities: Floats, is_digit: Floats, reject_below: float
 ) -> Verdict:
     """Returns the verdict on a picture whose k candidates have (k, 10) probabilities and (k,) is_digit."""
     if not items:

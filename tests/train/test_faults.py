@@ -102,7 +102,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk with room for two and a half checkpoints; Ray writes the third before it deletes the first."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    whole = 4 * sum(variable.nbytes for variable in map(np.asarray, build_network(0.3).get_weights()))
+    whole = 4 * sum(variable.nbytes for variable in map(np.asarray, build_network(0.3, True).get_weights()))
     mount = ["mount", "-t", "tmpfs", "-o", f"size={whole * 5 // 2}", "digits-test", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         skip_or_fail("mount", "only root may mount the small disk that this test fills")

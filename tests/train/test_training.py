@@ -18,7 +18,7 @@ from digits.inference.settings import ServeSettings
 from digits.models.manifest import read_manifest
 from digits.registry.source import RegistrySource
 from digits.registry.versions import resolve
-from digits.task import SIDE
+from digits.task import CLASSES, SIDE
 from digits.training.data import load
 from digits.training.provenance import Provenance
 from tests.train.conftest import DEADLINE_S, ROOT, Workplace
@@ -74,7 +74,9 @@ def test_the_registered_network_and_the_service_agree(
     source = RegistrySource(uri, settings.model_cache)
     classifier = Classifier.load(settings, 1, source, source.resolve())
     assert (classifier.version.name, classifier.version.version) == ("digits", "1")
-    difference = np.abs(np.asarray(network(images)) - asyncio.run(classifier.classify(images)).scores)
+    scores = np.column_stack([np.asarray(output) for output in network(images)])
+    assert scores.shape == (50, CLASSES + 1)
+    difference = np.abs(scores - asyncio.run(classifier.classify(images)).scores)
     assert difference.max() <= 1e-5
     info = mlflow.models.get_model_info("models:/digits@champion")
     assert info.signature is not None

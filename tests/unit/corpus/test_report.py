@@ -27,6 +27,8 @@ class Constant:
         if is_digit is not None:
             self.row = np.append(self.row, np.float32(is_digit))
 
+    reject_below = 0.1
+
     def predict(self, images: Images) -> Scores:
         return np.tile(self.row, (len(images), 1))
 

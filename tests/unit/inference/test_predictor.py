@@ -91,15 +91,19 @@ async def test_without_a_model_it_is_not_ready() -> None:
 
 
 class Doubts(ChecksumModel):
-    """Says of every image that it is hardly a digit."""
+    """Says of every image that it is hardly a digit; its training chose 0.1 as the threshold."""
+
+    reject_below = 0.1
 
     def predict(self, images: Images) -> Scores:
         return np.column_stack((super().predict(images), np.full(len(images), 0.02, np.float32)))
 
 
-@pytest.mark.parametrize(("reject_below", "is_refused"), [(0.1, True), (0.01, False), (0, False)])
+@pytest.mark.parametrize(
+    ("reject_below", "is_refused"), [(None, True), (0.1, True), (0.01, False), (0, False)]
+)
 async def test_a_picture_that_is_no_digit_is_refused_with_the_guess(
-    reject_below: float, is_refused: bool
+    reject_below: float | None, is_refused: bool
 ) -> None:
     predictor = predictor_of(checksum_classifier(Doubts(), reject_below=reject_below))
     (item,) = (await predictor.predict([image_file(IMAGES[0])])).items

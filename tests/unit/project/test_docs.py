@@ -40,7 +40,7 @@ FIRST_COLUMN = {ServeSettings: "key", EdgeSettings: "`DIGITS_EDGE_...`"}
 def settings_table(settings: type[Settings]) -> str:
     rows = [f"| {FIRST_COLUMN[settings]} | default | bounds | meaning |\n|---|---|---|---|\n"]
     for name, field in settings.model_fields.items():
-        default = "" if field.is_required() or field.default == () else f"`{field.default}`"
+        default = "" if field.is_required() or field.default in ((), None) else f"`{field.default}`"
         if settings is EdgeSettings:
             name = name.upper()
         rows.append(f"| `{name}` | {default} | {bounds_of(field.metadata)} | {field.description} |\n")

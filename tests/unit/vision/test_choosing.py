@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 
 from digits.task import CLASSES
 from digits.vision.choosing import (
-    REJECT_BELOW,
     ROW_WEIGHTS,
     WEIGHTS,
     features,
@@ -20,6 +19,8 @@ from digits.vision.reading import Candidate, Candidates
 PIXELS = np.zeros((28, 28), np.uint8)
 Box = tuple[float, float, float, float]
 WHOLE: Box = (0.1, 0.1, 0.9, 0.9)
+
+THRESHOLD = 0.125  # exact in float32, as the model's scores are
 
 
 def candidate(box: Box = WHOLE, ground: str = "plain", rank: int = 0, share: float = 1.0) -> Candidate:
@@ -44,7 +45,7 @@ NUMBER = [
 
 
 def test_a_picture_without_candidates_is_blank() -> None:
-    verdict = judge([], np.zeros((0, CLASSES), np.float32), np.zeros(0, np.float32))
+    verdict = judge([], np.zeros((0, CLASSES), np.float32), np.zeros(0, np.float32), THRESHOLD)
     assert (verdict.kind, verdict.best) == ("blank", None)
 
 
@@ -55,30 +56,30 @@ def test_features_have_a_weight_each() -> None:
 
 def test_the_candidate_that_looks_like_a_digit_is_chosen() -> None:
     items = [candidate(), candidate((0.3, 0.3, 0.6, 0.7), rank=1, share=0.5)]
-    assert judge(items, *says((3, 0.02), (7, 0.999))).best == 1
-    assert judge(items, *says((3, 0.999), (7, 0.02))).best == 0
+    assert judge(items, *says((3, 0.02), (7, 0.999)), THRESHOLD).best == 1
+    assert judge(items, *says((3, 0.999), (7, 0.02)), THRESHOLD).best == 0
 
 
 def test_the_simpler_candidate_wins_among_equals() -> None:
     items = [candidate(ground="light", rank=3), candidate()]
-    assert judge(items, *says((3, 0.9), (7, 0.9))).best == 1
+    assert judge(items, *says((3, 0.9), (7, 0.9)), THRESHOLD).best == 1
 
 
-@pytest.mark.parametrize(("is_digit", "kind"), [(0.01, "not_a_digit"), (REJECT_BELOW, "digit")])
+@pytest.mark.parametrize(("is_digit", "kind"), [(0.01, "not_a_digit"), (THRESHOLD, "digit")])
 def test_a_picture_is_refused_below_the_threshold(is_digit: float, kind: str) -> None:
-    verdict = judge([candidate()], *says((3, is_digit)), float(np.float32(REJECT_BELOW)))
+    verdict = judge([candidate()], *says((3, is_digit)), THRESHOLD)
     assert (verdict.kind, verdict.best) == (kind, 0)
 
 
 def test_a_number_is_told_with_its_digits_from_left_to_right() -> None:
-    verdict = judge(NUMBER, *says((8, 0.001), (7, 0.98), (3, 0.97), (1, 0.98)))
+    verdict = judge(NUMBER, *says((8, 0.001), (7, 0.98), (3, 0.97), (1, 0.98)), THRESHOLD)
     assert verdict.kind == "several_digits"
     assert verdict.row == (2, 1, 3)
 
 
 def test_a_digit_in_several_pieces_is_one_digit() -> None:
     """Its pieces are likely digits too, but less than the whole."""
-    assert judge(NUMBER, *says((4, 0.9999), (7, 0.2), (1, 0.3), (1, 0.2))).kind == "digit"
+    assert judge(NUMBER, *says((4, 0.9999), (7, 0.2), (1, 0.3), (1, 0.2)), THRESHOLD).kind == "digit"
 
 
 def test_digits_of_a_row_are_of_like_size_and_apart() -> None:
