@@ -5,7 +5,11 @@ from pydantic import Field
 from digits.models.manifest import Manifest
 from digits.settings import Settings
 
-SLICES = ("rotated", "noisy", "inverted", "shifted")
+SLICES = (
+    "rotated", "noisy", "inverted", "shifted",
+    "hands", "drawings", "pens", "pages", "framed", "photos", "formats",
+)  # fmt: skip
+AUROCS = ("test_auroc_letters", "test_auroc_symbols")
 
 
 class GateSettings(Settings):
@@ -19,7 +23,14 @@ class GateSettings(Settings):
         0.01,
         ge=0,
         le=1,
-        description="The same on rotated, noisy, inverted or shifted test images.",
+        description="The same on rotated, noisy, inverted or shifted test images, on other hands' digits, "
+        "and on drawings, pens, pages, framed pictures, photos and file formats.",
+    )
+    max_refused: float = Field(
+        0.02, ge=0, le=1, description="Largest share of the test images refused by the model's threshold."
+    )
+    auroc_tolerance: float = Field(
+        0.003, ge=0, le=1, description="How far the AUROC of is_digit may be below the champion's."
     )
 
 
@@ -33,6 +44,8 @@ def objections(candidate: Manifest, champion: Manifest | None, gate: GateSetting
         found.append(f"calibration error {ece:.4f} is above {gate.max_ece}")
     if latency > gate.max_latency_ms:
         found.append(f"one image takes {latency:.2f} ms, the budget is {gate.max_latency_ms} ms")
+    if (refused := candidate.metrics.get("test_refused", 0.0)) > gate.max_refused:
+        found.append(f"{refused:.2%} of the test images would be refused, {gate.max_refused:.2%} may be")
     if champion is not None:
         found += _worse_than(champion, candidate, gate)
     return found
@@ -43,9 +56,11 @@ def _worse_than(champion: Manifest, candidate: Manifest, gate: GateSettings) -> 
         return [f"tested on {candidate.data}, the champion on {champion.data}; train on the champion's data"]
     allowed = {"test_accuracy": gate.accuracy_tolerance}
     allowed |= {f"test_accuracy_{name}": gate.slice_tolerance for name in SLICES}
+    allowed |= dict.fromkeys(AUROCS, gate.auroc_tolerance)
     return [
-        f"{metric} {candidate.metrics[metric]:.4f} is more than {tolerance} below the champion's "
+        f"{metric} {candidate.metrics.get(metric, 0):.4f} is more than {tolerance} below the champion's "
         f"{champion.metrics[metric]:.4f}"
         for metric, tolerance in allowed.items()
-        if candidate.metrics[metric] < champion.metrics[metric] - tolerance
+        if metric in champion.metrics
+        and candidate.metrics.get(metric, 0) < champion.metrics[metric] - tolerance
     ]

@@ -7,7 +7,8 @@ from digits.registry.gate import GateSettings, objections
 
 METRICS = {
     "test_accuracy": 0.996, "test_ece": 0.02, "latency_ms": 0.1,
-    **{f"test_accuracy_{name}": 0.99 for name in ("rotated", "noisy", "inverted", "shifted")},
+    **{f"test_accuracy_{name}": 0.99 for name in ("rotated", "noisy", "inverted", "shifted", "photos")},
+    "test_auroc_letters": 0.99,
 }  # fmt: skip
 
 
@@ -33,16 +34,31 @@ def test_a_good_candidate_meets_no_objection() -> None:
         ({"test_accuracy": 0.9}, "test accuracy 0.9000 is below 0.97"),
         ({"test_ece": 0.2}, "calibration error 0.2000 is above 0.05"),
         ({"latency_ms": 9.0}, "one image takes 9.00 ms, the budget is 2.0 ms"),
+        ({"test_refused": 0.05}, "5.00% of the test images would be refused, 2.00% may be"),
     ],
 )
 def test_floors_hold_without_a_champion(metrics: dict[str, float], reason: str) -> None:
     assert objections(manifest(metrics), None, GATE) == [reason]
 
 
-@pytest.mark.parametrize("metric", ["test_accuracy", "test_accuracy_rotated", "test_accuracy_noisy"])
+@pytest.mark.parametrize(
+    "metric",
+    ["test_accuracy", "test_accuracy_rotated", "test_accuracy_noisy", "test_accuracy_photos",
+     "test_auroc_letters"],
+)  # fmt: skip
 def test_a_candidate_worse_than_the_champion_is_told_where(metric: str) -> None:
     (reason,) = objections(manifest({metric: METRICS[metric] - 0.015}), manifest(), GATE)
     assert reason.startswith(f"{metric} ")
+
+
+def test_a_candidate_that_says_less_than_the_champion_is_worse() -> None:
+    """A model without is_digit does not replace one that has it."""
+    without = manifest()
+    without.metrics.pop("test_auroc_letters")
+    assert objections(without, None, GATE) == []
+    (reason,) = objections(without, manifest(), GATE)
+    assert reason.startswith("test_auroc_letters 0.0000 is more than 0.003 below the champion's 0.9900")
+    assert objections(manifest(), without, GATE) == []
 
 
 def test_figures_of_other_data_are_not_compared() -> None:
