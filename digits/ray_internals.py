@@ -163,21 +163,19 @@ def replica_grpc() -> str:
 @assume("digits/gateway/connection.py")
 def uvicorn_protocol() -> str:
     """Ray's uvicorn servers use HTTP_PROTOCOLS["auto"], whose own class drops the body behind an Upgrade."""
+    server = inspect.getsource(_ray("serve._private.http_util").start_asgi_http_server)
     config, protocol = import_module("uvicorn.config"), import_module("uvicorn.protocols.http.httptools_impl")
-    if "http=" in inspect.getsource(_ray("serve._private.http_util").start_asgi_http_server):
-        return "Ray names a class"
-    sources = inspect.getsource(config.Config) + inspect.getsource(protocol)
-    return "" if "HTTP_PROTOCOLS.get(" in sources and "HttpParserUpgrade:" in sources else "not so"
+    is_used = "http=" not in server and "HTTP_PROTOCOLS.get(" in inspect.getsource(config)
+    return "" if is_used and "HttpParserUpgrade:" in inspect.getsource(protocol) else "another class is used"
 
 
 @assume("digits/gateway/one_write.py")
 def uvicorn_cycle() -> str:
     """uvicorn parses with httptools, and its RequestResponseCycle writes to the attribute `transport`."""
-    name = "uvicorn.protocols.http"
-    protocol = import_module(f"{name}.auto").AutoHTTPProtocol.__name__
+    protocol = import_module("uvicorn.protocols.http.auto").AutoHTTPProtocol.__name__
     if protocol != "HttpToolsProtocol":
         return f"uvicorn parses with {protocol}"
-    cycle = import_module(f"{name}.httptools_impl").RequestResponseCycle
+    cycle = import_module("uvicorn.protocols.http.httptools_impl").RequestResponseCycle
     return "" if "self.transport.write(" in inspect.getsource(cycle.send) else "it writes otherwise"
 
 
