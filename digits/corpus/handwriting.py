@@ -31,6 +31,8 @@ DRAWERS = 20  # of each symbol, one after another in the file
 BITS = 105  # pixels a side of a symbol
 # Letters that some hand writes exactly as another writes a digit: never taken for no digit.
 LIKE_DIGITS = frozenset("OoQDIlijJzZSsqgGbBTyYaCt")
+# Symbols that are written as a digit is, such as Korean's for ng (0), i (1) and g (7); by their character.
+SYMBOLS_LIKE_DIGITS = frozenset({4, 26, 27, 29, 33, 35, 39, 40, 43, 55, 57, 66, 67, 72, 78})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def _of_symbols(arrays: Any) -> list[tuple[str, int, Writing]]:
     return [
         ("symbols", number // DRAWERS, Writing(str(alphabet), number // DRAWERS, ink=ink))
         for number, (ink, alphabet) in enumerate(zip(inks, arrays["alphabet"], strict=True))
+        if number // DRAWERS not in SYMBOLS_LIKE_DIGITS
     ]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.corpus.canvas import BLANK, Rng
-from digits.corpus.drawing import bend, draw
+from digits.corpus.drawing import bend, draw, smooth
 from digits.corpus.examples import EMPTY_GROUNDS, SEVERAL
 from digits.corpus.handwriting import Split, Writing, writings
 from digits.corpus.kinds import KINDS, make_picture
@@ -24,7 +24,7 @@ from digits.vision.reading import read_file
 
 NO_DIGIT = CLASSES  # the label of an image that shows no digit: the position after those of LABELS
 
-DIGITS = 0.45  # of the samples; the others are no digits
+DIGITS = 0.5  # of the samples; the others are no digits
 # How often each kind of what is no digit is drawn.  Letters like digits are left out, and so are digits that
 # were cut off: a part of a 4, a 7 or a 9 often is another digit.
 OTHERS: dict[str, float] = {
@@ -35,6 +35,7 @@ PICTURED = 0.1  # of the samples are read from a picture, which costs 20 ms inst
 EMPTY = 0.35  # of those without a digit: crops of paper, frames and desks on which nothing is written
 SIDES = (30.0, 84.0)  # pixels of the longer side that a writing is drawn with
 PENS = (0.05, 0.19)  # of that side
+SMOOTH = 0.5  # of the writings are drawn without the corners of coarse tablets
 REFERENCE = (60.0, 6.0)  # side and pen of the crop that a candidate is compared with
 ALIKE = 0.75  # correlation of blurred images from which a candidate is the writing, not a part of it
 MOST_INK = 1.9  # times the ink of that crop: a thick pen has more, a solid shape still more
@@ -64,10 +65,9 @@ def draw_samples(split: Split, numbers: range, seed: int) -> Samples:
 
 def _drawn(split: Split, is_digit: bool, rng: Rng) -> tuple[Pixels, int]:
     writing = _writing(split, is_digit, rng)
+    shape = bend(smooth(writing) if rng.random() < SMOOTH else writing, rng)
     side = rng.uniform(*SIDES)
-    return crop_to_pixels(draw(bend(writing, rng), side, max(1.0, side * rng.uniform(*PENS)))), _label(
-        writing
-    )
+    return crop_to_pixels(draw(shape, side, max(1.0, side * rng.uniform(*PENS)))), _label(writing)
 
 
 def _from_picture(split: Split, is_digit: bool, rng: Rng) -> tuple[Pixels, int]:
