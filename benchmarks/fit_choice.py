@@ -4,7 +4,8 @@ python -m benchmarks.fit_choice --model models/starter
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -13,89 +14,106 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from tqdm import tqdm
 
-from benchmarks.services import ROOT
 from digits.corpus.examples import SEVERAL, Example, sample
 from digits.corpus.kinds import KINDS
+from digits.corpus.negatives import NEGATIVES
 from digits.errors import BadInput
-from digits.models.manifest import read_manifest
-from digits.models.runtime import DigitModel
-from digits.task import CLASSES
-from digits.vision.choosing import WEIGHTS, features, find_row, row_features
+from digits.task import CLASSES, Scores
+from digits.vision.choosing import WEIGHTS, features, find_row, likeness_features, row_features
 from digits.vision.decoding import MAX_PIXELS
 from digits.vision.reading import Candidate, read_file
+from testkit.models import STARTER, load_model
 
 Floats = NDArray[np.floating]
-ROWS = 8  # times as many pictures of several digits as of each kind
 PENALTY = 1.0  # of the squared weights: few pictures have a say on some of the facts
+SEVERALS, OTHERS = 8, 6  # times as many pictures of several digits, and of each kind of none, as of a kind
+# Written as a digit is, so neither a digit nor none.
+AMBIGUOUS = "letter_like_digits"
+
+
+@dataclass
+class Facts:
+    """What the weights are fitted on."""
+
+    choices: list[tuple[Floats, NDArray[np.bool_]]] = field(default_factory=list)  # and which are right
+    likenesses: list[tuple[Floats, bool]] = field(default_factory=list)  # and whether it is a digit
+    rows: list[tuple[Floats, bool]] = field(default_factory=list)  # and whether they are several digits
+
+    def add(self, example: Example, items: list[Candidate], scores: Scores, reject_below: float) -> None:
+        probabilities, is_digit = scores[:, :CLASSES], scores[:, CLASSES]
+        read = probabilities.argmax(axis=1)
+        facts = features(items, probabilities, is_digit)
+        if example.label is not None:
+            is_right = read == example.label
+            if is_right.any() and not is_right.all():
+                self.choices.append((facts, is_right))
+        best = int((facts @ WEIGHTS).argmax())
+        if not example.digits or read[best] == example.label:  # no digit, or the right one
+            self.likenesses.append((likeness_features(facts, best), example.label is not None))
+        row = find_row(items, is_digit, reject_below) if len(items) > 1 else ()
+        if len(row) > 1 and example.digits:
+            seen = tuple(read[list(row)].tolist())
+            if example.label is not None or seen == example.digits:
+                self.rows.append((row_features(items, is_digit, row), example.label is None))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, default=ROOT / "models" / "starter")
+    parser.add_argument("--model", type=Path, default=STARTER)
     parser.add_argument("--per-kind", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    sha256 = read_manifest(arguments.model).onnx_sha256
-    model = DigitModel.load(arguments.model, sha256=sha256, threads=1, max_batch_size=64)
-    pictures: list[tuple[Floats, NDArray[np.bool_]]] = []
-    rows: list[tuple[Floats, bool]] = []
-    # Writers that the model was not trained on: of its own ones it is surer than it will be of others.
+    model = load_model(arguments.model, max_batch_size=64)
+    facts = Facts()
+    others = [name for name in NEGATIVES if name != AMBIGUOUS]
     count = arguments.per_kind
-    examples = chain(
-        sample("validation", arguments.seed, count, tuple(KINDS)),
-        sample("validation", arguments.seed, count * ROWS, (SEVERAL,)),
+    # Writers that the model was not trained on: of its own ones it is surer than it will be of others.
+    examples = chain.from_iterable(
+        sample("validation", arguments.seed, times * count, kinds)
+        for times, kinds in ((1, tuple(KINDS)), (OTHERS, others), (SEVERALS, (SEVERAL,)))
     )
-    for example in tqdm(examples, total=count * (len(KINDS) + ROWS), unit="picture"):
+    total = count * (len(KINDS) + OTHERS * len(others) + SEVERALS)
+    for example in tqdm(examples, total=total, unit="picture"):
         try:
             found = read_file(example.data, MAX_PIXELS)
         except BadInput:
             continue
-        if len(found.items) < 2:
-            continue
-        scores = model.predict(found.pixels)
-        _add(
-            example, found.items, scores[:, :CLASSES], scores[:, CLASSES], model.reject_below, pictures, rows
-        )
-    weights = _fitted(
-        lambda w: sum(_listwise_loss(w, *picture) for picture in pictures), pictures[0][0].shape[1]
-    )
-    for name, used in (("now", WEIGHTS), ("WEIGHTS", np.round(weights, 2))):
-        right = np.mean([is_right[(facts @ used).argmax()] for facts, is_right in pictures])
-        print(f"{name} = {used.tolist()}  # right in {right:.1%} of {len(pictures)} pictures")
-    if rows:
-        facts, several = np.array([row for row, _ in rows]), np.array([answer for _, answer in rows])
-        of_rows = _fitted(lambda w: float(np.logaddexp(0, -np.where(several, 1, -1) * (facts @ w)).sum()), 4)
-        agree = ((facts @ of_rows > 0) == several).mean()
-        print(f"ROW_WEIGHTS = {np.round(of_rows, 2).tolist()}  # right for {agree:.1%} of {len(rows)} rows")
+        if found.items and not found.exact:
+            facts.add(example, found.items, model.predict(found.pixels), model.reject_below)
+    print_weights(facts)
 
 
-def _add(
-    example: Example,
-    items: Sequence[Candidate],
-    probabilities: Floats,
-    is_digit: Floats,
-    reject_below: float,
-    pictures: list[tuple[Floats, NDArray[np.bool_]]],
-    rows: list[tuple[Floats, bool]],
-) -> None:
-    read = probabilities.argmax(axis=1)
-    if example.label is not None:
-        is_right = read == example.label
-        if is_right.any() and not is_right.all():
-            pictures.append((features(items, probabilities, is_digit), is_right))
-    row = find_row(items, is_digit, reject_below)
-    if len(row) > 1:
-        seen = tuple(read[list(row)].tolist())
-        if example.label is not None or seen == example.digits:
-            rows.append((row_features(items, is_digit, row), example.label is None))
+def print_weights(facts: Facts) -> None:
+    choices = facts.choices
+    weights = _fitted(lambda w: sum(_listwise_loss(w, *choice) for choice in choices), len(WEIGHTS))
+    for name, used in (("now", WEIGHTS), ("WEIGHTS", weights)):
+        right = np.mean([is_right[(rows @ used).argmax()] for rows, is_right in choices])
+        _print(name, used, f"right in {right:.1%} of {len(choices)} pictures")
+    for name, samples in (("LIKENESS_WEIGHTS", facts.likenesses), ("ROW_WEIGHTS", facts.rows)):
+        rows = np.array([row for row, _ in samples])
+        answers = np.array([answer for _, answer in samples])
+        fitted = _fitted(_logistic_loss(rows, answers), rows.shape[1])
+        agree = ((rows @ fitted > 0) == answers).mean()
+        _print(name, fitted, f"right for {agree:.1%} of {len(rows)}")
+
+
+def _print(name: str, weights: Floats, comment: str) -> None:
+    print(f"{name} = {[round(float(weight), 2) for weight in weights]}  # {comment}")
 
 
 def _listwise_loss(weights: Floats, facts: Floats, is_right: NDArray[np.bool_]) -> float:
     """The negative log-likelihood that a right candidate is drawn, with odds that grow with its score."""
     scores = facts @ weights
     return float(np.logaddexp.reduce(scores) - np.logaddexp.reduce(scores[is_right]))
+
+
+def _logistic_loss(rows: Floats, answers: NDArray[np.bool_]) -> Callable[[Floats], float]:
+    """The negative log-likelihood of the answers, true and false ones with the same weight together."""
+    signs = np.where(answers, 1, -1)
+    weights = np.where(answers, 1 / answers.sum(), 1 / (~answers).sum()) * len(answers) / 2
+    return lambda w: float((weights * np.logaddexp(0, -signs * (rows @ w))).sum())
 
 
 def _fitted(loss: Callable[[Floats], float], count: int) -> Floats:

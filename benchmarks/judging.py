@@ -83,13 +83,13 @@ def _judged(example: Example, found: Candidates, scores: Scores, reject_below: f
     if verdict.best is None:
         return Judged(example, verdict.kind)
     digits = scores[:, :CLASSES].argmax(axis=1).tolist()
-    looks = scores[:, CLASSES] if scores.shape[1] > CLASSES else scores.max(axis=1)
+    looks = verdict.is_digit if scores.shape[1] > CLASSES else float(scores[verdict.best].max())
     return Judged(
         example,
         verdict.kind,
         answer=digits[verdict.best],
         row=tuple(digits[place] for place in verdict.row),
-        score=float(looks[verdict.best]),
+        score=looks,
         was_found=example.label in digits,
         pixels=found.items[verdict.best].pixels,
     )

@@ -109,7 +109,7 @@ def _choose(
     row = scores[best, :CLASSES].tolist()  # of a few numbers, plain floats are faster than numpy
     confidence = max(row)
     label = LABELS[row.index(confidence)]
-    likeness = float(scores[best, CLASSES]) if scores.shape[1] > CLASSES else None
+    likeness = verdict.is_digit if scores.shape[1] > CLASSES else None
     if reject_below and likeness is not None and verdict.kind != "digit":
         guess = f"{label} (confidence {confidence:.2f})"
         return _refusal(verdict, scores, guess, likeness, reject_below)

@@ -10,8 +10,8 @@ step          the training step, and the trainer of one worker
 checkpoints   the files that each epoch writes, and how a training resumes
 run           the Ray Train run: workers, restarts, progress
 evaluation    accuracy, calibration, slices
+pictures      how a model reads pictures as people send them
 rejection     how well is_digit tells digits from what is none, and its threshold
-pictures      accuracy on pictures as people send them
 plots         a training as pictures
 export        Keras -> ONNX with a manifest
 fit           settings and data -> a model folder; nothing is registered

@@ -17,7 +17,7 @@ from digits.training.plots import save_plots
 from digits.training.provenance import Provenance
 from digits.training.rejection import choose_threshold, rejection_metrics
 from digits.training.settings import TrainSettings
-from digits.training.step import History, OnEpoch, held_back_count, validation_images
+from digits.training.step import History, OnEpoch, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,5 @@ def _build_model(
 
 def _choose_threshold(settings: TrainSettings, dataset: Dataset, predict: Predict) -> float:
     """Returns the default of `reject_below`, chosen on the validation images."""
-    images, labels = validation_images(dataset, settings)
-    is_digit = predict(images)[:, CLASSES]
-    held_back = held_back_count(dataset, settings)
-    hands = labels[held_back:] < CLASSES
-    return choose_threshold(is_digit[:held_back], is_digit[held_back:][hands])
+    _, held_back = split(dataset, settings)
+    return choose_threshold(predict, predict(held_back.images)[:, CLASSES])

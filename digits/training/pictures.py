@@ -1,6 +1,7 @@
-"""A model's accuracy on pictures as people send them, read and chosen as in a request."""
+"""How a model reads pictures as people send them: read and judged as in a request."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,31 +19,41 @@ PER_KIND = 8  # pictures of each kind: some 100 to 200 of each group
 SEED = 7
 
 
-def picture_metrics(predict: Predict, reject_below: float) -> dict[str, float]:
-    """Returns the share of pictures of each group of kinds that are read right, drawn by judging writers.
+class Judged(NamedTuple):
+    """Of n pictures."""
 
-    A picture that is refused counts as wrong.
-    """
+    right: NDArray[np.bool_]  # whether the digit is the answer; False for a refused picture
+    is_digit: NDArray[np.float64]  # 0 for a blank or unreadable one
+
+
+def picture_metrics(predict: Predict, reject_below: float) -> dict[str, float]:
+    """Returns the share of pictures of each group of kinds that are read right, drawn by judging writers."""
     return {
         f"test_accuracy_{group}": float(
-            np.mean(read_right(predict, sample("judge", SEED, PER_KIND, tuple(kinds)), reject_below))
+            judge_pictures(predict, sample("judge", SEED, PER_KIND, tuple(kinds)), reject_below).right.mean()
         )
         for group, kinds in GROUPS.items()
     }
 
 
-def read_right(predict: Predict, examples: Iterable[Example], reject_below: float) -> NDArray[np.bool_]:
-    """Returns for each picture of one digit whether that digit would be the answer."""
-    read = [(example.label, _candidates(example.data)) for example in examples]
-    scores = predict(np.concatenate([found.pixels for _, found in read]))
-    right, start = np.zeros(len(read), np.bool_), 0
-    for place, (label, found) in enumerate(read):
-        own = scores[start : start + len(found.items)]
+def judge_pictures(predict: Predict, examples: Iterable[Example], reject_below: float) -> Judged:
+    """Returns what the service would answer to each picture."""
+    labels, found = [], []
+    for example in examples:
+        labels.append(example.label)
+        found.append(_candidates(example.data))
+    scores = predict(np.concatenate([candidates.pixels for candidates in found]))
+    judged = Judged(np.zeros(len(found), np.bool_), np.zeros(len(found)))
+    start = 0
+    for place, candidates in enumerate(found):
+        own = scores[start : start + len(candidates.items)]
         start += len(own)
-        verdict = judge_scores(found, own, reject_below)
-        if verdict.kind == "digit" and verdict.best is not None:
-            right[place] = own[verdict.best, :CLASSES].argmax() == label
-    return right
+        verdict = judge_scores(candidates, own, reject_below)
+        if verdict.best is not None:
+            judged.is_digit[place] = verdict.is_digit
+            read = own[verdict.best, :CLASSES].argmax()
+            judged.right[place] = verdict.kind == "digit" and read == labels[place]
+    return judged
 
 
 def _candidates(data: bytes) -> Candidates:

@@ -1,28 +1,39 @@
 """How well `is_digit` tells digits from what is none, and the threshold below which a picture is refused."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.corpus.drawing import draw
+from digits.corpus.examples import Example, sample
 from digits.corpus.handwriting import Writing, writings
+from digits.corpus.kinds import KINDS, make_picture
 from digits.models.manifest import REJECT_BELOW
-from digits.task import CLASSES, LABELS, Images
 from digits.training.evaluation import Predict
-from digits.vision.cropping import crop_to_pixels
+from digits.training.pictures import Judged, judge_pictures
 
 Floats = NDArray[np.floating]
 
-# Shares of digits that the threshold may refuse, of the validation images: MNIST's, and other hands'.
+# Shares of digits that the threshold may refuse, of validation images: MNIST's, and pictures of other hands'.
 MOST_REFUSED, MOST_REFUSED_OF_HANDS = 0.001, 0.01
-SIDE, PEN = 60.0, 6.0  # pixels: a writing as the drawing page would send it
+PER_KIND = 8  # pictures of each kind that choose the threshold
+SEED = 8
+CANVAS = "canvas_white_on_black"  # the kind of picture that the drawing page sends
 
 
-def choose_threshold(of_mnist: Floats, of_hands: Floats) -> float:
-    """Returns the highest `reject_below` that refuses few enough digits, of (n,) is_digit each."""
-    return float(min(_lowest_kept(of_mnist, MOST_REFUSED), _lowest_kept(of_hands, MOST_REFUSED_OF_HANDS)))
+def choose_threshold(predict: Predict, of_mnist: Floats) -> float:
+    """Returns the highest `reject_below` that refuses few enough digits of the validation images.
+
+    `of_mnist` is the is_digit of MNIST's, (n,).
+    """
+    judged = judge_pictures(predict, sample("validation", SEED, PER_KIND, tuple(KINDS)), 0)
+    return min(
+        lowest_kept(of_mnist, MOST_REFUSED), lowest_kept(judged.is_digit[judged.right], MOST_REFUSED_OF_HANDS)
+    )
 
 
-def _lowest_kept(is_digit: Floats, refused: float) -> float:
+def lowest_kept(is_digit: Floats, refused: float) -> float:
+    """Returns the highest threshold that refuses at most this share."""
     return float(np.sort(is_digit)[int(refused * len(is_digit))])
 
 
@@ -34,28 +45,31 @@ def auroc(digits: Floats, others: Floats) -> float:
 
 
 def rejection_metrics(predict: Predict, of_test: Floats, threshold: float) -> dict[str, float]:
-    """Returns the figures on writings of the judge split, which no training sees.
+    """Returns the figures on writings of the judge split, drawn as on the page; no training sees them.
 
     `of_test` is the is_digit of MNIST's test images.
     """
     judged = writings()["judge"]
-    digits = predict(crops(judged["digits"]))
-    labels = np.array([LABELS.index(int(writing.label)) for writing in judged["digits"]])
-    of_hands = digits[:, CLASSES]
     unlike = [writing for writing in judged["letters"] if not writing.is_like_a_digit]
-    of_letters, of_symbols = (predict(crops(others))[:, CLASSES] for others in (unlike, judged["symbols"]))
+
+    def asked(group: Sequence[Writing]) -> Judged:
+        return judge_pictures(predict, _canvases(group), threshold)
+
+    digits, letters, symbols = asked(judged["digits"]), asked(unlike), asked(judged["symbols"])
     return {
         REJECT_BELOW: threshold,
-        "test_accuracy_hands": float((digits[:, :CLASSES].argmax(axis=1) == labels).mean()),
-        "test_auroc_letters": auroc(of_hands, of_letters),
-        "test_auroc_symbols": auroc(of_hands, of_symbols),
+        "test_accuracy_hands": float(digits.right.mean()),
+        "test_auroc_letters": auroc(digits.is_digit, letters.is_digit),
+        "test_auroc_symbols": auroc(digits.is_digit, symbols.is_digit),
         "test_refused": float((of_test < threshold).mean()),
-        "test_refused_hands": float((of_hands < threshold).mean()),
-        "test_refused_letters": float((of_letters < threshold).mean()),
-        "test_refused_symbols": float((of_symbols < threshold).mean()),
+        "test_refused_hands": float((digits.is_digit < threshold).mean()),
+        "test_refused_letters": float((letters.is_digit < threshold).mean()),
+        "test_refused_symbols": float((symbols.is_digit < threshold).mean()),
     }
 
 
-def crops(drawn: list[Writing]) -> Images:
-    """Returns (n, SIDE, SIDE) images of writings, cropped as the reader crops them."""
-    return np.stack([crop_to_pixels(draw(writing, SIDE, PEN)) for writing in drawn])
+def _canvases(group: Sequence[Writing]) -> Iterator[Example]:
+    for number, writing in enumerate(group):
+        data = make_picture(CANVAS, writing, np.random.default_rng([SEED, number]))
+        label = int(writing.label) if writing.label.isdigit() else None
+        yield Example(CANVAS, CANVAS, data, label, ())

@@ -41,7 +41,7 @@ class Trainer:
         self._strategy = (
             tf.distribute.MultiWorkerMirroredStrategy() if workers > 1 else tf.distribute.get_strategy()
         )
-        train, self._validation = _split(dataset, settings)
+        train, held_back = split(dataset, settings)
         drawn = round(settings.drawn * len(train.images))
         self.steps = (len(train.images) // workers + drawn // workers) // (settings.batch_size // workers)
         if not self.steps:
@@ -53,10 +53,12 @@ class Trainer:
             self.network = build_network(settings.dropout, settings.drawn > 0)
             self.optimizer = build_optimizer(settings, self.steps)
             self.optimizer.build(self.network.trainable_variables)
-        own = draw_samples("train", range(worker, drawn, workers), settings.seed)
-        self._images, self._labels = (
-            np.concatenate([part[worker::workers], more]) for part, more in zip(train, own, strict=True)
+        self._images, self._labels = _joined(
+            Samples(train.images[worker::workers], train.labels[worker::workers]),
+            draw_samples("train", range(worker, drawn, workers), settings.seed),
         )
+        drawn = round(settings.drawn * len(held_back.images))
+        self._validation = _joined(held_back, draw_samples("validation", range(drawn), settings.seed))
         self._compiled_steps = tf.function(self._train_steps)
         self._compiled_forward = tf.function(lambda batch: self.network(batch, training=False))
 
@@ -182,25 +184,16 @@ def state_sha256(state: State) -> str:
     return together.hexdigest()
 
 
-def _split(dataset: Dataset, settings: TrainSettings) -> tuple[Samples, Samples]:
-    """Returns training images without drawn ones, and validation images with drawn ones.
+def _joined(some: Samples, more: Samples) -> Samples:
+    return Samples(*(np.concatenate(parts) for parts in zip(some, more, strict=True)))
 
-    The split depends on the seed alone, so it survives a resume.
-    """
+
+def split(dataset: Dataset, settings: TrainSettings) -> tuple[Samples, Samples]:
+    """Returns the images that train and those held back; the seed alone decides, so a resume has the same."""
     order = np.random.default_rng(settings.seed).permutation(len(dataset.train_images))
-    held_back = held_back_count(dataset, settings)
-    train, validation = (
+    count = max(1, round(len(order) * settings.validation_share))
+    train, held_back = (
         Samples(dataset.train_images[part], dataset.train_labels[part])
-        for part in (order[held_back:], order[:held_back])
+        for part in (order[count:], order[:count])
     )
-    drawn = draw_samples("validation", range(round(settings.drawn * held_back)), settings.seed)
-    return train, Samples(*(np.concatenate(parts) for parts in zip(validation, drawn, strict=True)))
-
-
-def validation_images(dataset: Dataset, settings: TrainSettings) -> Samples:
-    """Returns those that choose the best epoch: first `held_back_count` of the data set, then drawn ones."""
-    return _split(dataset, settings)[1]
-
-
-def held_back_count(dataset: Dataset, settings: TrainSettings) -> int:
-    return max(1, round(len(dataset.train_images) * settings.validation_share))
+    return train, held_back

@@ -4,6 +4,7 @@ The choice is learned: a linear score of a few facts about each candidate, fitte
 writers so that the candidate whose digit is right gets the highest score of its picture.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,6 +24,10 @@ OVERLAP = 0.25  # of the narrower of two boxes that digits side by side may shar
 
 # The score's weight of each column of `features`, in its order.
 WEIGHTS = np.array([0.45, 0.0, -1.04, -1.17, -1.47, 1.31, -1.67, 1.24, 0.6, -1.15, 0.58], np.float32)
+# Of each value of `likeness_features`: the logit of being one digit.
+LIKENESS_WEIGHTS = np.array(
+    [0.87, 0.45, -0.94, -0.1, -0.66, -0.01, -3.95, 0.9, 0.41, -2.56, 0.11, -0.55, -1.03], np.float32
+)
 # Of each column of `row_features`, the last of the constant 1: above 0 the row wins.
 ROW_WEIGHTS = np.array([-0.42, 0.53, -0.43, -1.25], np.float32)
 
@@ -31,12 +36,14 @@ ROW_WEIGHTS = np.array([-0.42, 0.53, -0.43, -1.25], np.float32)
 class Verdict:
     """What a picture shows.
 
-    `best` is the place of the candidate that is most likely the digit, None for a blank picture. `row` holds
-    the places of several digits from left to right, and is empty if there are not several.
+    `best` is the place of the candidate that is most likely the digit, None for a blank picture. `is_digit`
+    is how much that candidate and what else the picture holds look like one digit, 0 to 1. `row` holds the
+    places of several digits from left to right, and is empty if there are not several.
     """
 
     kind: Literal["digit", "blank", "several_digits", "not_a_digit"]
     best: int | None
+    is_digit: float = 0.0
     row: tuple[int, ...] = ()
 
 
@@ -46,14 +53,16 @@ def judge(
     """Returns the verdict on a picture whose k candidates have (k, 10) probabilities and (k,) is_digit."""
     if not items:
         return Verdict("blank", None)
-    if len(items) == 1:
-        best = 0
-    else:
-        best = int((features(items, probabilities, is_digit) @ WEIGHTS).argmax())
-        row = find_row(items, is_digit, reject_below)
-        if len(row) > 1 and float(row_features(items, is_digit, row) @ ROW_WEIGHTS) > 0:
-            return Verdict("several_digits", best, row)
-    return Verdict("digit" if is_digit[best] >= reject_below else "not_a_digit", best)
+    if items[0].is_exact:
+        likeness = float(is_digit[0])
+        return Verdict("digit" if likeness >= reject_below else "not_a_digit", 0, likeness)
+    facts = features(items, probabilities, is_digit)
+    best = int((facts @ WEIGHTS).argmax()) if len(items) > 1 else 0
+    likeness = _sigmoid(float(likeness_features(facts, best) @ LIKENESS_WEIGHTS))
+    row = find_row(items, is_digit, reject_below) if len(items) > 1 else ()
+    if len(row) > 1 and float(row_features(items, is_digit, row) @ ROW_WEIGHTS) > 0:
+        return Verdict("several_digits", best, likeness, row)
+    return Verdict("digit" if likeness >= reject_below else "not_a_digit", best, likeness)
 
 
 def judge_scores(found: Candidates, scores: Scores, reject_below: float) -> Verdict:
@@ -85,6 +94,18 @@ def features(items: Sequence[Candidate], probabilities: Floats, is_digit: Floats
     ]
     says = np.stack([_logit(is_digit), _logit(probabilities.max(axis=1))], axis=1)
     return np.concatenate([says[:, :1], np.array(facts, np.float32), says[:, 1:]], axis=1)
+
+
+def likeness_features(facts: Floats, best: int) -> Floats:
+    """Facts about a picture whose best candidate has this place: those of the candidate, and how many are.
+
+    A letter of several strokes leaves a stroke that alone looks like a 1: what else there is says more.
+    """
+    return np.concatenate([facts[best], [np.log(len(facts)), 1]]).astype(np.float32)
+
+
+def _sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-max(value, -50.0)))
 
 
 def find_row(items: Sequence[Candidate], is_digit: Floats, reject_below: float) -> tuple[int, ...]:

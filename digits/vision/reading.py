@@ -24,6 +24,7 @@ from digits.vision.views import Colour, Map, View, painted_view, sub_view, view_
 
 cv2.setNumThreads(1)  # the service's threads share the cores; OpenCV's own would compete with them
 
+EXACT = "exact"  # the ground of the candidate that is the whole picture
 MOST = 14  # candidates of a picture
 MOST_OF_GROUND = 8
 MOST_INK = 0.6  # of a picture that ink on transparent paper covers
@@ -42,6 +43,11 @@ class Candidate:
     rank: int  # place among the groups of its hypothesis
     contrast: float  # levels between paper and ink
     sheet: bool = False  # whether it was found on a sheet within the picture
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is the whole picture, which is like an image of MNIST."""
+        return self.ground == EXACT
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def read_picture(picture: Picture) -> Candidates:
 
 def exactly(pixels: Pixels) -> Candidates:
     """The candidates of an image that is known to be like MNIST's."""
-    return Candidates([Candidate(pixels, "exact", (0, 0, 1, 1), 1, 0, 255)], exact=True)
+    return Candidates([Candidate(pixels, EXACT, (0, 0, 1, 1), 1, 0, 255)], exact=True)
 
 
 def _grey(picture: Picture) -> Pixels | None:

@@ -7,7 +7,7 @@ from digits.corpus.examples import Example, sample
 from digits.corpus.kinds import GROUPS
 from digits.task import CLASSES, Images, Scores
 from digits.training import pictures
-from digits.training.pictures import picture_metrics, read_right
+from digits.training.pictures import judge_pictures, picture_metrics
 from testkit.models import load_model
 
 
@@ -25,7 +25,7 @@ def test_refused_wrong_and_unreadable_pictures_are_not_right() -> None:
     def predict(images: Images) -> Scores:
         return np.array(answers[: len(images)])
 
-    assert read_right(predict, examples, 0.1).tolist() == [True, False, False, True, False]
+    assert judge_pictures(predict, examples, 0.1).right.tolist() == [True, False, False, True, False]
 
 
 def test_each_group_of_kinds_has_a_figure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from digits.vision.choosing import (
     judge_scores,
     row_features,
 )
-from digits.vision.reading import Candidate, Candidates
+from digits.vision.reading import EXACT, Candidate, Candidates
 
 PIXELS = np.zeros((28, 28), np.uint8)
 Box = tuple[float, float, float, float]
@@ -67,7 +67,7 @@ def test_the_simpler_candidate_wins_among_equals() -> None:
 
 @pytest.mark.parametrize(("is_digit", "kind"), [(0.01, "not_a_digit"), (THRESHOLD, "digit")])
 def test_a_picture_is_refused_below_the_threshold(is_digit: float, kind: str) -> None:
-    verdict = judge([candidate()], *says((3, is_digit)), THRESHOLD)
+    verdict = judge([candidate(ground=EXACT)], *says((3, is_digit)), THRESHOLD)
     assert (verdict.kind, verdict.best) == (kind, 0)
 
 
@@ -103,5 +103,19 @@ def test_a_model_without_is_digit_refuses_nothing() -> None:
 def test_a_model_with_is_digit_refuses_by_it() -> None:
     probabilities, is_digit = says((4, 0.5))
     scores = np.concatenate([probabilities, is_digit[:, None]], axis=1)
-    assert judge_scores(Candidates([candidate()]), scores, reject_below=0.6).kind == "not_a_digit"
-    assert judge_scores(Candidates([candidate()]), scores, reject_below=0.4).kind == "digit"
+    assert judge_scores(Candidates([candidate(ground=EXACT)]), scores, reject_below=0.6).kind == "not_a_digit"
+    assert judge_scores(Candidates([candidate(ground=EXACT)]), scores, reject_below=0.4).kind == "digit"
+
+
+def test_ink_beside_the_candidate_makes_it_less_like_one_digit() -> None:
+    """The stem of a K, drawn apart, looks like a 1 by itself."""
+    alone = judge([candidate()], *says((1, 0.9)), THRESHOLD)
+    stem = [candidate((0.1, 0.1, 0.2, 0.9), share=0.4, rank=1), candidate()]
+    beside = judge(stem, *says((1, 0.9), (4, 0.001)), THRESHOLD)
+    assert (alone.best, beside.best) == (0, 0)
+    assert beside.is_digit < alone.is_digit - 0.1
+
+
+def test_an_image_like_mnists_is_as_like_a_digit_as_the_model_says() -> None:
+    verdict = judge([candidate(ground=EXACT)], *says((3, 0.625)), THRESHOLD)
+    assert verdict.is_digit == 0.625
