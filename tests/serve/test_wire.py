@@ -196,9 +196,7 @@ def test_a_client_that_sends_all_before_it_reads_gets_413(
     assert problem(wire) == "body_too_large"
 
 
-def test_large_bodies_beyond_the_memory_get_429_and_a_small_one_200(
-    unharmed: LocalCluster, wire: Wire
-) -> None:
+def test_large_bodies_past_the_memory_get_429_small_ones_200(unharmed: LocalCluster, wire: Wire) -> None:
     """Seven bodies that are nearly complete hold what there is for bodies; a drawing is still answered."""
     size = MAX_BYTES - 2**20
     large = [Wire(unharmed.port) for _ in range(7)]

@@ -63,7 +63,8 @@ def test_what_is_no_digit_is_right_if_refused() -> None:
     taken, refused = (list(judge_all(letters, Constant(0, says))) for says in (1.0, 0.01))
     digits = list(judge_all(zeros(), Constant(0)))
     assert refusals(refused, digits) == {"n": 4, "refused": 1.0, "auroc": 1.0}
-    assert refusals(taken, digits)["auroc"] == 0.5
+    assert refusals(taken, digits)["refused"] == 0
+    assert not any(each.right for each in taken)
     assert all(each.right for each in refused)
 
 

@@ -95,7 +95,7 @@ async def test_a_model_that_does_not_fit_the_disk_keeps_the_live_one(
     assert live.classifier.version.version == "1"
     assert live.warning is not None
     assert "No space left on device" in live.warning
-    assert len((await live.classifier.classify(IMAGE)).scores[0]) == 10
+    assert len((await live.classifier.classify(IMAGE)).scores) == 1
     # What was fetched in part is gone, and with room again the next look brings the version.
     shutil.rmtree(next((small_disk / "digits").glob("1-*")))
     assert await live.reload()

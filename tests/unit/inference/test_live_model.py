@@ -18,7 +18,7 @@ from digits.inference.settings import ServeSettings
 from digits.inference.source import PROJECT, FolderSource, ModelSource
 from digits.models.manifest import ONNX_FILE, read_manifest
 from digits.models.runtime import DigitModel
-from digits.task import Images, ModelVersion
+from digits.task import CLASSES, Images, ModelVersion
 
 STARTER = PROJECT / "models" / "starter"
 SHA256 = read_manifest(STARTER).files[ONNX_FILE].sha256
@@ -197,7 +197,9 @@ async def test_a_model_that_misreads_or_hangs_is_unhealthy(
     await loads.live.configure(ServeSettings(model_uri="models/starter"))
     await loads.live.check_health()
     predict = DigitModel.predict
-    monkeypatch.setattr(DigitModel, "predict", lambda self, images: predict(self, images)[:, ::-1])
+    monkeypatch.setattr(
+        DigitModel, "predict", lambda self, images: predict(self, images)[:, CLASSES - 1 :: -1]
+    )
     with pytest.raises(ModelRejected, match="the golden digit 0 is read as 9"):
         await loads.live.check_health()
     monkeypatch.setattr(classifier, "WEDGED_AFTER_S", 0.05)

@@ -2,25 +2,19 @@
 
 import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import Any
 
 import pytest
 
 from digits.inference.reader import Reader
 from digits.serving.autoscaling import TARGET, WORK, OfferedWork, replicas_needed
 
-if TYPE_CHECKING:
-    from ray.serve.config import AutoscalingContext
 
-
-def context(requests: float, shares: dict[str, float] | None) -> "AutoscalingContext":
+def context(requests: float, shares: dict[str, float] | None) -> Any:
     """What Ray passes, as far as it is read: Ray takes seconds to import."""
     config = SimpleNamespace(get_target_ongoing_requests=lambda: 32)
     metrics = {} if shares is None else {WORK: shares}
-    return cast(
-        "AutoscalingContext",
-        SimpleNamespace(total_num_requests=requests, aggregated_metrics=metrics, config=config),
-    )
+    return SimpleNamespace(total_num_requests=requests, aggregated_metrics=metrics, config=config)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,6 @@ def test_ink_beside_the_candidate_makes_it_less_like_one_digit() -> None:
     assert beside.is_digit < alone.is_digit - 0.1
 
 
-def test_an_image_like_mnists_is_as_like_a_digit_as_the_model_says() -> None:
+def test_of_an_image_like_mnists_the_model_alone_decides() -> None:
     verdict = judge([candidate(ground=EXACT)], *says((3, 0.625)), THRESHOLD)
     assert verdict.is_digit == 0.625
