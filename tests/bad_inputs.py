@@ -709,8 +709,13 @@ REQUESTS = {
     # No server has to follow them, and uvicorn's own parser would drop the body.
     **{f"upgrade to {protocol}": asked(("Connection", f"Upgrade, {more}"), ("Upgrade", protocol))
        for protocol, more in (
-        ("h2c", "HTTP2-Settings"), ("TLS/1.0", "x"), ("foo/1", "x"), ("h2c, websocket", "keep-alive"),
+        ("h2c", "HTTP2-Settings"), ("TLS/1.0", "x"), ("foo/1", "x"), ("h2c, foo/1", "keep-alive"),
     )},
+    # HAProxy answers 400 to `websocket` without this key, which every client of that protocol sends.
+    **{f"upgrade to {protocol}": asked(
+        ("Connection", "Upgrade"), ("Upgrade", protocol), ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ) for protocol in ("websocket", "h2c, websocket")},
     "upgrade of a body in chunks": asked(("Connection", "Upgrade"), ("Upgrade", "h2c"), chunked=True),
     "two request ids": asked(("X-Request-Id", "a"), ("X-Request-Id", "b")),
     "64 headers and more": asked(*((f"X-{n}", "y") for n in range(70)), answer="headers_too_large"),
