@@ -183,6 +183,11 @@ MISTAKES: dict[str, tuple[str, Mutation, str]] = {
     "Redis in the environment too": (
         PRODUCTION, put("RayService", f"{HEAD_POD}.containers.0.env.0.name", "RAY_REDIS_ADDRESS"),
         "redis_is_given_in_one_place"),
+    "a list that KubeRay owns after the first apply": (
+        PRODUCTION, put("RayService", f"{WORKERS}.scaleStrategy", ...), "applies_do_not_conflict_with_kuberay"),
+    "a quantity that Go writes in another way": (
+        PRODUCTION, put("RayService", f"{WORKER_POD}.containers.0.resources.requests.memory", "3072Mi"),
+        "applies_do_not_conflict_with_kuberay"),
     "no token": (PRODUCTION, put("RayService", f"{CLUSTER}.authOptions.mode", ""), "tokens_are_required"),
     "KubeRay's own readiness probe": (
         PRODUCTION, put("RayService", f"{WORKER_POD}.containers.0.readinessProbe", ...),
