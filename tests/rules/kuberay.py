@@ -277,6 +277,19 @@ def serve_configs(render: Render) -> Iterator[tuple[Object, Object]]:
         yield service, yaml.safe_load(service["spec"]["serveConfigV2"])
 
 
+def traffic_waits_for_the_workers(render: Render) -> Complaints:
+    """KubeRay moves it once every application runs (rayservice_controller.go, getAndCheckServeStatus)."""
+    for _, config in serve_configs(render):
+        found = [one for one in config["applications"] if one["import_path"] == "digits.serving.handover:app"]
+        if not found:
+            yield "needs the application handover, or an upgrade refuses connections for seconds"
+        for one in found:
+            if one.get("route_prefix", "/") is not None:
+                yield "the route_prefix of handover must be null: it answers nothing"
+            if one.get("args", {}).get("port", SERVE_PORT) != config["http_options"]["port"]:
+                yield "the port of handover must be that of http_options"
+
+
 def replicas_fit_the_workers(render: Render) -> Complaints:
     for _, config in serve_configs(render):
         cluster: RayCluster = render.clusters()[0]
@@ -316,5 +329,6 @@ RULES: list[Callable[[Render], Complaints]] = [
     nothing_is_set_that_kuberay_ignores_or_breaks_on,
     trainings_end,
     workers_spread,
+    traffic_waits_for_the_workers,
     replicas_fit_the_workers,
 ]

@@ -231,6 +231,12 @@ MISTAKES: dict[str, tuple[str, Mutation, str]] = {
     "workers that spread over all clusters": (
         PRODUCTION, put("RayService", f"{WORKER_POD}.topologySpreadConstraints.0.matchLabelKeys", ...),
         "workers_spread"),
+    "a new cluster without a handover": (
+        PRODUCTION, in_config("digits.serving.handover:app", "app:app"), "traffic_waits_for_the_workers"),
+    "a handover with a route": (
+        PRODUCTION, in_config("route_prefix: null", "route_prefix: /handover"), "traffic_waits_for_the_workers"),
+    "a handover that asks another port": (
+        PRODUCTION, in_config("port: 8000", "port: 8001"), "traffic_waits_for_the_workers"),
     "more replicas than fit": (
         PRODUCTION, in_config("max_replicas: 2", "max_replicas: 3"), "replicas_fit_the_workers"),
     "a worker without a replica": (
