@@ -144,6 +144,7 @@ def in_config(old: str, new: str) -> Mutation:
     return mutate
 
 
+WORKERS_OF_A_BUDGET = {"matchLabels": {"ray.io/node-type": "worker"}}
 CLUSTER = "spec.rayClusterConfig"
 HEAD = f"{CLUSTER}.headGroupSpec"
 HEAD_POD, WORKERS = f"{HEAD}.template.spec", f"{CLUSTER}.workerGroupSpecs.0"
@@ -276,8 +277,12 @@ MISTAKES: dict[str, tuple[str, Mutation, str]] = {
         PRODUCTION, put("Service/digits-mlflow", "spec.selector", {"app": "mlflow"}), "services_and_routes_have_targets"),
     "a route to the dashboard": (
         PRODUCTION, put("HTTPRoute", "spec.rules.0.backendRefs.0.port", 8265), "services_and_routes_have_targets"),
+    "a budget that needs a scale subresource": (
+        PRODUCTION, put("PodDisruptionBudget", "spec", {"maxUnavailable": 1, "selector": WORKERS_OF_A_BUDGET}),
+        "disruption_is_bounded"),
     "a node that is never drained": (
-        PRODUCTION, put("PodDisruptionBudget", "spec.maxUnavailable", 0), "disruption_is_bounded"),
+        PRODUCTION, put("PodDisruptionBudget", "spec.minAvailable", 2), "disruption_is_bounded"),
+    "two workers without a budget": (PRODUCTION, without("PodDisruptionBudget"), "disruption_is_bounded"),
     "a namespace without Pod Security": (
         PRODUCTION, put("Namespace", "metadata.labels", {}), "the_namespace_is_restricted"),
     "an object in another namespace": (
