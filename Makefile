@@ -109,13 +109,19 @@ image-test: .venv/dev.lock  ## Build the images and test each as a container (ne
 cluster-test: .venv/dev.lock  ## Build the images and test them as the pods of kuberay/: faults, upgrade, training (needs Docker)
 	$(BIN)/pytest tests/containers/test_cluster.py
 
-deploy:  ## Apply kuberay/overlays/OVERLAY=local and wait until it serves (needs a cluster with KubeRay)
-	kubectl apply --server-side -k kuberay/overlays/$(OVERLAY)
-	kubectl wait -n digits rayservice/digits --for=condition=Ready --timeout=15m
-	kubectl wait -n digits rayservice/digits --for=condition=UpgradeInProgress=false --timeout=15m
+deploy:  ## Apply kuberay/overlays/OVERLAY=local and wait until it answers (needs KubeRay; FORCE=1: see conflicts)
+	$(PYTHON) -m kuberay.deploy $(OVERLAY) $(if $(FORCE),--force-conflicts)
 
-# The Ray clusters go first: KubeRay deletes their keys in Redis, so Redis and the namespace must still be there.
+cancel-upgrade:  ## Stop an upgrade: apply OVERLAY=local, the manifests from before it, and delete the new cluster
+	$(PYTHON) -m kuberay.deploy $(OVERLAY) --cancel $(if $(FORCE),--force-conflicts)
+
+k8s-train:  ## Train on the cluster by kuberay/overlays/OVERLAY-training and wait for the result, again each time
+	$(PYTHON) -m kuberay.train $(OVERLAY)
+
+# The schedule goes first, or it begins a training; then the Ray clusters: KubeRay deletes their keys in Redis, so Redis
+# and the namespace must still be there.
 undeploy:  ## Delete what `make deploy` applied, with volumes and registered models, for good
+	kubectl delete -n digits --ignore-not-found --timeout=10m raycronjob --all
 	kubectl delete -n digits --ignore-not-found --timeout=10m rayjob,rayservice --all
 	kubectl wait -n digits raycluster --all --for=delete --timeout=10m || { \
 		echo 'A RayCluster is still there after 10 minutes: kuberay/README.md, "When it is stuck"' >&2; exit 1; }
@@ -152,5 +158,5 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	@touch $@
 
 .PHONY: help serve train mlflow test test-rest test-all unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos \
-	pictures soak audit fuzz lock image image-test cluster-test deploy undeploy k8s-test manifests crds
+	pictures soak audit fuzz lock image image-test cluster-test deploy cancel-upgrade k8s-train undeploy k8s-test manifests crds
 .PRECIOUS: .venv/%.lock
