@@ -251,7 +251,14 @@ def trainings_end(render: Render) -> Complaints:  # utils/validation.go:543-630
             yield f"{where}: submissionMode must be K8sJobMode, whose submitter meets Pod Security"
         if job.get("ttlSecondsAfterFinished") and not job.get("shutdownAfterJobFinishes"):
             yield f"{where}: ttlSecondsAfterFinished needs shutdownAfterJobFinishes"
-        if not job.get("shutdownAfterJobFinishes"):
+        rules = job.get("deletionStrategy", {}).get("deletionRules", [])
+        deleted = {
+            state for one in rules if one["policy"] == "DeleteSelf" for state in one["condition"].values()
+        }
+        if where.startswith("RayCronJob"):
+            if not {"SUCCEEDED", "Failed"} <= deleted:
+                yield f"{where}: must delete itself once SUCCEEDED or Failed, or its jobs pile up"
+        elif not job.get("shutdownAfterJobFinishes"):
             yield f"{where}: shutdownAfterJobFinishes must be true, or its cluster stays"
         if not {"backoffLimit", "activeDeadlineSeconds", "preRunningDeadlineSeconds"} <= job.keys():
             yield f"{where}: needs a backoffLimit, activeDeadlineSeconds and preRunningDeadlineSeconds"
