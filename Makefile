@@ -127,7 +127,7 @@ undeploy:  ## Delete what `make deploy` applied, with volumes and registered mod
 		echo 'A RayCluster is still there after 10 minutes: kuberay/README.md, "When it is stuck"' >&2; exit 1; }
 	kubectl delete --ignore-not-found --timeout=10m -k kuberay/overlays/$(OVERLAY)
 
-k8s-test: .venv/dev.lock  ## Test OVERLAY=local on kubectl's cluster: install, scale, upgrade, retrain, delete (needs KubeRay)
+k8s-test: .venv/dev.lock  ## Test kuberay/ on kubectl's cluster, 40 minutes on a node of 2 CPUs and 16 GiB (needs KubeRay)
 	OVERLAY=$(OVERLAY) $(BIN)/pytest tests/kubernetes -m kubernetes
 
 manifests: .venv/dev.lock  ## Copy serve_config.yaml into the manifests of kuberay/, with their declared changes
