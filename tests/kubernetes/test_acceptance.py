@@ -195,6 +195,19 @@ def test_a_cancelled_upgrade_keeps_the_cluster(figure: Figure) -> None:
     assert load.report.failed == 0, load.report.reasons
 
 
+def test_a_suspended_service_comes_back(figure: Figure) -> None:
+    def suspend(is_so: str) -> None:
+        patch = f'{{"spec": {{"suspend": {is_so}}}}}'
+        kubectl("patch", "-n", NAMESPACE, "rayservice/digits", "--type=merge", "-p", patch)
+
+    suspend("true")
+    wait_until(lambda: not pods("app.kubernetes.io/component=serving"), STARTED_WITHIN_S, status)
+    began = time.monotonic()
+    suspend("false")
+    make("deploy", OVERLAY)
+    figure(f"answers again after {time.monotonic() - began:.0f} s")
+
+
 def test_undeploy_leaves_nothing() -> None:
     """The fixture deletes again, which must not be an error."""
     make("undeploy", OVERLAY)
