@@ -101,7 +101,23 @@ audit: .venv/dev.lock  ## Check pins, hashes, installed versions and known CVEs 
 # DOCKER_FLAGS is for your network: --network host, --build-arg BASE=..., --build-arg PIP_INDEX_URL=...
 image:  ## Build the images digits-serve and digits-train of this version (needs Docker)
 	for target in serve train; do $(DOCKER) build --quiet --target $$target --tag digits-$$target:$(VERSION) \
-		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) $(DOCKER_FLAGS) . || exit 1; done
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
+		--build-arg CREATED=$$(git log -1 --format=%cI) $(DOCKER_FLAGS) . || exit 1; done
+
+LIST_PACKAGES = from importlib.metadata import distributions as d; \
+	print(*sorted(f"{one.name}=={one.version}" for one in d()), sep="\n")
+
+sbom: .venv/dev.lock  ## Write what the images hold into out/: CycloneDX of Python's packages, a list of Debian's (needs Docker)
+	mkdir -p out
+	for target in serve train; do \
+		$(DOCKER) run --rm digits-$$target:$(VERSION) python -c '$(LIST_PACKAGES)' > out/digits-$$target.txt && \
+		$(DOCKER) run --rm digits-$$target:$(VERSION) dpkg-query --show > out/digits-$$target.debian.txt && \
+		$(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements --output-reproducible \
+			--output-file out/digits-$$target.cdx.json out/digits-$$target.txt || exit 1; done
+
+image-scan: sbom  ## Look up known CVEs of the Python packages in the images (Debian's: any scanner, with the list of `sbom`)
+	for target in serve train; do \
+		$(BIN)/pip-audit --no-deps --disable-pip --requirement out/digits-$$target.txt || exit 1; done
 
 image-test: .venv/dev.lock  ## Build the images and test each as a container (needs Docker)
 	$(BIN)/pytest tests/containers/test_image.py
@@ -158,5 +174,5 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	@touch $@
 
 .PHONY: help serve train mlflow test test-rest test-all unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos \
-	pictures soak audit fuzz lock image image-test cluster-test deploy cancel-upgrade k8s-train undeploy k8s-test manifests crds
+	pictures soak audit fuzz lock image sbom image-scan image-test cluster-test deploy cancel-upgrade k8s-train undeploy k8s-test manifests crds
 .PRECIOUS: .venv/%.lock
