@@ -18,13 +18,13 @@ RUN rm -r /opt/venv/lib/python3.*/site-packages/ray/jars /opt/venv/lib/python3.*
 RUN /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 FROM packages-serve AS packages-lean
-# Remove what serving never loads, 130 MB: Ray's libraries for training and data, the client of Databricks that MLflow
+# Remove what serving never loads, an eighth of the image: Ray's libraries for training and data, the client of Databricks that MLflow
 # imports only for a databricks:// address, ONNX Runtime's conversion tools and its library for other languages, what
 # builds environments for Ray's runtime_env, a profiler that needs a capability which pods do not have, and tests.
 RUN cd /opt/venv/lib/python3.*/site-packages \
     && rm -r ray/data ray/llm ray/train ray/tune databricks/sdk onnxruntime/capi/libonnxruntime.so.* \
         onnxruntime/backend onnxruntime/datasets onnxruntime/quantization onnxruntime/tools onnxruntime/transformers \
-        virtualenv distlib /opt/venv/bin/py-spy /opt/venv/bin/virtualenv \
+        virtualenv* distlib* py_spy* /opt/venv/bin/py-spy /opt/venv/bin/virtualenv \
     && find . -type d -name tests -prune -exec rm -r {} +
 
 FROM packages-serve AS code

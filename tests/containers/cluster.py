@@ -46,8 +46,15 @@ class RayCluster:
 
     def apply(self, config: Object) -> None:
         wait_until(self.is_up, READY_WITHIN_S, self.head.container.logs)
+        wait_until(lambda: self._put(config), READY_WITHIN_S, self.explain)
+
+    def _put(self, config: Object) -> bool:
+        """Sends the configuration; KubeRay repeats it too while the dashboard of a new head fails."""
         url = f"{self.dashboard}/api/serve/applications/"
-        httpx2.put(url, headers=self._key, json=config, timeout=60).raise_for_status()
+        try:
+            return httpx2.put(url, headers=self._key, json=config, timeout=60).status_code == 200
+        except httpx2.TransportError:
+            return False
 
     def details(self) -> Object:
         url = f"{self.dashboard}/api/serve/applications/"
