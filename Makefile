@@ -101,7 +101,23 @@ audit: .venv/dev.lock  ## Check pins, hashes, installed versions and known CVEs 
 # DOCKER_FLAGS is for your network: --network host, --build-arg BASE=..., --build-arg PIP_INDEX_URL=...
 image:  ## Build the images digits-serve and digits-train of this version (needs Docker)
 	for target in serve train; do $(DOCKER) build --quiet --target $$target --tag digits-$$target:$(VERSION) \
-		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) $(DOCKER_FLAGS) . || exit 1; done
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
+		--build-arg CREATED=$$(git log -1 --format=%cI) $(DOCKER_FLAGS) . || exit 1; done
+
+LIST_PACKAGES = from importlib.metadata import distributions as d; \
+	print(*sorted(f"{one.name}=={one.version}" for one in d()), sep="\n")
+
+sbom: .venv/dev.lock  ## Write what the images hold into out/: CycloneDX of Python's packages, a list of Debian's (needs Docker)
+	mkdir -p out
+	for target in serve train; do \
+		$(DOCKER) run --rm digits-$$target:$(VERSION) python -c '$(LIST_PACKAGES)' > out/digits-$$target.txt && \
+		$(DOCKER) run --rm digits-$$target:$(VERSION) dpkg-query --show > out/digits-$$target.debian.txt && \
+		$(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements --output-reproducible \
+			--output-file out/digits-$$target.cdx.json out/digits-$$target.txt || exit 1; done
+
+image-scan: sbom  ## Look up known CVEs of the Python packages in the images (Debian's: any scanner, with the list of `sbom`)
+	for target in serve train; do \
+		$(BIN)/pip-audit --no-deps --disable-pip --requirement out/digits-$$target.txt || exit 1; done
 
 image-test: .venv/dev.lock  ## Build the images and test each as a container (needs Docker)
 	$(BIN)/pytest tests/containers/test_image.py
@@ -109,19 +125,25 @@ image-test: .venv/dev.lock  ## Build the images and test each as a container (ne
 cluster-test: .venv/dev.lock  ## Build the images and test them as the pods of kuberay/: faults, upgrade, training (needs Docker)
 	$(BIN)/pytest tests/containers/test_cluster.py
 
-deploy:  ## Apply kuberay/overlays/OVERLAY=local and wait until it serves (needs a cluster with KubeRay)
-	kubectl apply --server-side -k kuberay/overlays/$(OVERLAY)
-	kubectl wait -n digits rayservice/digits --for=condition=Ready --timeout=15m
-	kubectl wait -n digits rayservice/digits --for=condition=UpgradeInProgress=false --timeout=15m
+deploy:  ## Apply kuberay/overlays/OVERLAY=local and wait until it answers (needs KubeRay; FORCE=1: see conflicts)
+	$(PYTHON) -m kuberay.deploy $(OVERLAY) $(if $(FORCE),--force-conflicts)
 
-# The Ray clusters go first: KubeRay deletes their keys in Redis, so Redis and the namespace must still be there.
+cancel-upgrade:  ## Stop an upgrade: apply OVERLAY=local, the manifests from before it, and delete the new cluster
+	$(PYTHON) -m kuberay.deploy $(OVERLAY) --cancel $(if $(FORCE),--force-conflicts)
+
+k8s-train:  ## Train on the cluster by kuberay/overlays/OVERLAY-training and wait for the result, again each time
+	$(PYTHON) -m kuberay.train $(OVERLAY)
+
+# The schedule goes first, or it begins a training; then the Ray clusters: KubeRay deletes their keys in Redis, so Redis
+# and the namespace must still be there.
 undeploy:  ## Delete what `make deploy` applied, with volumes and registered models, for good
+	kubectl delete -n digits --ignore-not-found --timeout=10m raycronjob --all
 	kubectl delete -n digits --ignore-not-found --timeout=10m rayjob,rayservice --all
 	kubectl wait -n digits raycluster --all --for=delete --timeout=10m || { \
 		echo 'A RayCluster is still there after 10 minutes: kuberay/README.md, "When it is stuck"' >&2; exit 1; }
 	kubectl delete --ignore-not-found --timeout=10m -k kuberay/overlays/$(OVERLAY)
 
-k8s-test: .venv/dev.lock  ## Test OVERLAY=local on kubectl's cluster: install, scale, upgrade, retrain, delete (needs KubeRay)
+k8s-test: .venv/dev.lock  ## Test kuberay/ on kubectl's cluster, 40 minutes on a node of 2 CPUs and 16 GiB (needs KubeRay)
 	OVERLAY=$(OVERLAY) $(BIN)/pytest tests/kubernetes -m kubernetes
 
 manifests: .venv/dev.lock  ## Copy serve_config.yaml into the manifests of kuberay/, with their declared changes
@@ -152,5 +174,5 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	@touch $@
 
 .PHONY: help serve train mlflow test test-rest test-all unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos \
-	pictures soak audit fuzz lock image image-test cluster-test deploy undeploy k8s-test manifests crds
+	pictures soak audit fuzz lock image sbom image-scan image-test cluster-test deploy cancel-upgrade k8s-train undeploy k8s-test manifests crds
 .PRECIOUS: .venv/%.lock

@@ -208,6 +208,21 @@ def logger_name() -> str:
     return "" if name == "ray.serve" else f"the logger is {name}"
 
 
+@assume("digits/serving/handover.py")
+def build_errors() -> str:
+    """Serve builds an application in a task, which it does not repeat after a RayServeException."""
+    caught, error = "except RayServeException as e:", "return None, None, str(e)"
+    return _missing("serve._private.application_state", f"{caught}\n        {error}")
+
+
+@assume("kuberay/components/monitoring/rules.yaml")
+def application_states() -> str:
+    """serve_application_status is 1 for DEPLOY_FAILED, 5 for DEPLOYING and 6 for RUNNING."""
+    states = _ray("serve.schema").ApplicationStatus
+    found = [states[name].to_numeric() for name in ("DEPLOY_FAILED", "DEPLOYING", "RUNNING")]
+    return "" if found == [1, 5, 6] else f"they are {found}"
+
+
 @assume("digits/training/checkpoints.py")
 def checkpoint_list() -> str:
     """Ray Train lists its checkpoints in checkpoint_manager_snapshot.json, as checkpoints.py writes it."""

@@ -3,8 +3,8 @@
     python -m kuberay.manifests
 
 The configuration is serve_config.yaml; serve_config_changes.yaml declares what each manifest changes in it
-and why.  KubeRay takes it as one string, so each manifest holds a copy: the text below the line that ends
-with MARK.  All other lines are written by hand.
+and why, and which applications all of them add.  KubeRay takes it as one string, so each manifest holds a
+copy: the text below the line that ends with MARK.  All other lines are written by hand.
 """
 
 from collections.abc import Iterator
@@ -27,9 +27,16 @@ class Change:
     reason: str
 
 
+def more_applications() -> str:
+    """Returns the applications that every manifest has after those of serve_config.yaml."""
+    text: str = yaml.safe_load(CHANGES.read_text())["applications"]
+    return text
+
+
 def declared_changes() -> dict[str, list[Change]]:
     """Returns the changes of each manifest, by its path in this folder."""
     manifests = yaml.safe_load(CHANGES.read_text())
+    del manifests["applications"]
     shared = manifests.pop("all")
     return {
         manifest: [Change(key, **change) for key, change in (shared | own).items()]
@@ -38,10 +45,14 @@ def declared_changes() -> dict[str, list[Change]]:
 
 
 def serve_config(changes: list[Change]) -> str:
-    """Returns serve_config.yaml with the changes made, without its head comment."""
+    """Returns serve_config.yaml without its head comment, with the changes made and the applications added.
+
+    Its last section is the list of applications.
+    """
     _, _, text = SOURCE.read_text().partition("\n\n")
     for change in changes:
         text = _changed(text, change)
+    text += indent(more_applications(), "  ")
     if text.count('"') != 2:
         raise ValueError(f"{SOURCE.name}: quote model_uri and nothing else, for kuberay/components/champion")
     return text

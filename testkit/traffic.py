@@ -35,13 +35,15 @@ class Outcome:
 class Traffic:
     """Sends the golden 3 `rate` times a second until the block ends, and has an outcome for each request.
 
-    A failed request is retried up to `retries` times, after Retry-After or RETRY_AFTER_S.
+    A failed request is retried up to `retries` times, after Retry-After or RETRY_AFTER_S.  With `mixed` every
+    second request has a connection of its own: one that is kept alive does not see where a new one would go.
     """
 
     url: str
     rate: float
     retries: int = 0
     headers: dict[str, str] = field(default_factory=dict)
+    mixed: bool = False
     outcomes: list[Outcome] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -76,21 +78,24 @@ class Traffic:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-        headers = {"Content-Type": BODY.content_type or ""} | self.headers
-        async with httpx2.AsyncClient(
-            base_url=self.url, limits=limits, timeout=TIMEOUT_S, headers=headers
-        ) as client:
+        async with self._client(kept=None) as keeping, self._client(kept=0) as opening:
             pending: set[asyncio.Task[None]] = set()
             due = loop.time()
             while not self._stop.is_set():
                 await asyncio.sleep(due - loop.time())
+                client = opening if self.mixed and self._sent % 2 else keeping
                 task = loop.create_task(self._send(client))
                 self._sent += 1
                 pending.add(task)
                 task.add_done_callback(pending.discard)
                 due += 1 / self.rate
             await asyncio.gather(*pending)
+
+    def _client(self, kept: int | None) -> httpx2.AsyncClient:
+        """Returns a client that keeps this many idle connections, None: all of them."""
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=kept)
+        headers = {"Content-Type": BODY.content_type or ""} | self.headers
+        return httpx2.AsyncClient(base_url=self.url, limits=limits, timeout=TIMEOUT_S, headers=headers)
 
     async def _send(self, client: httpx2.AsyncClient) -> None:
         due = self.now

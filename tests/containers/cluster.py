@@ -9,10 +9,12 @@ import yaml
 
 from testkit.cluster import wait_until
 from tests.containers.kuberay import DASHBOARD, Files, ray_pods
-from tests.containers.pods import RunningPod, Service
+from tests.containers.pods import RunningPod
+from tests.containers.service import Service
 from tests.rules.manifests import Object
 
 RUNNING_WITHIN_S, READY_WITHIN_S = 240, 120
+RECONCILED_EVERY_S = 2  # rayservice_controller.go, ServiceDefaultRequeueDuration
 
 
 class RayCluster:
@@ -44,8 +46,15 @@ class RayCluster:
 
     def apply(self, config: Object) -> None:
         wait_until(self.is_up, READY_WITHIN_S, self.head.container.logs)
+        wait_until(lambda: self._put(config), READY_WITHIN_S, self.explain)
+
+    def _put(self, config: Object) -> bool:
+        """Sends the configuration; KubeRay repeats it too while the dashboard of a new head fails."""
         url = f"{self.dashboard}/api/serve/applications/"
-        httpx2.put(url, headers=self._key, json=config, timeout=60).raise_for_status()
+        try:
+            return httpx2.put(url, headers=self._key, json=config, timeout=60).status_code == 200
+        except httpx2.TransportError:
+            return False
 
     def details(self) -> Object:
         url = f"{self.dashboard}/api/serve/applications/"
@@ -61,26 +70,40 @@ class RayCluster:
         found = deployments.get("DigitClassifier", {}).get("replicas", [])
         return [replica["replica_id"] for replica in found if replica["state"] == "RUNNING"]
 
+    def runs(self) -> bool:
+        """Whether every application runs: KubeRay moves the traffic then, however ready the workers are."""
+        applications = self.details().get("applications", {})
+        return bool(applications) and all(one["status"] == "RUNNING" for one in applications.values())
+
     def wait_until_running(self) -> None:
-        """Waits until every application runs, as KubeRay does before it moves the traffic."""
-
-        def runs() -> bool:
-            applications = self.details().get("applications", {})
-            return bool(applications) and all(one["status"] == "RUNNING" for one in applications.values())
-
-        wait_until(runs, RUNNING_WITHIN_S, self.explain)
+        wait_until(self.runs, RUNNING_WITHIN_S, self.explain)
 
     def explain(self) -> str:
         pods = [self.head, *self.workers]
         return yaml.safe_dump(self.details()) + "\n".join(pod.container.logs()[-1500:] for pod in pods)
 
-    def join(self, service: Service) -> float:
-        """Makes every worker an endpoint, and returns the seconds until the last one was ready."""
+    def take_over(self, service: Service) -> float:
+        """Moves the traffic here in KubeRay's order; returns the seconds until every worker is an endpoint.
+
+        KubeRay looks every RECONCILED_EVERY_S, and moves the Service once every application runs.
+        """
+        looked = 0.0
+
+        def run() -> bool:
+            nonlocal looked
+            if time.monotonic() - looked < RECONCILED_EVERY_S:
+                return False
+            looked = time.monotonic()
+            return self.runs()
+
+        wait_until(run, RUNNING_WITHIN_S, self.explain)
+        service.select(lambda: self.workers)
         began = time.monotonic()
-        for worker in self.workers:
-            service.add(worker)
-        wait_until(lambda: set(self.workers) <= set(service.ready()), READY_WITHIN_S, self.explain)
+        self.wait_until_endpoints(service)
         return time.monotonic() - began
+
+    def wait_until_endpoints(self, service: Service) -> None:
+        wait_until(lambda: set(service.endpoints()) == set(self.workers), READY_WITHIN_S, self.explain)
 
     def delete(self) -> None:
         """Sends SIGTERM to all pods at once, as when KubeRay deletes a RayCluster."""
@@ -88,4 +111,5 @@ class RayCluster:
         for pod in pods:
             pod.container.kill("TERM")
         for pod in pods:
-            pod.delete()
+            pod.terminate()
+            pod.remove()

@@ -1,23 +1,18 @@
-"""Containers as pods, on their own network, and a HAProxy as their Service."""
+"""Containers as pods on a network of their own, with the readiness that a kubelet sees."""
 
 import contextlib
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import httpx2
 
-from testkit.cluster import free_port
 from tests.containers.engine import LABEL, RESTRICTED, Container, docker
 from tests.containers.kuberay import Pod
 
 NETWORK = "digits-test"
-SLOTS = 8
+PORTS = {"serve": 8000, "http": 5000}
 
 
 @contextlib.contextmanager
@@ -57,116 +52,46 @@ class RunningPod:
             "--entrypoint", entry, pod.image, *arguments,
         )  # fmt: skip
         self.address = self.container.address
+        self.is_ready = False
+        self._over = threading.Event()
+        if "httpGet" in pod.probe:
+            threading.Thread(target=self._probe, daemon=True).start()
 
     def kill(self) -> None:
+        """Ends it without a warning: the kubelet sees it at once, unlike a probe that fails."""
+        self._not_ready()
         self.container.kill()
 
-    def delete(self) -> None:
-        """Deletes it as the kubelet does: SIGTERM, the grace period, SIGKILL."""
+    def terminate(self) -> float:
+        """Sends SIGTERM, after the grace period SIGKILL, and returns the seconds until it ended."""
+        self._not_ready()
+        began = time.monotonic()
         self.container.stop(self.pod.grace_s)
+        return time.monotonic() - began
+
+    def remove(self) -> None:
+        self._not_ready()
         self.container.remove()
 
-
-class Service:
-    """Sends requests to the pods that are ready, as kube-proxy and an ingress do.
-
-    It probes each pod as the manifest says.  A request whose connection fails, or is closed before an
-    answer, is repeated once at another pod: the one retry that an ingress is expected to have.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._socket = folder / "service.sock"
-        self._config = folder / "service.cfg"
-        self._pods: dict[int, RunningPod] = {}
-        self._ready: dict[int, bool] = {}
-        self._over = threading.Event()
-        self._lock = threading.Lock()
-        self._config.write_text(
-            f"""global
-    stats socket {self._socket} level admin
-defaults
-    mode http
-    timeout connect 2s
-    timeout client 60s
-    timeout server 60s
-    retries 1
-    option redispatch 1
-    retry-on conn-failure empty-response
-frontend service
-    bind 127.0.0.1:{self.port}
-    default_backend pods
-backend pods
-    balance roundrobin
-    server-template pod 1-{SLOTS} 127.0.0.1:1 disabled
-"""
-        )
-
-    def __enter__(self) -> Self:
-        self._haproxy = subprocess.Popen(["haproxy", "-db", "-f", str(self._config)])
-        self._asking = threading.Thread(target=self._ask_all, daemon=True)
-        self._asking.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _not_ready(self) -> None:
         self._over.set()
-        self._asking.join(30)
-        self._haproxy.terminate()
-        self._haproxy.wait(10)
+        self.is_ready = False
 
-    def add(self, pod: RunningPod) -> None:
-        with self._lock:
-            slot = min(set(range(1, SLOTS + 1)) - self._pods.keys())
-            self._pods[slot], self._ready[slot] = pod, False
-            self._tell(f"set server pods/pod{slot} addr {pod.address} port 8000")
+    def _probe(self) -> None:
+        """Sets `is_ready` as the readinessProbe of the manifest says."""
+        probe, failures = self.pod.probe, 0
+        wait_s = float(probe.get("initialDelaySeconds", 0))
+        while not self._over.wait(wait_s):
+            is_good = self._answers()
+            failures = 0 if is_good else failures + 1
+            if (is_good or failures >= probe.get("failureThreshold", 3)) and not self._over.is_set():
+                self.is_ready = is_good
+            wait_s = float(probe.get("periodSeconds", 10))
 
-    def remove(self, *pods: RunningPod) -> None:
-        """Removes the pods from the endpoints at once, as when their deletion begins."""
-        with self._lock:
-            for slot in [slot for slot, pod in self._pods.items() if pod in pods]:
-                self._tell(f"set server pods/pod{slot} state maint")
-                del self._pods[slot], self._ready[slot]
-
-    def ready(self) -> list[RunningPod]:
-        with self._lock:
-            return [self._pods[slot] for slot, is_ready in self._ready.items() if is_ready]
-
-    def _ask_all(self) -> None:
-        failures: dict[RunningPod, int] = {}
-        period_s = 2.0
-        while not self._over.wait(period_s):
-            with self._lock:
-                pods = dict(self._pods)
-            for slot, pod in pods.items():
-                probe = pod.pod.probe
-                period_s = float(probe["periodSeconds"])
-                is_good = self._answers(pod, probe)
-                failures[pod] = 0 if is_good else failures.get(pod, 0) + 1
-                if is_good or failures[pod] >= probe["failureThreshold"]:
-                    self._set(slot, pod, is_good)
-
-    def _answers(self, pod: RunningPod, probe: dict[str, object]) -> bool:
-        get = probe["httpGet"]
-        assert isinstance(get, dict)
-        port = {"serve": 8000}.get(get["port"], get["port"])
+    def _answers(self) -> bool:
+        get = self.pod.probe["httpGet"]
+        url = f"http://{self.address}:{PORTS.get(get['port'], get['port'])}{get['path']}"
         try:
-            url = f"http://{pod.address}:{port}{get['path']}"
-            return httpx2.get(url, timeout=float(str(probe["timeoutSeconds"]))).status_code < 400
+            return httpx2.get(url, timeout=float(self.pod.probe.get("timeoutSeconds", 1))).status_code < 400
         except httpx2.TransportError:
             return False
-
-    def _set(self, slot: int, pod: RunningPod, is_ready: bool) -> None:
-        with self._lock:
-            if self._pods.get(slot) is pod and self._ready[slot] != is_ready:
-                self._ready[slot] = is_ready
-                self._tell(f"set server pods/pod{slot} state {'ready' if is_ready else 'maint'}")
-
-    def _tell(self, command: str) -> None:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(self._socket))
-            connection.sendall(command.encode() + b"\n")
-            answer = connection.recv(1000).decode().strip()
-        assert not answer or answer.startswith("IP changed") or "no need to change" in answer, answer

@@ -19,8 +19,10 @@ from testkit.traffic import Traffic
 from tests.containers.cluster import RayCluster
 from tests.containers.engine import docker, remove_containers
 from tests.containers.kuberay import Files, plain_pod, ray_pods, submitter
-from tests.containers.pods import RunningPod, Service, network
+from tests.containers.pods import RunningPod, network
+from tests.containers.service import Service
 from tests.programs import require_program
+from tests.rules.kubernetes import evictions_allowed
 from tests.rules.manifests import Object, render
 
 pytestmark = pytest.mark.usefixtures("images")
@@ -29,8 +31,12 @@ Figure = Callable[[str], None]
 KEY = "a key of a client"
 RATE = 15  # requests per second: two cores run all of it
 MINUTE = 60.0
-# Instead of the manifest's 180 s: no connection here lasts longer than a request.
-DELETION_DELAY_S = 5
+DELETION_DELAY_S = 5  # instead of the manifest's 180 s: a client opens a new connection when one is closed
+
+
+def load(service: Service, **headers: str) -> Traffic:
+    """Returns a client that repeats a failed request once.  Half of its requests open a connection."""
+    return Traffic(service.url, RATE, retries=1, headers=headers, mixed=True)
 
 
 @dataclass
@@ -47,7 +53,7 @@ class Installation:
     active: RayCluster
 
     def traffic(self) -> Traffic:
-        return Traffic(self.service.url, RATE, headers={"X-API-Key": KEY})
+        return load(self.service, **{"X-API-Key": KEY})
 
     def new_cluster(self, name: str) -> RayCluster:
         return RayCluster(self.spec, name, self.files, self.token, self.folder)
@@ -98,10 +104,9 @@ def test_overlay_local_serves_within_its_limits(images: None, tmp_path: Path, fi
                 found["spec"]["rayClusterConfig"], "digits-local", {}, secrets.token_hex(32), tmp_path
             )
             cluster.apply(config)
-            cluster.wait_until_running()
-            cluster.join(service)
+            cluster.take_over(service)
             ready_s = time.monotonic() - began
-            with Traffic(service.url, RATE) as traffic:
+            with load(service) as traffic:
                 time.sleep(5)
             memory = [pod.container.memory_mb() for pod in (cluster.head, *cluster.workers)]
             said = " and ".join(f"{one:.0f}" for one in memory)
@@ -138,8 +143,7 @@ def production(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         config = yaml.safe_load(spec["serveConfigV2"])
         made = Installation(folder, spec["rayClusterConfig"], config, files, token, service, mlflow, active)
         active.apply(config)
-        active.wait_until_running()
-        active.join(service)
+        active.take_over(service)
         try:
             yield made
         finally:
@@ -147,7 +151,7 @@ def production(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_workers_are_endpoints_and_want_an_api_key(production: Installation, figure: Figure) -> None:
-    assert set(production.service.ready()) == set(production.active.workers)
+    assert set(production.service.endpoints()) == set(production.active.workers)
     with production.traffic() as traffic:
         time.sleep(5)
     memory = [pod.container.memory_mb() for pod in (production.active.head, *production.active.workers)]
@@ -155,7 +159,7 @@ def test_workers_are_endpoints_and_want_an_api_key(production: Installation, fig
     mlflow = production.mlflow.container.memory_mb()
     figure(f"p99 {1000 * traffic.p99_s():.0f} ms; head and workers {said} MB, MLflow {mlflow:.0f} MB")
     assert traffic.failed == []
-    with Traffic(production.service.url, RATE) as keyless:
+    with load(production.service) as keyless:
         time.sleep(1)
     assert {outcome.status for outcome in keyless.outcomes} == {401}
 
@@ -177,30 +181,26 @@ def test_a_killed_worker_loses_no_request(production: Installation, figure: Figu
     with production.traffic() as traffic:
         lost = cluster.workers[0]
         lost.kill()
-        service.remove(lost)
-        lost.container.remove()
+        lost.remove()
         began = time.monotonic()
         cluster.workers[0] = cluster.start_worker()
-        service.add(cluster.workers[0])
-        wait_until(lambda: len(service.ready()) == 2, 2 * MINUTE, cluster.explain)
+        cluster.wait_until_endpoints(service)
         back_s = time.monotonic() - began
     figure(f"{_failed(traffic)}, two endpoints again after {back_s:.0f} s")
     assert traffic.failed == []
 
 
 def test_a_drained_worker_loses_no_request(production: Installation, figure: Figure) -> None:
+    (budget,) = render("overlays/production").of("PodDisruptionBudget")
     cluster, service = production.active, production.service
+    assert evictions_allowed(budget["spec"], healthy=len(cluster.workers)) == 1
     with production.traffic() as traffic:
         leaving = cluster.workers[1]
-        service.remove(leaving)
-        began = time.monotonic()
-        code = leaving.container.stop(leaving.pod.grace_s)
-        ended_s = time.monotonic() - began
-        leaving.container.remove()
+        ended_s = leaving.terminate()
+        leaving.remove()
         cluster.workers[1] = cluster.start_worker()
-        service.add(cluster.workers[1])
-        wait_until(lambda: len(service.ready()) == 2, 2 * MINUTE, cluster.explain)
-    figure(f"{_failed(traffic)}; ended after {ended_s:.0f} s of 90 with {code}")
+        cluster.wait_until_endpoints(service)
+    figure(f"{_failed(traffic)}; ended after {ended_s:.0f} s of 90")
     assert traffic.failed == []
     assert ended_s < leaving.pod.grace_s
 
@@ -258,18 +258,21 @@ def test_a_training_registers_a_champion_that_is_served(production: Installation
 
 
 def test_an_upgrade_to_a_second_cluster_loses_no_request(production: Installation, figure: Figure) -> None:
+    """In KubeRay's order: the Service moves when every application runs, endpoints follow their probes."""
     old, service = production.active, production.service
     with production.traffic() as traffic:
         began = time.monotonic()
         new = production.new_cluster("digits-bbbbb")
         new.apply(production.config)
-        new.wait_until_running()
-        new.join(service)
-        service.remove(*old.workers)
+        without_s = new.take_over(service)
         switched_s = time.monotonic() - began
         time.sleep(DELETION_DELAY_S)
         old.delete()
         production.active = new
-    figure(f"switched after {switched_s:.0f} s; {_failed(traffic)}")
+    repeated = sum(outcome.tries > 1 for outcome in traffic.outcomes)
+    figure(
+        f"switched after {switched_s:.0f} s, every worker an endpoint {without_s:.1f} s later; "
+        f"{_failed(traffic)}, {repeated} repeated"
+    )
     assert traffic.failed == []
-    assert service.ready() == new.workers
+    assert set(service.endpoints()) == set(new.workers)

@@ -1,6 +1,8 @@
 """The images by themselves: `docker run` serves without privileges, and stops without cutting a request."""
 
 import hashlib
+import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -116,6 +118,21 @@ def test_the_images_are_small_and_labelled(figure: Figure) -> None:
     for image in (SERVE, TRAIN):
         labels = docker("image", "inspect", "--format", "{{json .Config.Labels}}", image)
         assert f'"org.opencontainers.image.version":"{VERSION}"' in labels
+        assert '""' not in labels
+
+
+def test_the_bill_of_materials_lists_every_package() -> None:
+    """`make sbom` writes it for both images."""
+    done = subprocess.run(
+        ["make", "sbom"], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for image in ("serve", "train"):
+        listed = (ROOT / "out" / f"digits-{image}.txt").read_text().split()
+        bill = json.loads((ROOT / "out" / f"digits-{image}.cdx.json").read_text())
+        assert {f"{one['name']}=={one['version']}" for one in bill["components"]} == set(listed)
+        assert any(one.startswith("ray==") for one in listed)
+        assert "libc6" in (ROOT / "out" / f"digits-{image}.debian.txt").read_text()
 
 
 def environment_of(lines: str) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
     python -c "$(cat client.py)" URL RATE [KEY]
 
-It needs only the serving image.  A request that fails is repeated once, on a new connection.  The last line
-is JSON: sent, failed and the first reasons, repeated, the slowest in seconds, the model versions.
+It needs only the serving image.  Every second request opens a connection: one that is kept alive does not see
+where a new one would go.  A request that fails is repeated once, on a new connection.  The last line is JSON:
+sent, failed and the first reasons, repeated, the slowest in seconds, the model versions.
 """
 
 import http.client
@@ -50,6 +51,9 @@ class Client(threading.Thread):
         """Returns what is wrong with the answer; empty if nothing is."""
         index = number % len(IMAGES)
         try:
+            if self._connection is not None and number % 2:
+                self._connection.close()
+                self._connection = None
             if self._connection is None:
                 self._connection = http.client.HTTPConnection(self._host, timeout=TIMEOUT_S)
             self._connection.request("POST", "/predict", IMAGES[index].tobytes(), self._headers)

@@ -1,15 +1,16 @@
-"""What runs on the cluster during the tests: the overlay, and a pod that sends requests as a client."""
+"""What the cluster must have, and a pod that sends requests as a client."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.kubernetes.kubectl import CLIENTS, OVERLAY, apply, kubectl, render, run
+from tests.containers.engine import SERVE
+from tests.kubernetes.kubectl import CLIENTS, NAMESPACE, apply, kubectl
 from tests.programs import require_program
 
-DEPLOYED_WITHIN_S = 1200
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -54,29 +55,41 @@ def client_pod(image: str) -> list[dict[str, Any]]:
     return [namespace, pod]
 
 
+CRDS = ("rayclusters", "rayservices", "rayjobs", "raycronjobs")
+
+
+def missing() -> str:
+    """Returns what the cluster of kubectl's context lacks, and how to get it; "" if it lacks nothing."""
+    names = [f"{name}.ray.io" for name in CRDS]
+    if lacking := refused("get", "crd", *names):
+        return f"KubeRay 1.7 is not installed, kuberay/README.md says how: {lacking}"
+    operator = ["get", "deployment", "-A", "-l", "app.kubernetes.io/component=kuberay-operator", "-o", "json"]
+    found = json.loads(kubectl(*operator))["items"]
+    if not any(one["status"].get("readyReplicas") for one in found):
+        return "KubeRay's operator is not ready: kubectl get deployment -A | grep kuberay"
+    if refused("get", "namespace", NAMESPACE) == "":
+        return f"the namespace {NAMESPACE} exists: delete it first, with `make undeploy` and its OVERLAY"
+    return ""
+
+
+def refused(*arguments: str) -> str:
+    command = ["kubectl", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.stderr if done.returncode else ""
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
-    """Checks that the cluster has KubeRay, and starts the client's pod."""
+    """Checks that the cluster has what is needed, images included, and starts the client's pod."""
     require_program("kubectl", "kubectl")
-    command = ["kubectl", "get", "crd", "rayservices.ray.io"]
-    reached = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    if reached.returncode:
-        pytest.fail(f"kubectl's context must be a cluster with KubeRay 1.7: {reached.stderr}")
-    (service,) = (found for found in render(f"kuberay/overlays/{OVERLAY}") if found["kind"] == "RayService")
-    head = service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["containers"][0]
-    apply(*client_pod(head["image"]))
+    if lacking := missing():
+        pytest.exit(lacking, returncode=1)
+    apply(*client_pod(SERVE))
     try:
-        kubectl("wait", "-n", CLIENTS, "--for=condition=Ready", "--timeout=5m", "pod/client", timeout_s=330)
+        wait = ("wait", "-n", CLIENTS, "--for=condition=Ready", "--timeout=3m", "pod/client")
+        if refused_why := refused(*wait):
+            reason = kubectl("get", "-n", CLIENTS, "pod/client", "-o", "jsonpath={.status.containerStatuses}")
+            pytest.exit(f"no pod of {SERVE} starts; load the image: {reason} {refused_why}", returncode=1)
         yield
     finally:
         kubectl("delete", "namespace", CLIENTS, timeout_s=300)
-
-
-@pytest.fixture(scope="session")
-def service(cluster: None) -> Iterator[None]:
-    """Deploys the overlay, and deletes it at the end."""
-    try:
-        run("make", "deploy", f"OVERLAY={OVERLAY}", timeout_s=DEPLOYED_WITHIN_S)
-        yield
-    finally:
-        run("make", "undeploy", f"OVERLAY={OVERLAY}", timeout_s=DEPLOYED_WITHIN_S)

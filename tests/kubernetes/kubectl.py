@@ -2,7 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +19,7 @@ OVERLAY = os.environ.get("OVERLAY", "local")
 API_KEY = os.environ.get("DIGITS_API_KEY", "")
 NAMESPACE, CLIENTS = "digits", "digits-clients"
 RATE = 10  # requests per second, for a node of two CPUs
-LOAD_ENDS_WITHIN_S = 180
+LOAD_ENDS_WITHIN_S, DEPLOYED_WITHIN_S = 180, 1500
 
 
 def run(*command: str, text: str = "", timeout_s: float = 120) -> str:
@@ -42,6 +46,92 @@ def render(folder: str) -> list[dict[str, Any]]:
 def ray_service(namespace: str = NAMESPACE) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(kubectl("get", "-n", namespace, "rayservice/digits", "-o", "json"))
     return found
+
+
+Object = dict[str, Any]
+GENERATED = ".k8s-test"  # a folder of kuberay/overlays, not in git
+
+
+@contextmanager
+def changed_overlay(name: str, change: Callable[[list[Object]], None]) -> Iterator[str]:
+    """Yields the name of an overlay with the changed objects of another one."""
+    objects = render(f"kuberay/overlays/{name}")
+    change(objects)
+    folder = ROOT / "kuberay" / "overlays" / GENERATED
+    folder.mkdir(exist_ok=True)
+    try:
+        (folder / "objects.yaml").write_text(yaml.safe_dump_all(objects))
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump({"resources": ["objects.yaml"]}))
+        yield GENERATED
+    finally:
+        shutil.rmtree(folder)
+
+
+def make(target: str, overlay: str, *more: str, timeout_s: float = DEPLOYED_WITHIN_S) -> str:
+    return run("make", target, f"OVERLAY={overlay}", *more, timeout_s=timeout_s)
+
+
+@contextmanager
+def installed(overlay: str) -> Iterator[None]:
+    """Deploys an overlay, and deletes it at the end."""
+    try:
+        make("deploy", overlay)
+        yield
+    finally:
+        make("undeploy", overlay)
+
+
+def spec_of(objects: list[Object]) -> Object:
+    """Returns the spec of the RayService, to change in place."""
+    (service,) = (found for found in objects if found["kind"] == "RayService")
+    spec: Object = service["spec"]
+    return spec
+
+
+def with_replicas(objects: list[Object], workers: int, replicas: int) -> None:
+    spec = spec_of(objects)
+    group = spec["rayClusterConfig"]["workerGroupSpecs"][0]
+    group["replicas"] = group["minReplicas"] = group["maxReplicas"] = workers
+    config = yaml.safe_load(spec["serveConfigV2"])
+    scaling = config["applications"][0]["deployments"][0]["autoscaling_config"]
+    scaling["min_replicas"] = scaling["max_replicas"] = replicas
+    spec["serveConfigV2"] = yaml.safe_dump(config)
+
+
+def annotate(objects: list[Object]) -> None:
+    """Changes what makes KubeRay build a second cluster, and nothing else."""
+    template = spec_of(objects)["rayClusterConfig"]["workerGroupSpecs"][0]["template"]
+    template["metadata"]["annotations"] = {"digits.example.com/upgrade": str(time.time_ns())}
+
+
+def evict(pod: str) -> str:
+    """Asks for the eviction of a pod as `kubectl drain` does; returns "" or why it is refused."""
+    name = pod.rpartition("/")[2]
+    eviction = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+    }
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/eviction"
+    done = subprocess.run(
+        ["kubectl", "create", "--raw", path, "-f", "-"],
+        input=json.dumps(eviction), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return done.stderr if done.returncode else ""
+
+
+def of_cluster(kind: str) -> str:
+    """Returns the selector of the head or the workers of the cluster that has the traffic."""
+    return f"ray.io/cluster={active_cluster()},ray.io/node-type={kind}"
+
+
+def ready(selector: str) -> int:
+    found = json.loads(kubectl("get", "-n", NAMESPACE, "pod", "-l", selector, "-o", "json"))["items"]
+    return sum(
+        any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
+        for pod in found
+        if not pod["metadata"].get("deletionTimestamp")
+    )
 
 
 def condition(name: str, namespace: str = NAMESPACE) -> str:
@@ -97,15 +187,16 @@ class Load:
 
     report: Report
 
-    def __init__(self, namespace: str = NAMESPACE) -> None:
+    def __init__(self, namespace: str = NAMESPACE, rate: int = RATE, key: str = API_KEY) -> None:
         self._url = f"http://digits-serve-svc.{namespace}:8000"
+        self._rate, self._key = rate, key
 
     def __enter__(self) -> Self:
         program = (Path(__file__).parent / "client.py").read_text()
         self._process = subprocess.Popen(
             [
                 "kubectl", "exec", "-i", "-n", CLIENTS, "client", "--",
-                "python", "-c", program, self._url, str(RATE), API_KEY,
+                "python", "-c", program, self._url, str(self._rate), self._key,
             ],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip

@@ -85,6 +85,38 @@ def replicas_are_between_their_bounds(render: Render) -> Complaints:
                 yield f"{pod.where}: replicas must be between minReplicas and maxReplicas"
 
 
+def applies_do_not_conflict_with_kuberay(render: Render) -> Complaints:
+    """KubeRay adds its finalizer by an Update (`r.Update`), which writes what Go makes of the object.
+
+    It then owns what that changed.  A list of worker groups has one owner, so if Go writes one differently,
+    the next `kubectl apply` conflicts with the field manager kuberay-operator.
+    """
+    for cluster in render.clusters():
+        for group, pod in cluster.workers:
+            if group.get("scaleStrategy") != {}:  # a struct, not a pointer: Go writes it even if it is empty
+                yield f"{pod.where}: needs `scaleStrategy: {{}}`"
+            for container in pod.containers:
+                for kind, found in container["resources"].items():
+                    for name, quantity in found.items():
+                        if str(quantity) != _in_go(str(quantity)):
+                            yield f"{pod.where}: write {kind}.{name} {quantity} as {_in_go(str(quantity))}"
+
+
+def _in_go(quantity: str) -> str:
+    """Returns a quantity as Go writes it: without a fraction, in the largest unit that is whole."""
+    number, unit = re.fullmatch(r"([\d.]+)(.*)", quantity).groups()  # type: ignore[union-attr]
+    if unit in ("", "m"):
+        milli = round(float(number) * (1 if unit else 1000))
+        return f"{milli}m" if milli % 1000 else str(milli // 1000)
+    units = ("Ki", "Mi", "Gi", "Ti")
+    value, place = float(number), units.index(unit)
+    while value % 1:
+        value, place = value * 1024, place - 1
+    while value % 1024 == 0 and place + 1 < len(units):
+        value, place = value / 1024, place + 1
+    return f"{value:.0f}{units[place]}"
+
+
 def cpus_are_whole(render: Render) -> Complaints:
     """KubeRay rounds CPUs up for Ray (common/pod.go), which would then overload the pod."""
     for cluster in render.clusters():
@@ -219,7 +251,14 @@ def trainings_end(render: Render) -> Complaints:  # utils/validation.go:543-630
             yield f"{where}: submissionMode must be K8sJobMode, whose submitter meets Pod Security"
         if job.get("ttlSecondsAfterFinished") and not job.get("shutdownAfterJobFinishes"):
             yield f"{where}: ttlSecondsAfterFinished needs shutdownAfterJobFinishes"
-        if not job.get("shutdownAfterJobFinishes"):
+        rules = job.get("deletionStrategy", {}).get("deletionRules", [])
+        deleted = {
+            state for one in rules if one["policy"] == "DeleteSelf" for state in one["condition"].values()
+        }
+        if where.startswith("RayCronJob"):
+            if not {"SUCCEEDED", "Failed"} <= deleted:
+                yield f"{where}: must delete itself once SUCCEEDED or Failed, or its jobs pile up"
+        elif not job.get("shutdownAfterJobFinishes"):
             yield f"{where}: shutdownAfterJobFinishes must be true, or its cluster stays"
         if not {"backoffLimit", "activeDeadlineSeconds", "preRunningDeadlineSeconds"} <= job.keys():
             yield f"{where}: needs a backoffLimit, activeDeadlineSeconds and preRunningDeadlineSeconds"
@@ -243,6 +282,19 @@ def workers_spread(render: Render) -> Complaints:
 def serve_configs(render: Render) -> Iterator[tuple[Object, Object]]:
     for service in render.of("RayService"):
         yield service, yaml.safe_load(service["spec"]["serveConfigV2"])
+
+
+def traffic_waits_for_the_workers(render: Render) -> Complaints:
+    """KubeRay moves it once every application runs (rayservice_controller.go, getAndCheckServeStatus)."""
+    for _, config in serve_configs(render):
+        found = [one for one in config["applications"] if one["import_path"] == "digits.serving.handover:app"]
+        if not found:
+            yield "needs the application handover, or an upgrade refuses connections for seconds"
+        for one in found:
+            if one.get("route_prefix", "/") is not None:
+                yield "the route_prefix of handover must be null: it answers nothing"
+            if one.get("args", {}).get("port", SERVE_PORT) != config["http_options"]["port"]:
+                yield "the port of handover must be that of http_options"
 
 
 def replicas_fit_the_workers(render: Render) -> Complaints:
@@ -273,6 +325,7 @@ RULES: list[Callable[[Render], Complaints]] = [
     start_parameters_are_strings,
     the_head_of_a_service_has_no_cpus,
     replicas_are_between_their_bounds,
+    applies_do_not_conflict_with_kuberay,
     cpus_are_whole,
     redis_is_given_in_one_place,
     tokens_are_required,
@@ -283,5 +336,6 @@ RULES: list[Callable[[Render], Complaints]] = [
     nothing_is_set_that_kuberay_ignores_or_breaks_on,
     trainings_end,
     workers_spread,
+    traffic_waits_for_the_workers,
     replicas_fit_the_workers,
 ]

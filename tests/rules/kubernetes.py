@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from tests.rules.manifests import KUBERAY, Object, Render, cpus, mebibytes
+from tests.rules.manifests import KUBERAY, Object, Pod, Render, cpus, mebibytes
 
 Complaints = Iterator[str]
 
@@ -148,12 +148,33 @@ def disruption_is_bounded(render: Render) -> Complaints:
         chosen = [p for p in render.pods() if spec["selector"]["matchLabels"].items() <= p.labels.items()]
         if not chosen:
             yield f"{where} selects no pod"
-        if spec.get("maxUnavailable") in (0, "0%") or "minAvailable" in spec:
-            yield f"{where} must set maxUnavailable to 1 or more, or a node cannot be drained"
+        if not isinstance(spec.get("minAvailable"), int):
+            yield f"{where} must set minAvailable to a number: a RayCluster cannot say its total"
+            continue
+        there = sum(group["minReplicas"] for group in _groups_of(render, chosen))
+        if spec["minAvailable"] < 1 or evictions_allowed(spec, there) < 1:
+            yield f"{where} must keep one of {there} workers and let one go, or a node cannot be drained"
         if any(pod.labels.get("ray.io/node-type") == "head" for pod in chosen):
             yield f"{where} must not select the head, which answers no request"
-    if render.of("RayService") and len(render.objects) > 1 and not render.of("PodDisruptionBudget"):
+    workers = sum(group["minReplicas"] for cluster in render.clusters() for group, _ in cluster.workers)
+    if render.of("RayService") and workers > 1 and not render.of("PodDisruptionBudget"):
         yield "workers need a PodDisruptionBudget"
+
+
+def _groups_of(render: Render, pods: list[Pod]) -> list[Object]:
+    workers = [found for cluster in render.clusters() for found in cluster.workers]
+    return [group for group, pod in workers if pod in pods]
+
+
+def evictions_allowed(budget: Object, healthy: int) -> int:
+    """Returns how many of a RayCluster's ready pods may be evicted now.
+
+    Kubernetes asks a pod's owner for the number of pods there should be, by the scale subresource.  A
+    RayCluster has none, so a budget that needs the number allows none (pkg/controller/disruption,
+    getExpectedPodCount).
+    """
+    kept = budget.get("minAvailable")
+    return max(0, healthy - kept) if isinstance(kept, int) else 0
 
 
 def the_namespace_is_restricted(render: Render) -> Complaints:

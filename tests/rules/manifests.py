@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 KUBERAY = ROOT / "kuberay"
 PLAIN = "rayservice.yaml"
 # For one small node: their requests are below their limits.
-SMALL = ("local", "local-champion", "local-training", PLAIN)
+SMALL = ("local", "local-autoscaling", "local-champion", "local-training", "local-training-schedule", PLAIN)
 
 
 def names() -> list[str]:

@@ -80,18 +80,33 @@ def test_the_plain_file_equals_overlay_local_without_mlflow() -> None:
 
 
 def test_the_scheduled_job_equals_the_job() -> None:
-    (scheduled,), (job,) = render("training-schedule").of("RayCronJob"), render("training").of("RayJob")
-    assert scheduled["spec"]["jobTemplate"] == job["spec"]
+    """Except that it deletes itself: KubeRay keeps no limited history of scheduled jobs."""
+    for schedule, training in SCHEDULES.items():
+        (scheduled,), (job,) = render(schedule).of("RayCronJob"), render(training).of("RayJob")
+        template = scheduled["spec"]["jobTemplate"]
+        del template["deletionStrategy"]
+        for key in ("shutdownAfterJobFinishes", "ttlSecondsAfterFinished"):
+            del job["spec"][key]
+        assert template == job["spec"]
+        assert not render(schedule).of("RayJob")  # it would train at once
+
+
+SCHEDULES = {
+    "training-schedule": "training", "overlays/local-training-schedule": "overlays/local-training"
+}  # fmt: skip
+
+
+OTHER_PODS_CPUS = 0.7  # of the system and the operator, on a node of kind; 0.1 stays free
 
 
 def test_an_upgrade_and_a_training_fit_one_small_node() -> None:
-    """Two Ray clusters, MLflow and a training with its submitter, on 2 CPUs and 16 GiB less the system's share."""
+    """Two Ray clusters, MLflow and a training with its submitter, on 2 CPUs and 16 GiB."""
     local = render("overlays/local")
     pods = [pod for cluster in local.clusters() for pod in cluster.pods] * 2
     pods += [pod for pod in local.pods() if pod.labels.get("app.kubernetes.io/component") == "mlflow"]
     pods += render("overlays/local-training").pods()
     requests = [container["resources"]["requests"] for pod in pods for container in pod.containers]
-    assert sum(cpus(one["cpu"]) for one in requests) <= 2 - 0.1
+    assert sum(cpus(one["cpu"]) for one in requests) <= 2 - OTHER_PODS_CPUS - 0.1
     assert sum(mebibytes(one["memory"]) for one in requests) <= 15 * 1024
 
 
@@ -144,6 +159,7 @@ def in_config(old: str, new: str) -> Mutation:
     return mutate
 
 
+WORKERS_OF_A_BUDGET = {"matchLabels": {"ray.io/node-type": "worker"}}
 CLUSTER = "spec.rayClusterConfig"
 HEAD = f"{CLUSTER}.headGroupSpec"
 HEAD_POD, WORKERS = f"{HEAD}.template.spec", f"{CLUSTER}.workerGroupSpecs.0"
@@ -183,6 +199,11 @@ MISTAKES: dict[str, tuple[str, Mutation, str]] = {
     "Redis in the environment too": (
         PRODUCTION, put("RayService", f"{HEAD_POD}.containers.0.env.0.name", "RAY_REDIS_ADDRESS"),
         "redis_is_given_in_one_place"),
+    "a list that KubeRay owns after the first apply": (
+        PRODUCTION, put("RayService", f"{WORKERS}.scaleStrategy", ...), "applies_do_not_conflict_with_kuberay"),
+    "a quantity that Go writes in another way": (
+        PRODUCTION, put("RayService", f"{WORKER_POD}.containers.0.resources.requests.memory", "3072Mi"),
+        "applies_do_not_conflict_with_kuberay"),
     "no token": (PRODUCTION, put("RayService", f"{CLUSTER}.authOptions.mode", ""), "tokens_are_required"),
     "KubeRay's own readiness probe": (
         PRODUCTION, put("RayService", f"{WORKER_POD}.containers.0.readinessProbe", ...),
@@ -221,11 +242,20 @@ MISTAKES: dict[str, tuple[str, Mutation, str]] = {
         "nothing_is_set_that_kuberay_ignores_or_breaks_on"),
     "a submitter that cannot be restricted": (
         "training", put("RayJob", "spec.submissionMode", "SidecarMode"), "trainings_end"),
+    "scheduled trainings that pile up": (
+        "training-schedule",
+        put("RayCronJob", "spec.jobTemplate.deletionStrategy.deletionRules.0.policy", "DeleteCluster"), "trainings_end"),
     "a training whose cluster stays": (
         "training", put("RayJob", "spec.shutdownAfterJobFinishes", False), "trainings_end"),
     "workers that spread over all clusters": (
         PRODUCTION, put("RayService", f"{WORKER_POD}.topologySpreadConstraints.0.matchLabelKeys", ...),
         "workers_spread"),
+    "a new cluster without a handover": (
+        PRODUCTION, in_config("digits.serving.handover:app", "app:app"), "traffic_waits_for_the_workers"),
+    "a handover with a route": (
+        PRODUCTION, in_config("route_prefix: null", "route_prefix: /handover"), "traffic_waits_for_the_workers"),
+    "a handover that asks another port": (
+        PRODUCTION, in_config("port: 8000", "port: 8001"), "traffic_waits_for_the_workers"),
     "more replicas than fit": (
         PRODUCTION, in_config("max_replicas: 2", "max_replicas: 3"), "replicas_fit_the_workers"),
     "a worker without a replica": (
@@ -265,8 +295,12 @@ MISTAKES: dict[str, tuple[str, Mutation, str]] = {
         PRODUCTION, put("Service/digits-mlflow", "spec.selector", {"app": "mlflow"}), "services_and_routes_have_targets"),
     "a route to the dashboard": (
         PRODUCTION, put("HTTPRoute", "spec.rules.0.backendRefs.0.port", 8265), "services_and_routes_have_targets"),
+    "a budget that needs a scale subresource": (
+        PRODUCTION, put("PodDisruptionBudget", "spec", {"maxUnavailable": 1, "selector": WORKERS_OF_A_BUDGET}),
+        "disruption_is_bounded"),
     "a node that is never drained": (
-        PRODUCTION, put("PodDisruptionBudget", "spec.maxUnavailable", 0), "disruption_is_bounded"),
+        PRODUCTION, put("PodDisruptionBudget", "spec.minAvailable", 2), "disruption_is_bounded"),
+    "two workers without a budget": (PRODUCTION, without("PodDisruptionBudget"), "disruption_is_bounded"),
     "a namespace without Pod Security": (
         PRODUCTION, put("Namespace", "metadata.labels", {}), "the_namespace_is_restricted"),
     "an object in another namespace": (

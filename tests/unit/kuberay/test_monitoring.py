@@ -25,12 +25,14 @@ GCS = 'ray_gcs_actors_count{ray_io_cluster="%s"}'
 MODEL = 'ray_digits_model_info{name="digits", version="7"}'
 QUEUED = "ray_digits_queued_images"
 STARTED = 'ray_serve_replica_startup_latency_ms_count{application="digits"}'
+APPLICATION = 'ray_serve_application_status{ray_io_cluster="digits-ab12c", application="%s"}'
 HEALTHY = 'ray_serve_deployment_replica_healthy{application="digits"}'
 HEALTHY_SERIES = {
     REQUESTS % 200: "0+600x60", REQUESTS % 415: "0+300x60",
     REQUESTS % 429: "0+1x60", REQUESTS % 500: "0+1x60",
     BUCKET % 250: "0+600x60", BUCKET % "+Inf": "0+600x60", LOADS % "loaded": "1x60", QUEUED: "5x60",
     OPERATOR: "1x60", UP: "1x60", GCS % "digits-ab12c": "9x60",
+    APPLICATION % "digits": "6x60", APPLICATION % "handover": "6x60",
     MODEL: "1x60", STARTED: "2x60", HEALTHY: "2x60",
 }  # fmt: skip
 
@@ -38,6 +40,14 @@ HEALTHY_SERIES = {
 CASES: dict[str, tuple[Series, Series]] = {
     "DigitsNotReady": ({NOT_READY: "_x50 1x10"}, {NOT_READY: "_x59 1x1"}),
     "DigitsUpgradeStuck": ({UPGRADE: "1x60"}, {UPGRADE: "_x31 1x29"}),
+    "DigitsDeployFailed": (
+        {APPLICATION % "handover": "6x50 1x10"},
+        {APPLICATION % "handover": "6x50 5x5 6x5"},
+    ),
+    "DigitsHandoverWaits": (
+        {APPLICATION % "handover": "5x60"},
+        {APPLICATION % "digits": "5x60", APPLICATION % "handover": "5x60"},
+    ),
     "DigitsNoReplica": ({MODEL: "1x50 _x10"}, {MODEL: "1x50 _x10", UP: "1x50 0x10"}),
     "DigitsMetricsMissing": ({UP: "1x40 0x20"}, {UP: "1x52 0x8"}),
     "DigitsHeadMissing": (
@@ -62,6 +72,8 @@ CASES: dict[str, tuple[Series, Series]] = {
 LABELS = {
     "DigitsNotReady": {"namespace": "digits", "name": "digits"},
     "DigitsUpgradeStuck": {"namespace": "digits", "name": "digits"},
+    "DigitsDeployFailed": {"ray_io_cluster": "digits-ab12c", "application": "handover"},
+    "DigitsHandoverWaits": {"ray_io_cluster": "digits-ab12c"},
     "DigitsOperatorMissing": {"namespace": "digits", "name": "digits"},
     "DigitsModelRejected": {"outcome": "rejected"},
     "DigitsRegistryUnreachable": {"outcome": "unreachable"},
@@ -93,7 +105,12 @@ def expect_after_an_hour(firing: set[str], series: Series, folder: Path) -> None
 
 def _alert(rule: Object) -> Object:
     labels = rule["labels"] | LABELS.get(rule["alert"], {})
-    return {"exp_labels": labels, "exp_annotations": rule["annotations"]}
+    annotations = {name: _filled(text, labels) for name, text in rule["annotations"].items()}
+    return {"exp_labels": labels, "exp_annotations": annotations}
+
+
+def _filled(text: str, labels: Series) -> str:
+    return re.sub(r"{{ \$labels\.(\w+) }}", lambda found: labels[found[1]], text)
 
 
 def test_every_alert_has_a_case() -> None:

@@ -104,6 +104,20 @@ def test_the_promises_name_tests_that_exist(page: str, least: int) -> None:
         assert [name for name in named if f"def {name}(" not in source] == [], file
 
 
+def test_the_kubernetes_manual_names_tests_that_exist() -> None:
+    """Each row of what happens on a change names its test: in containers (C) or on a cluster (K)."""
+    text = (ROOT / "kuberay" / "README.md").read_text()
+    files = {"C": "containers", "K": "kubernetes"}
+    named = re.findall(r"\b([CK]) `(test_\w+)`", text)
+    assert len(named) > 15
+    for where, name in named:
+        sources = [file.read_text() for file in (ROOT / "tests" / files[where]).glob("test_*.py")]
+        assert any(f"def {name}(" in source for source in sources), name
+    (table,) = re.findall(r"^\| to \| do \|.*?\n\n", text, re.MULTILINE | re.DOTALL)
+    for row in table.splitlines()[2:-1]:
+        assert "`test" in row.rsplit("|", 2)[1], row
+
+
 def test_the_scaling_tables_follow_from_the_measured_costs() -> None:
     costs = json.loads((ROOT / "docs" / "benchmarks" / "cost.json").read_text())
     text = (ROOT / "docs" / "scaling.md").read_text()

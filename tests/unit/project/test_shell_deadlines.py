@@ -75,6 +75,7 @@ def test_undeploy_deletes_the_overlay_after_the_ray_clusters(tmp_path: Path) -> 
         cwd=ROOT, env=program(tmp_path, "kubectl", kubectl), capture_output=True, timeout=60, check=True,
     )  # fmt: skip
     calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
-    assert [call[0] for call in calls] == ["delete", "wait", "delete"]
-    assert "--timeout=10m" in calls[1]
-    assert calls[2][-1] == "kuberay/overlays/gpu"
+    assert [call[0] for call in calls] == ["delete", "delete", "wait", "delete"]
+    assert "raycronjob" in calls[0]
+    assert "--timeout=10m" in calls[2]
+    assert calls[3][-1] == "kuberay/overlays/gpu"

@@ -1,0 +1,113 @@
+"""kubectl, and what the status of the RayService `digits` says.  Needs Python's own library only."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+NAMESPACE, NAME = "digits", "digits"
+LOOK_EVERY_S = 1.0
+Object = dict[str, Any]
+
+
+class Failed(Exception):
+    """The text says what was wrong and what to do."""
+
+
+def run(*arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    command = ["kubectl", *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    except FileNotFoundError:
+        raise Failed("kubectl is not installed, or not in PATH") from None
+    except subprocess.TimeoutExpired:
+        raise Failed(f"kubectl {' '.join(arguments)} did not end within {timeout_s:g} s") from None
+
+
+def kubectl(*arguments: str, timeout_s: float = 120) -> str:
+    """Returns the output of a command that must succeed."""
+    done = run(*arguments, timeout_s=timeout_s)
+    if done.returncode:
+        raise Failed(f"kubectl {' '.join(arguments)}\n{done.stdout}{done.stderr}".rstrip())
+    return done.stdout
+
+
+def get(what: str) -> Object:
+    found: Object = json.loads(kubectl("get", "-n", NAMESPACE, what, "-o", "json"))
+    return found
+
+
+def ray_service() -> Object:
+    return get(f"rayservice/{NAME}")
+
+
+def active_cluster(service: Object) -> str:
+    """Returns the name of the RayCluster that has the traffic, "" before the first one has."""
+    return str(service.get("status", {}).get("activeServiceStatus", {}).get("rayClusterName", ""))
+
+
+def condition(service: Object, kind: str) -> Object:
+    found = service.get("status", {}).get("conditions", [])
+    return next((one for one in found if one["type"] == kind), {})
+
+
+def applications(service: Object) -> dict[str, Object]:
+    """Returns the applications that KubeRay looks at: those of the new cluster while there is one."""
+    status = service.get("status", {})
+    for part in ("pendingServiceStatus", "activeServiceStatus"):
+        if found := status.get(part, {}).get("applicationStatuses"):
+            return dict(found)
+    return {}
+
+
+def unfinished(service: Object) -> str:
+    """Returns what a deployment still waits for, "" once it is done.
+
+    The order matters.  Until KubeRay has read the manifests, each condition is about the previous ones; it
+    says whether they are an upgrade in the same write in which it says that it has read them.  During an
+    upgrade Ready stays true, because the old cluster has the traffic.
+    """
+    metadata, status = service["metadata"], service.get("status", {})
+    if status.get("observedGeneration", 0) < metadata["generation"]:
+        return "KubeRay has not read the manifests"
+    states = ", ".join(f"{name} {one['status']}" for name, one in sorted(applications(service).items()))
+    said = f" ({states})" if states else ""
+    if condition(service, "UpgradeInProgress").get("status") == "True":
+        return f"the new cluster does not have the traffic yet{said}"
+    ready = condition(service, "Ready")
+    if ready.get("status") != "True":
+        return f"not Ready, {ready.get('reason', 'without a reason')}: {ready.get('message', '')}{said}"
+    if not states or any(one["status"] != "RUNNING" for one in applications(service).values()):
+        return f"the applications do not run{said}"
+    return ""
+
+
+def wait_until(look: Callable[[], str], within_s: float, for_s: float = 0.0) -> None:
+    """Returns once `look` has returned "" for `for_s`; prints each other answer once."""
+    deadline, said, since = time.monotonic() + within_s, "", None
+    while True:
+        unfinished = look()
+        now = time.monotonic()
+        since = (since or now) if not unfinished else None
+        if since is not None and now - since >= for_s:
+            return
+        if now >= deadline:
+            raise Failed(f"After {within_s:g} s: {unfinished or 'it changes all the time'}")
+        if unfinished and unfinished != said:
+            say(unfinished)
+            said = unfinished
+        time.sleep(LOOK_EVERY_S)
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def main(do: Callable[[], None]) -> None:
+    """Runs a command; its failure is the last line, without a traceback."""
+    try:
+        do()
+    except Failed as failure:
+        sys.exit(str(failure))
