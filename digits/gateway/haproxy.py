@@ -82,17 +82,17 @@ PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 PARENT = os.getppid()  # as early as possible
 
 
-def end_with_parent(parent: int) -> None:
-    """Has Linux send SIGUSR1 to this process when its parent ends: HAProxy then stops listening at once.
+def end_with_parent(parent: int, number: signal.Signals = signal.SIGUSR1) -> None:
+    """Has Linux send a signal to this process when its parent ends.
 
-    Requests in progress are answered first.  The setting survives exec.
+    The setting survives exec.  At SIGUSR1 HAProxy stops listening, answers the requests in progress and ends.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGUSR1):
-        number = ctypes.get_errno()
-        raise OSError(number, f"prctl(PR_SET_PDEATHSIG): {os.strerror(number)}")
+    if libc.prctl(PR_SET_PDEATHSIG, number):
+        failure = ctypes.get_errno()
+        raise OSError(failure, f"prctl(PR_SET_PDEATHSIG): {os.strerror(failure)}")
     if os.getppid() != parent:
-        sys.exit("the process that started HAProxy has ended")
+        sys.exit("the parent process has ended")
 
 
 def main(arguments: list[str]) -> None:
