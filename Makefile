@@ -13,8 +13,10 @@ DOCKER_FLAGS ?=
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 HAPROXY ?= 1
-# Runs a command in the environment of serve.env, behind HAProxy where this machine has it.
-SERVE_ENV = $(BIN)/python -m digits.gateway.environment $(if $(filter 0,$(HAPROXY)),--no-haproxy)
+CONFIG ?= serve_config.yaml
+PORT ?=
+LOCAL = @$(BIN)/python -m digits.local
+ON_PORT = $(if $(PORT),--port $(PORT))
 
 export RAY_USAGE_STATS_ENABLED := 0
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -22,8 +24,20 @@ export MLFLOW_DISABLE_TELEMETRY := true
 help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-serve: .venv/serve.lock  ## Serve serve_config.yaml on 127.0.0.1:8000 (HAPROXY=0 for Ray's own proxy)
-	$(SERVE_ENV) serve run serve_config.yaml
+serve: .venv/serve.lock  ## Serve CONFIG=serve_config.yaml on its port or PORT (HAPROXY=0 for Ray's own proxy)
+	$(LOCAL) serve $(CONFIG) $(ON_PORT) $(if $(filter 0,$(HAPROXY)),--no-haproxy)
+
+status: .venv/serve.lock  ## Report what answers on PORT=8000, what is wrong, and where dashboard and metrics are
+	$(LOCAL) status $(ON_PORT)
+
+deploy-config: .venv/serve.lock  ## Check CONFIG=serve_config.yaml, show the difference, deploy it, report the result
+	$(LOCAL) deploy $(CONFIG) $(ON_PORT)
+
+stop: .venv/serve.lock  ## End the service on PORT=8000 and whatever an earlier one left
+	$(LOCAL) stop $(ON_PORT)
+
+env: .venv/serve.lock  ## Print the variables for `serve ...` in another terminal: eval "$$(make -s env)"
+	$(LOCAL) env $(ON_PORT)
 
 train: .venv/train.lock  ## Train a model, evaluate, register and promote it (DATA=mnist, FILE.npz or sklearn-digits)
 	$(BIN)/python train_ray.py --data $(DATA)
@@ -173,6 +187,7 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	$(BIN)/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-.PHONY: help serve train mlflow test test-rest test-all unit faults check lint fmt type starter accuracy bench-setup bench load tune chaos \
-	pictures soak audit fuzz lock image sbom image-scan image-test cluster-test deploy cancel-upgrade k8s-train undeploy k8s-test manifests crds
+.PHONY: help serve status deploy-config stop env train mlflow test test-rest test-all unit faults check lint fmt type starter \
+	accuracy bench-setup bench load tune chaos pictures soak audit fuzz lock image image-test cluster-test deploy undeploy k8s-test \
+	manifests crds sbom image-scan cancel-upgrade k8s-train
 .PRECIOUS: .venv/%.lock

@@ -13,6 +13,7 @@ One folder for each role, in reading order; docs/architecture.md says which may 
     http/             the HTTP API without Ray: routes, request bodies, OpenAPI, the drawing page
     gateway/          in front of every route: limits, API keys, HAProxy (its retries: serve.env)
     serving/          Ray Serve: the deployment and its Prometheus metrics
+    local/            one service on this machine: start, status, deploy, stop
     corpus/           pictures as people send them, made of people's pen strokes: to train on and to judge by
     training/         Ray Train: data, network, training step, evaluation, export, publishing
     ray_internals.py  each assumption about Ray's private behaviour, with a check for it

@@ -6,6 +6,7 @@
     │   ├── Overloaded          the batch queue is full
     │   ├── DeadlineExceeded    the request waited too long for the model
     │   └── NotReady            no model is loaded yet
+    ├── InvalidSettings         a setting is unknown, missing or out of bounds
     ├── Abandoned               the client has disconnected
     ├── Wedged                  a model call does not return
     ├── ModelRejected           a model failed a check
@@ -63,6 +64,10 @@ class DeadlineExceeded(RequestError):
 
 class NotReady(RequestError):
     code = "not_ready"
+
+
+class InvalidSettings(DigitsError):
+    """The text names each wrong setting and what is allowed."""
 
 
 class Abandoned(DigitsError):

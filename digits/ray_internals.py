@@ -127,8 +127,12 @@ def haproxy_configuration() -> str:
 
 @assume("digits/gateway/haproxy.py")
 def haproxy_start() -> str:
-    """Ray starts RAY_SERVE_HAPROXY_BINARY_PATH with -f and the configuration file."""
-    return _missing("serve._private.haproxy", '"-f", self.config_file_path')
+    """Ray starts RAY_SERVE_HAPROXY_BINARY_PATH with -f and its file, on the event loop's thread."""
+    return _missing(
+        "serve._private.haproxy",
+        '"-f", self.config_file_path',
+        "proc = await asyncio.create_subprocess_exec(",
+    )
 
 
 @assume("digits/gateway/haproxy.py", "digits/gateway/middleware.py")

@@ -7,9 +7,12 @@ train_ray.py, registry/gate.py the flags of `python -m digits.registry`.
 
 from argparse import ArgumentParser, BooleanOptionalAction
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from digits.errors import InvalidSettings
 
 
 class Settings(BaseModel):
@@ -24,6 +27,24 @@ class Settings(BaseModel):
             near = get_close_matches(key, cls.model_fields, n=1, cutoff=0)[0]
             raise ValueError(f"unknown setting {key!r}; the nearest known one is {near!r}")
         return values
+
+    @classmethod
+    def parse(cls, values: object) -> Self:
+        """The settings.  Raises InvalidSettings, which names each wrong value and what is allowed."""
+        if not isinstance(values, dict):
+            raise InvalidSettings(f"settings are keys with values, not {values!r}")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise InvalidSettings("; ".join(map(_one_line, error.errors()))) from None
+
+
+def _one_line(error: ErrorDetails) -> str:
+    text = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return text
+    name = ".".join(map(str, error["loc"]))
+    return f"{name} is missing" if error["type"] == "missing" else f"{name}: {text}, not {error['input']!r}"
 
 
 SomeSettings = TypeVar("SomeSettings", bound=Settings)

@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 import yaml
 
-from testkit.processes import end_marked, marked
+from digits.local.processes import end_marked, marked
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent

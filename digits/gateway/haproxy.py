@@ -3,12 +3,14 @@
 
 RAY_SERVE_HAPROXY_BINARY_PATH points here.  Ray 2.60 lets statistics and metrics listen on every interface,
 opens the admin socket to every user of the machine, sets no time limit for request headers, closes pooled
-connections to the replicas under many clients, and answers HAProxy's own errors as plain text under 500.
-No setting of Ray changes that.
+connections to the replicas under many clients, answers HAProxy's own errors as plain text under 500, and
+leaves HAProxy on its port when the process that started it is killed.  No setting of Ray changes that.
 """
 
+import ctypes
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -76,7 +78,25 @@ def hardened(config: str) -> str:
     return config
 
 
+PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
+PARENT = os.getppid()  # as early as possible
+
+
+def end_with_parent(parent: int, number: signal.Signals = signal.SIGUSR1) -> None:
+    """Has Linux send a signal to this process when its parent ends.
+
+    The setting survives exec.  At SIGUSR1 HAProxy stops listening, answers the requests in progress and ends.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, number):
+        failure = ctypes.get_errno()
+        raise OSError(failure, f"prctl(PR_SET_PDEATHSIG): {os.strerror(failure)}")
+    if os.getppid() != parent:
+        sys.exit("the parent process has ended")
+
+
 def main(arguments: list[str]) -> None:
+    end_with_parent(PARENT)
     file = Path(arguments[arguments.index("-f") + 1])
     for status, code in ERROR_FILES.items():
         file.with_name(f"{status}.http").write_bytes(problem_on_the_wire(code))

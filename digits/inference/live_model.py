@@ -1,20 +1,22 @@
 """The live model: the classifier that answers now, and how another one replaces it.
 
 A new model is loaded and checked beside the one that answers, then swapped in by one assignment between two
-batches.  A model that fails any check never answers a request.
+batches.  A model that fails any check never answers a request; a wrong user_config changes nothing.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
 
-from digits.errors import DigitsError, NotReady, TrackingUnavailable
+from digits.errors import DigitsError, ModelRejected, NotReady, TrackingUnavailable
 from digits.inference.classifier import Classifier
 from digits.inference.counters import Counters
 from digits.inference.settings import ServeSettings
 from digits.inference.source import ModelSource
 from digits.problems import PROBLEMS
 from digits.task import ModelVersion
+
+RETRY_S = 30.0  # between two attempts to load what a rejected user_config names: it may appear later
 
 
 class LiveModel:
@@ -40,20 +42,49 @@ class LiveModel:
         self._source: ModelSource | None = None
         self._rejected: ModelVersion | None = None  # not tried again while the alias points there
         self._source_warning: str | None = None
+        self._config_warning: str | None = None
+        self._retry: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         self._watch: asyncio.Task[None] | None = None
 
     @property
     def warning(self) -> str | None:
-        """How the live model differs from what was configured: another version, other preprocessing."""
-        found = (self._source_warning, self.classifier.warning if self.classifier else None)
+        """How the live model differs from what was configured: other settings, version or preprocessing."""
+        preprocessing = self.classifier.warning if self.classifier else None
+        found = (self._config_warning, self._source_warning, preprocessing)
         return "; ".join(text for text in found if text) or None
+
+    @property
+    def config_is_rejected(self) -> bool:
+        """Whether the classifier answers by an earlier user_config than the last one."""
+        return self._config_warning is not None
 
     def ready(self) -> Classifier:
         """The classifier.  Raises NotReady if there is none yet."""
         if self.classifier is None:
             raise NotReady(PROBLEMS["not_ready"].detail)
         return self.classifier
+
+    async def reconfigure(self, user_config: object) -> None:
+        """Applies a user_config; one that fails changes nothing once a classifier answers.
+
+        Ray Serve ends a replica whose reconfigure raises and starts another with the same user_config, so a
+        typo would take the service down.  Instead the reason is logged and stands in `warning`, and what the
+        user_config names is tried again every RETRY_S.  Raises InvalidSettings and what `configure` raises if
+        nothing answers yet: a service must not start by settings that nobody wrote.
+        """
+        if self._retry:
+            self._retry.cancel()
+        settings = None
+        try:
+            settings = ServeSettings.parse(user_config)
+            await self.configure(settings)
+        except Exception as error:
+            if self.classifier is None:
+                raise
+            self._reject_config(error)
+            if settings:
+                self._retry = asyncio.get_running_loop().create_task(self._try_again(settings))
 
     async def configure(self, settings: ServeSettings) -> None:
         """Loads the model that the settings name; if that raises, the one that answers stays."""
@@ -68,6 +99,7 @@ class LiveModel:
                 await self._load(settings, source, good)
                 warning = f"serving version {good.version}, the last good one on this disk, because {error}"
             self._source, self._rejected = source, None
+            self._config_warning = None
             self._warn(warning)
         if self._watch:
             self._watch.cancel()
@@ -132,6 +164,22 @@ class LiveModel:
                 await self.reload()
             except Exception:  # the watch must not end while the replica lives
                 self._log.exception("following the model's alias failed")
+
+    async def _try_again(self, settings: ServeSettings) -> None:
+        while self.config_is_rejected:
+            await asyncio.sleep(RETRY_S)
+            try:
+                await self.configure(settings)
+            except Exception as error:
+                self._reject_config(error)
+
+    def _reject_config(self, error: Exception) -> None:
+        if isinstance(error, ModelRejected | TrackingUnavailable):
+            self._on_load("rejected" if isinstance(error, ModelRejected) else "unreachable")
+        warning = f"the new user_config is rejected and the one before it stays: {error}"
+        if warning != self._config_warning:
+            self._log.error("%s", warning)
+        self._config_warning = warning
 
     def _failed(self, outcome: str, warning: str) -> None:
         self._on_load(outcome)

@@ -54,10 +54,10 @@ class DigitClassifier:
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Loads the model that the settings name, beside the one that answers.
 
-        Serve calls it before the replica takes requests, and again for each change of user_config.  An
-        exception keeps a new replica from becoming ready and leaves an old one as it was.
+        Serve calls it before the replica takes requests, and again for each change of user_config.  Only the
+        first call raises, which keeps a new replica from becoming ready.
         """
-        await self._live.configure(ServeSettings(**user_config))
+        await self._live.reconfigure(user_config)
         if self._reporting is None:
             self._reporting = asyncio.get_running_loop().create_task(self._report())
 

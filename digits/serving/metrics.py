@@ -36,6 +36,10 @@ class Metrics:
             "digits_preprocessing_differs",
             description="1 if the live model was evaluated with other preprocessing than this replica has.",
         )
+        self._config = metrics.Gauge(
+            "digits_config_rejected",
+            description="1 while the last user_config is rejected and an earlier one answers.",
+        )
         self._model = metrics.Gauge(
             "digits_model_info",
             description="1 for the model that answers.",
@@ -61,6 +65,7 @@ class Metrics:
                 self._add(counter, tag, value, count)
         if classifier := live.classifier:
             version = classifier.version
+            self._config.set(1 if live.config_is_rejected else 0)
             self._queued.set(classifier.queued_images)
             self._preprocessing.set(1 if classifier.warning else 0)
             answering = {"name": version.name, "version": version.version, "sha256": version.sha256}

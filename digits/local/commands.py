@@ -1,0 +1,142 @@
+"""What `make serve`, `make status`, `make deploy-config` and `make stop` do and print.
+
+Each returns an exit status: 0, 1 if the service does not do as asked, 2 if nothing was begun.
+"""
+
+import difflib
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from digits.errors import InvalidSettings, NotReady
+from digits.local.api import Service, as_lines
+from digits.local.config import read_config
+from digits.local.instance import Instance
+from digits.local.processes import end_marked
+from digits.local.runner import Runner, Stopped, ready_line, signals_raise
+
+Say = Callable[[str], object]
+DEPLOY_WITHIN_S = 120.0
+STOP_WITHIN_S = 15.0
+SETTLED_S = 2.0  # Ray reports the old state for a moment after a deploy
+
+
+def serve(file: Path, port: int | None, haproxy: bool, say: Say) -> int:
+    """Runs the service until Ctrl-C, `make stop`, or the end of Ray."""
+    config = read_config(file, port)
+    instance = Instance(config["http_options"]["port"])
+    runner = Runner(instance, config, haproxy)
+    with signals_raise():
+        driver = None
+        try:
+            driver = runner.start()
+            say(f"Starting {file} on port {instance.port}; Ray's output is in {os.path.relpath(runner.log)}")
+            say(runner.wait_until_ready(driver))
+            status = driver.wait()
+            say(f"The service ended with status {status}; the reason is in {os.path.relpath(runner.log)}")
+            return 1
+        except NotReady as error:
+            say(f"The service did not start: {error}")
+            return 1
+        except Stopped:
+            return 0
+        finally:
+            if driver:
+                runner.end(driver)
+                say("Stopped")
+
+
+def status(port: int, say: Say) -> int:
+    """Says what answers, and what is wrong."""
+    instance = Instance(port)
+    service = Service(instance)
+    state, ready = service.state(), service.ready()
+    if ready and state:
+        say(ready_line(instance, ready["model"], state.replicas))
+        if ready["warning"]:
+            say(f"Warning: {ready['warning']}")
+    else:
+        say(f"Nothing answers at {instance.url}")
+    if state:
+        say(f"Ray Serve: {state.status}{f': {state.reason}' if state.reason else ''}")
+    say(f"Dashboard: {instance.dashboard} (token: {instance.token_file})")
+    say(f"Metrics:   http://127.0.0.1:{instance.ports['metrics']}/metrics")
+    return 0 if ready and state and state.status == "RUNNING" and not ready["warning"] else 1
+
+
+def deploy(file: Path, port: int | None, say: Say) -> int:
+    """Checks a configuration, shows the difference, deploys it and says what came of it."""
+    config = read_config(file, port)
+    instance = Instance(config["http_options"]["port"])
+    service = Service(instance)
+    before = service.state()
+    (application,) = config["applications"]
+    lines = difflib.unified_diff(
+        as_lines(before.config if before else None),
+        as_lines(application),
+        "running",
+        str(file),
+        lineterm="",
+        n=1,
+    )
+    difference = list(lines)
+    if not difference:
+        say(f"{file} is what runs already")
+    for line in difference:
+        say(line)
+    service.put(config)
+    time.sleep(SETTLED_S)
+    deadline = time.monotonic() + DEPLOY_WITHIN_S
+    while time.monotonic() < deadline:
+        with suppress(NotReady):
+            state, ready = service.state(), service.ready()
+            if state and state.status == "DEPLOY_FAILED":
+                say(f"Failed: {state.reason}; what answered before goes on")
+                return 1
+            if state and state.status == "RUNNING" and not state.changing and ready:
+                say(ready_line(instance, ready["model"], state.replicas))
+                if ready["warning"]:
+                    say(f"Warning: {ready['warning']}")
+                return 1 if ready["warning"] else 0
+        time.sleep(0.5)
+    reason = state.reason if (state := service.state()) else ""
+    say(f"Not done after {DEPLOY_WITHIN_S:g} s: {reason or 'see make status'}; what answered before goes on")
+    return 1
+
+
+def stop(port: int, say: Say) -> int:
+    """Ends the service and whatever an earlier one left."""
+    instance = Instance(port)
+    runner, found = instance.runner(), instance.running()
+    if not found:
+        instance.remove()
+        say(f"No service of yours runs on port {port}")
+        return 0
+    if runner:
+        os.kill(runner, signal.SIGTERM)
+    deadline = time.monotonic() + (STOP_WITHIN_S if runner else 0)
+    while instance.running() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    end_marked(instance.mark)
+    instance.remove()
+    say(f"Stopped {len(found)} processes on port {port}")
+    return 0
+
+
+def environment(port: int, say: Say) -> int:
+    """Prints the variables with which `serve ...` reaches the service, for eval."""
+    for name, value in Instance(port).client_environment().items():
+        say(f"export {name}={value}")
+    return 0
+
+
+def explained(command: Callable[[], int], say: Say) -> int:
+    """Runs a command; its errors on purpose become one line and status 2."""
+    try:
+        return command()
+    except (InvalidSettings, NotReady) as error:
+        say(f"Error: {error}")
+        return 2

@@ -1,0 +1,158 @@
+"""Starts the service, waits until it answers, and ends it.
+
+Its output goes to a log file, and the terminal gets a few lines.  Processes are found by the instance's mark,
+so none outlives the command.
+"""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import yaml
+
+from digits.errors import InvalidSettings, NotReady
+from digits.gateway.environment import ROOT
+from digits.local.api import Service, State
+from digits.local.config import Config
+from digits.local.instance import Instance
+from digits.local.processes import end_marked
+
+START_WITHIN_S = 120.0
+END_WITHIN_S = 8.0  # what Ray gets to end by itself
+LOOK_EVERY_S = 0.3
+# HAProxy opens two files for each connection, and some for itself.
+HAPROXY_CONNECTIONS, HAPROXY_OWN_FILES, FEWEST_CONNECTIONS = 4096, 2078, 128
+
+
+class Stopped(Exception):
+    """SIGINT or SIGTERM has arrived."""
+
+
+@contextmanager
+def signals_raise() -> Iterator[None]:
+    """SIGINT and SIGTERM raise Stopped; the second one ends this process with status 130."""
+
+    def first(_: int, __: FrameType | None) -> NoReturn:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, second)
+        raise Stopped
+
+    def second(_: int, __: FrameType | None) -> NoReturn:
+        raise SystemExit(130)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, first)
+    yield
+
+
+def limit_open_files() -> dict[str, str]:
+    """Raises the soft limit to the hard one; returns variables by which HAProxy fits a low hard limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard == resource.RLIM_INFINITY or hard >= 2 * HAPROXY_CONNECTIONS + HAPROXY_OWN_FILES:
+        return {}
+    connections = (hard - HAPROXY_OWN_FILES) // 2
+    if connections < FEWEST_CONNECTIONS:
+        needed = 2 * FEWEST_CONNECTIONS + HAPROXY_OWN_FILES
+        raise InvalidSettings(
+            f"a process may open {hard} files here, {needed} are needed: ulimit -Hn {needed}"
+        )
+    sys.stderr.write(f"A process may open {hard} files here, so HAProxy takes {connections} connections\n")
+    return {"RAY_SERVE_HAPROXY_MAXCONN": str(connections)}
+
+
+class Runner:
+    def __init__(self, instance: Instance, config: Config, haproxy: bool) -> None:
+        self._instance = instance
+        self._service = Service(instance)
+        self._config = config
+        self._haproxy = haproxy
+        self.log = ROOT / "out" / f"serve-{instance.port}.log"
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Starts Ray and Serve.  Raises InvalidSettings if a port is taken or an earlier start is there."""
+        self._refuse_another_start()
+        self._instance.check_ports(self._haproxy)
+        fitted = limit_open_files()
+        self._instance.create()
+        file = self._instance.folder / "config.yaml"
+        file.write_text(yaml.safe_dump(self._config, sort_keys=False))
+        self.log.parent.mkdir(exist_ok=True)
+        wanted = fitted | self._instance.environment(self._haproxy)
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        ports = self._instance.ports
+        with self.log.open("wb") as log:
+            return subprocess.Popen(
+                [
+                    sys.executable, "-m", "digits.local.driver", str(file),
+                    str(ports["metrics"]), str(ports["dashboard"]), str(self._instance.folder),
+                ],
+                cwd=ROOT, env=wanted | os.environ | self._own(wanted) | {"PATH": path},
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C reaches this process only
+            )  # fmt: skip
+
+    def wait_until_ready(self, driver: subprocess.Popen[bytes]) -> str:
+        """Returns the line that says where the service is.  Raises NotReady if it cannot start."""
+        deadline = time.monotonic() + START_WITHIN_S
+        while time.monotonic() < deadline:
+            if driver.poll() is not None:
+                raise NotReady(f"it ended with status {driver.returncode}: {self._last_line()}")
+            state = self._state()
+            if state and not state.replicas and state.reason.count("rror"):
+                raise NotReady(state.reason)
+            if state and state.replicas and (ready := self._service.ready()):
+                return ready_line(self._instance, ready["model"], state.replicas)
+            time.sleep(LOOK_EVERY_S)
+        raise NotReady(f"it did not answer within {START_WITHIN_S:g} s")
+
+    def end(self, driver: subprocess.Popen[bytes]) -> None:
+        """Ends every process of the service within seconds, and removes its folder."""
+        driver.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + END_WITHIN_S
+        while self._instance.running() and time.monotonic() < deadline:
+            driver.poll()
+            time.sleep(0.1)
+        end_marked(self._instance.mark)
+        driver.wait()
+        self._instance.remove()
+
+    def _refuse_another_start(self) -> None:
+        if pid := self._instance.runner():
+            raise InvalidSettings(
+                f"a service runs on port {self._instance.port} already (pid {pid}): make stop ends it, "
+                f"make serve PORT={self._instance.port + 100} starts another"
+            )
+        if left := self._instance.running():
+            raise InvalidSettings(f"{len(left)} processes of an earlier start are left: make stop ends them")
+
+    def _own(self, wanted: dict[str, str]) -> dict[str, str]:
+        """The variables that name this instance, or choose the proxy: the caller's do not replace them."""
+        name = self._instance.mark.partition("=")[0]
+        chosen = {name, "RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED"}
+        return {key: wanted[key] for key in chosen | self._instance.client_environment().keys()}
+
+    def _state(self) -> State | None:
+        try:
+            return self._service.state()
+        except (NotReady, InvalidSettings):
+            return None
+
+    def _last_line(self) -> str:
+        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        return lines[-1] if lines else "no output"
+
+
+def ready_line(instance: Instance, model: dict[str, str], replicas: int) -> str:
+    return (
+        f"Ready: {instance.url} (docs at /docs), model {model['name']} {model['version']}, "
+        f"{replicas} replica{'s' if replicas > 1 else ''}"
+    )

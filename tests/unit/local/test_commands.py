@@ -1,0 +1,116 @@
+"""What the commands say before anything starts: a taken port, a wrong configuration, no service."""
+
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from digits.errors import InvalidSettings
+from digits.gateway.environment import ROOT
+from digits.local import runner
+from digits.local.config import read_config
+from digits.local.instance import Instance
+from digits.local.processes import marked
+from testkit.cluster import free_port
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "digits.local", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc names the process that holds a port")
+def test_a_taken_port_is_named_with_its_process_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            InvalidSettings, match=rf"port {port} \(requests\) is held by .+ \(pid \d+\)"
+        ) as error:
+            Instance(port).check_ports(haproxy=False)
+        assert f"PORT={port + 100}" in str(error.value)
+        assert len(str(error.value).splitlines()) == 1
+    Instance(port).check_ports(haproxy=False)
+
+
+def test_each_port_of_a_second_service_is_another() -> None:
+    first, second = set(Instance().ports.values()), set(Instance(8100).ports.values())
+    assert len(first) == len(second) == 6
+    assert not first & second
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"max_batchsize": 8}, "the nearest known one is 'max_batch_size'"),
+        ({"max_batch_size": 0}, "greater than or equal to 1, not 0"),
+        ({"model_uri": "models/none"}, "no manifest.json in"),
+    ],
+)
+def test_a_wrong_user_config_is_refused_before_it_is_sent(
+    tmp_path: Path, change: dict[str, object], reason: str
+) -> None:
+    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    config["applications"][0]["deployments"][0]["user_config"] |= change
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(config))
+    for command in ("serve", "deploy"):
+        status, said = run(command, str(file), "--port", str(free_port()))
+        assert (status, len(said.splitlines())) == (2, 1)
+        assert reason in said
+
+
+@pytest.mark.parametrize("content", ["a: [", "", "- 1", "applications: []"])
+def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(content)
+    with pytest.raises(InvalidSettings, match=r"config\.yaml"):
+        read_config(file, None)
+
+
+def test_without_a_service_status_and_stop_say_so() -> None:
+    port = str(free_port())
+    assert run("status", "--port", port) == (
+        2,
+        f"Error: no service of yours runs on port {port}; start it: make serve\n",
+    )
+    assert run("stop", "--port", port) == (0, f"No service of yours runs on port {port}\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc shows the environment of processes")
+def test_processes_of_an_earlier_start_are_named() -> None:
+    service = Instance(free_port())
+    name, value = service.mark.split("=", 1)
+    left = subprocess.Popen(["sleep", "60"], env={name: value, "PATH": "/usr/bin:/bin"})
+    try:
+        assert marked(service.mark) == [left.pid]
+        with pytest.raises(
+            InvalidSettings, match="1 processes of an earlier start are left: make stop ends them"
+        ):
+            runner.Runner(service, {}, haproxy=True).start()
+    finally:
+        left.kill()
+        left.wait()
+
+
+@pytest.mark.parametrize(("hard", "connections"), [(1_048_576, None), (4096, "1009")])
+def test_haproxy_fits_a_low_limit_of_open_files(
+    hard: int, connections: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (hard, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: None)
+    assert runner.limit_open_files().get("RAY_SERVE_HAPROXY_MAXCONN") == connections
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 1024))
+    with pytest.raises(InvalidSettings, match="ulimit -Hn"):
+        runner.limit_open_files()
