@@ -26,7 +26,7 @@ serve: .venv/serve.lock  ## Serve serve_config.yaml on 127.0.0.1:8000 (HAPROXY=0
 	$(SERVE_ENV) serve run serve_config.yaml
 
 train: .venv/train.lock  ## Train a model, evaluate, register and promote it (DATA=mnist, FILE.npz or sklearn-digits)
-	$(BIN)/python train_ray.py --data $(DATA)
+	$(BIN)/python train_ray.py --data "$(DATA)"
 
 mlflow: .venv/train.lock  ## Run the MLflow server and its web page on 127.0.0.1:5000, with the runs of mlflow.db
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 \

@@ -1,15 +1,15 @@
-"""The base of all settings, and command-line flags made of them.
+"""The base of all settings.
 
 Each folder keeps its own settings beside what they set: inference/settings.py is the `user_config` of
 serve_config.yaml, gateway/settings.py is read from the environment, training/settings.py are the flags of
-train_ray.py, registry/gate.py the flags of `python -m digits.registry`.
+`python -m digits train`, registry/gate.py those of `python -m digits registry promote`; cli/flags.py makes
+flags of settings.
 """
 
-from argparse import ArgumentParser, BooleanOptionalAction
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Settings(BaseModel):
@@ -24,26 +24,3 @@ class Settings(BaseModel):
             near = get_close_matches(key, cls.model_fields, n=1, cutoff=0)[0]
             raise ValueError(f"unknown setting {key!r}; the nearest known one is {near!r}")
         return values
-
-
-SomeSettings = TypeVar("SomeSettings", bound=Settings)
-
-
-def add_flags(parser: ArgumentParser, settings: type[Settings]) -> None:
-    """A flag for each setting, with its type, default and meaning; the settings check the bounds."""
-    for name, field in settings.model_fields.items():
-        kind: Any = field.annotation
-        how: dict[str, Any] = {"action": BooleanOptionalAction} if kind is bool else {"type": kind}
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", default=field.default, help=field.description, **how
-        )
-
-
-def from_flags(parser: ArgumentParser, settings: type[SomeSettings], values: dict[str, Any]) -> SomeSettings:
-    """The settings, or the parser's usual end with what is out of bounds."""
-    try:
-        return settings(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        flag = str(first["loc"][0]).replace("_", "-") if first["loc"] else ""
-        parser.error(f"--{flag}: {first['msg']}, not {first['input']!r}")

@@ -18,6 +18,7 @@ import pytest
 
 from digits.errors import DataUnavailable
 from digits.models.manifest import ONNX_FILE, read_manifest
+from digits.registry.gate import GateSettings
 from digits.registry.mlflow import download
 from digits.registry.versions import SHA256_TAG
 from digits.task import SIDE
@@ -257,7 +258,7 @@ def test_bad_data_leaves_no_folder_no_run_and_no_version(
     test = {"x_test": good["x_train"], "y_test": good["y_train"]}
     np.savez("bad.npz", **(good | test | BAD[name]))  # type: ignore[arg-type]
     with pytest.raises(DataUnavailable, match=r"bad\.npz"):
-        train(TrainSettings(data="bad.npz"))
+        train(TrainSettings(data="bad.npz"), GateSettings())
     assert [entry.name for entry in tmp_path.iterdir()] == ["bad.npz"]
 
 
