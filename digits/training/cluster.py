@@ -81,4 +81,13 @@ def run_until_interrupted(run: Callable[[], Result]) -> Result:
         return result.result()
     except (KeyboardInterrupt, SystemExit):
         ray.shutdown()
+        _close_bars()
         raise
+
+
+def _close_bars() -> None:
+    """Ends the lines of progress bars: at the end of Python tqdm would draw them below the last message."""
+    from tqdm import tqdm
+
+    for bar in list(getattr(tqdm, "_instances", ())):
+        bar.close()

@@ -133,7 +133,11 @@ def test_versions_without_a_run_are_listed_with_the_reason(uri: str, registered:
     """A run that is deleted, one that is gone, and a version that was made by hand; promotion still works."""
     client = mlflow.MlflowClient(uri)
     run_id = str(client.get_model_version("digits", registered.version).run_id)
-    by_hand = str(client.create_model_version("digits", "models:/m-1").version)
+    experiment = client.get_run(run_id).info.experiment_id
+    model = client.create_logged_model(experiment, "by hand")
+    client.finalize_logged_model(model.model_id, "READY")
+    uri_of_model = f"models:/{model.model_id}"
+    by_hand = str(client.create_model_version("digits", uri_of_model, model_id=model.model_id).version)
     client.delete_run(run_id)
     listed = {one.version: one for one in list_versions("digits")}
     assert f"`mlflow runs restore --run-id {run_id}` brings it back" in listed[registered.version].missing
