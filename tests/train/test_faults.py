@@ -32,7 +32,7 @@ from testkit.cluster import wait_until
 from tests.mlflow_server import Server
 from tests.programs import skip_or_fail
 from tests.train.conftest import DEADLINE_S, ROOT, Workplace
-from tests.train.test_training import runs, steps
+from tests.train.test_training import logged_steps, runs, steps
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,6 @@ def small_file(folder: Path, count: int = 320) -> str:
     file = folder / "small.npz"
     np.savez(file, **{name: part[:count] for name, part in zip(NAMES, parts, strict=True)})  # type: ignore[arg-type]
     return str(file)
-
-
-def logged_steps(workplace: Workplace) -> list[int]:
-    """Returns the epochs in MLflow; none before the experiment, the run or the first epoch exists."""
-    try:
-        (run,) = runs(workplace)
-    except (ValueError, AttributeError):
-        return []
-    return steps(workplace, run)
 
 
 def checkpoints(workplace: Workplace, name: str) -> int:
