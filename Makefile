@@ -40,7 +40,7 @@ env: .venv/serve.lock  ## Print the variables for `serve ...` in another termina
 	$(LOCAL) env $(ON_PORT)
 
 train: .venv/train.lock  ## Train a model, evaluate, register and promote it (DATA=mnist, FILE.npz or sklearn-digits)
-	$(BIN)/python train_ray.py --data $(DATA)
+	$(BIN)/python train_ray.py --data "$(DATA)"
 
 mlflow: .venv/train.lock  ## Run the MLflow server and its web page on 127.0.0.1:5000, with the runs of mlflow.db
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 \

@@ -5,7 +5,7 @@ One folder for each role, in reading order; docs/architecture.md says which may 
     task.py           what is predicted: labels, image side, array types, the prediction
     errors.py         every error raised on purpose
     problems.py       what a client can be told when a request fails, and the one renderer of it
-    settings.py       the base of all settings, and command-line flags made of them
+    settings.py       the base of all settings
     vision/           pictures: the bytes of an image file -> pixels
     models/           model files: manifest, folders written whole, ONNX Runtime
     registry/         MLflow: runs, versions, the model cache, the promotion rules, promotion
@@ -16,5 +16,7 @@ One folder for each role, in reading order; docs/architecture.md says which may 
     local/            one service on this machine: start, status, deploy, stop
     corpus/           pictures as people send them, made of people's pen strokes: to train on and to judge by
     training/         Ray Train: data, network, training step, evaluation, export, publishing
+    cli/              the command line: predict, train, registry, doctor
+    __main__.py       `python -m digits`
     ray_internals.py  each assumption about Ray's private behaviour, with a check for it
 """

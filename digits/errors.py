@@ -12,7 +12,8 @@
     ├── ModelRejected           a model failed a check
     ├── DataUnavailable         training data is missing or invalid
     ├── DiskFull                no space for a checkpoint or a model
-    ├── TrainingFailed          workers failed more often than allowed
+    ├── TrainingFailed          workers failed more often than allowed, or do not fit the cluster
+    ├── TrainingInterrupted     Ctrl-C or SIGTERM
     ├── TrackingUnavailable     MLflow cannot be reached
     ├── NotRegistered           MLflow has no such model, version or alias
     ├── AlreadyRegistered       MLflow has it already
@@ -91,11 +92,15 @@ class DiskFull(DigitsError):
 
 
 class TrainingFailed(DigitsError):
-    """The text holds the failed worker's last error line, and the command that continues the training."""
+    """The text holds what was needed, or the failed worker's last error line and the command to continue."""
+
+
+class TrainingInterrupted(DigitsError):
+    """The text holds the command that continues the training."""
 
 
 class TrackingUnavailable(DigitsError):
-    """The text holds the tracking server's address."""
+    """The tracking server does not answer, or its address is none; the text holds the address."""
 
 
 class NotRegistered(DigitsError):

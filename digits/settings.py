@@ -1,13 +1,13 @@
-"""The base of all settings, and command-line flags made of them.
+"""The base of all settings.
 
 Each folder keeps its own settings beside what they set: inference/settings.py is the `user_config` of
 serve_config.yaml, gateway/settings.py is read from the environment, training/settings.py are the flags of
-train_ray.py, registry/gate.py the flags of `python -m digits.registry`.
+`python -m digits train`, registry/gate.py those of `python -m digits registry promote`; cli/flags.py makes
+flags of settings.
 """
 
-from argparse import ArgumentParser, BooleanOptionalAction
 from difflib import get_close_matches
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -45,26 +45,3 @@ def _one_line(error: ErrorDetails) -> str:
         return text
     name = ".".join(map(str, error["loc"]))
     return f"{name} is missing" if error["type"] == "missing" else f"{name}: {text}, not {error['input']!r}"
-
-
-SomeSettings = TypeVar("SomeSettings", bound=Settings)
-
-
-def add_flags(parser: ArgumentParser, settings: type[Settings]) -> None:
-    """A flag for each setting, with its type, default and meaning; the settings check the bounds."""
-    for name, field in settings.model_fields.items():
-        kind: Any = field.annotation
-        how: dict[str, Any] = {"action": BooleanOptionalAction} if kind is bool else {"type": kind}
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", default=field.default, help=field.description, **how
-        )
-
-
-def from_flags(parser: ArgumentParser, settings: type[SomeSettings], values: dict[str, Any]) -> SomeSettings:
-    """The settings, or the parser's usual end with what is out of bounds."""
-    try:
-        return settings(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        flag = str(first["loc"][0]).replace("_", "-") if first["loc"] else ""
-        parser.error(f"--{flag}: {first['msg']}, not {first['input']!r}")

@@ -13,7 +13,7 @@ import mlflow
 from digits.models.folders import copy_for_serving
 from digits.models.manifest import read_manifest
 from digits.registry import mlflow as tracking
-from digits.registry.mlflow import tracking_uri
+from digits.registry.address import tracking_uri
 from digits.registry.versions import register, resolve
 from digits.task import ModelVersion
 from testkit.cluster import free_port, wait_until

@@ -16,8 +16,8 @@ ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
 
 def room_of(module: str) -> str:
-    """Returns the folder of a module, or the module itself if it is at the top."""
-    return module.partition(".")[0]
+    """Returns the folder of a module, or the module itself if it is at the top; `__main__` wherever it is."""
+    return "__main__" if module.endswith("__main__") else module.partition(".")[0]
 
 
 def tree_of(module: str) -> ast.Module:

@@ -9,6 +9,7 @@ import os
 import re
 
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from digits.errors import BadInput, RequestError
@@ -148,7 +149,23 @@ def middlewares() -> list[Middleware]:
     use_in_uvicorn()
     settings = EdgeSettings.from_environment()
     behind_haproxy = os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
-    return [Middleware(Edge, settings=settings, behind_haproxy=behind_haproxy)]
+    edge = Middleware(Edge, settings=settings, behind_haproxy=behind_haproxy)
+    return [*_cors(settings), edge]
+
+
+def _cors(settings: EdgeSettings) -> list[Middleware]:
+    """Returns what answers preflight requests, which carry no key, and lets the pages read answers."""
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("Authorization", "Traceparent", "X-API-Key", "X-Request-ID"),
+            expose_headers=("Retry-After", "X-Request-ID"),
+        )
+    ]
 
 
 def is_loaded_by_ray() -> bool:

@@ -24,6 +24,13 @@ def _read_hashes(value: object) -> object:
     return tuple(re.findall(r"[^,\s]+", value))
 
 
+def _split(value: object) -> object:
+    return tuple(re.findall(r"[^,\s]+", value)) if isinstance(value, str) else value
+
+
+# As browsers write it in the header Origin: no path, no slash at the end.
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
+Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Hashes = Annotated[tuple[Sha256, ...], BeforeValidator(_read_hashes)]
 
@@ -57,6 +64,11 @@ class EdgeSettings(Settings):
         (),
         repr=False,
         description="The same for POST /admin/reload. Empty: the endpoint is disabled.",
+    )
+
+    cors_origins: Origins = Field(
+        (),
+        description="Web pages that may call the service: https://HOST, with commas, or *. Empty: none.",
     )
 
     @model_validator(mode="after")

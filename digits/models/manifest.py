@@ -14,6 +14,8 @@ MANIFEST = "manifest.json"
 ONNX_FILE = "model.onnx"
 KERAS_FILE = "model.keras"
 REJECT_BELOW = "reject_below"  # the metric that holds the threshold of is_digit
+# Metrics that say how many test images there were, of all labels and of the label with the fewest.
+TEST_IMAGES, TEST_IMAGES_OF_RAREST = "test_images", "test_images_of_rarest_label"
 
 
 class FileRecord(BaseModel):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from digits.errors import ModelRejected
 from digits.models.manifest import read_model
-from digits.registry.mlflow import download, tracking_uri
+from digits.registry.address import tracking_uri
+from digits.registry.mlflow import download
 from digits.registry.versions import parse
 from digits.task import ModelVersion
 

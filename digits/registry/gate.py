@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from digits.models.manifest import Manifest
+from digits.models.manifest import TEST_IMAGES, TEST_IMAGES_OF_RAREST, Manifest
 from digits.settings import Settings
 
 SLICES = (
@@ -14,6 +14,11 @@ AUROCS = ("test_auroc_letters", "test_auroc_symbols")
 
 class GateSettings(Settings):
     min_accuracy: float = Field(0.97, ge=0, le=1, description="Least accuracy on the test images.")
+    min_test_images: int = Field(
+        1000,
+        ge=1,
+        description="Fewest test images that can judge a model; each label must have one.",
+    )
     max_ece: float = Field(0.05, ge=0, le=1, description="Largest calibration error on the test images.")
     max_latency_ms: float = Field(2.0, gt=0, description="Largest median of one image on one thread, in ms.")
     accuracy_tolerance: float = Field(
@@ -35,9 +40,13 @@ class GateSettings(Settings):
 
 
 def objections(candidate: Manifest, champion: Manifest | None, gate: GateSettings) -> list[str]:
-    """A sentence for each rule that the candidate fails; empty if it may be promoted."""
+    """A sentence for each rule that the candidate fails; empty if it may be promoted.
+
+    The champion's metrics are of the candidate's test images: see promotion.
+    """
     found = []
     accuracy, ece, latency = (candidate.metrics[key] for key in ("test_accuracy", "test_ece", "latency_ms"))
+    found += _too_few(candidate, gate)
     if accuracy < gate.min_accuracy:
         found.append(f"test accuracy {accuracy:.4f} is below {gate.min_accuracy}")
     if ece > gate.max_ece:
@@ -51,9 +60,21 @@ def objections(candidate: Manifest, champion: Manifest | None, gate: GateSetting
     return found
 
 
+def _too_few(candidate: Manifest, gate: GateSettings) -> list[str]:
+    """Models of trainings before these counts were written have none."""
+    found = []
+    count = candidate.metrics.get(TEST_IMAGES, gate.min_test_images)
+    if count < gate.min_test_images:
+        found.append(
+            f"{count:.0f} test images of {candidate.data} are too few to judge a model; at least "
+            f"{gate.min_test_images} are needed; --min-test-images {count:.0f} accepts these"
+        )
+    if candidate.metrics.get(TEST_IMAGES_OF_RAREST, 1) < 1:
+        found.append(f"the test images of {candidate.data} show no image of at least one label; add some")
+    return found
+
+
 def _worse_than(champion: Manifest, candidate: Manifest, gate: GateSettings) -> list[str]:
-    if candidate.data_sha256 != champion.data_sha256:
-        return [f"tested on {candidate.data}, the champion on {champion.data}; train on the champion's data"]
     allowed = {"test_accuracy": gate.accuracy_tolerance}
     allowed |= {f"test_accuracy_{name}": gate.slice_tolerance for name in SLICES}
     allowed |= dict.fromkeys(AUROCS, gate.auroc_tolerance)

@@ -6,8 +6,8 @@ requirements.
 
 import contextlib
 import fcntl
+import json
 import os
-import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 
 from digits.errors import AlreadyRegistered, NotRegistered, TrackingUnavailable
 from digits.models.folders import copy_for_serving
+from digits.registry.address import bypass_proxy, without_password
 
 if TYPE_CHECKING:
     import keras
     from mlflow import MlflowClient
 
 EXPERIMENT = "digits"
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page for training models
+MODEL_TYPE = "image-classifier"
 RUN_KEY = "ray_train_run"  # the tag that finds the run of a training that was interrupted
 # MLflow's defaults block a caller for four minutes (7 tries of up to 120 s with growing pauses).
 ENVIRONMENT = {
@@ -34,22 +37,13 @@ ENVIRONMENT = {
 }
 
 
-def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI, or mlflow.db in the current folder, as a full path: workers run elsewhere."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
-
-
-def without_password(uri: str) -> str:
-    """The address without its credentials, for messages, logs and /readyz."""
-    return re.sub(r"(?<=://)[^/\s]*@", "", uri)
-
-
 @contextlib.contextmanager
 def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
     """Raises TrackingUnavailable with the address within seconds, NotRegistered for what does not exist."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     shown = without_password(uri)
+    bypass_proxy(uri)
     import mlflow
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
@@ -106,21 +100,41 @@ def start_run(uri: str, name: str, params: dict[str, Any], tags: dict[str, str])
     tracking server did not answer at the end.  Raises AlreadyRegistered if it has finished.
     """
     with contextlib.suppress(AlreadyRegistered), mlflow_client(uri) as client:
-        client.create_experiment(EXPERIMENT)
+        client.create_experiment(EXPERIMENT, tags=EXPERIMENT_TAGS)
     with mlflow_client(uri) as client:
+        from mlflow.tracking.context.registry import resolve_tags
+
         found_experiment = client.get_experiment_by_name(EXPERIMENT)
         assert found_experiment is not None
         experiment = found_experiment.experiment_id
+        if found_experiment.lifecycle_stage == "deleted":
+            raise NotRegistered(
+                f"the experiment {EXPERIMENT} is deleted in MLflow at {without_password(uri)}; restore it: "
+                f"MLFLOW_TRACKING_URI={without_password(uri)} mlflow experiments restore "
+                f"--experiment-id {experiment}"
+            )
         if found := client.search_runs([experiment], f"tags.{RUN_KEY} = '{name}'", max_results=1):
             if found[0].info.status == "FINISHED":
                 raise AlreadyRegistered(f"the run {name} has finished; choose another --name, or none")
             run_id = str(found[0].info.run_id)
             client.update_run(run_id, "RUNNING")
             return run_id
-        run_id = str(client.create_run(experiment, run_name=name, tags=tags | {RUN_KEY: name}).info.run_id)
+        # The user, the program and its commit, where MLflow's pages look for them.
+        tags = resolve_tags(tags | {RUN_KEY: name})
+        run_id = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
         for key, value in params.items():
             client.log_param(run_id, key, value)
         return run_id
+
+
+def log_dataset(uri: str, run_id: str, name: str, sha256: str, address: str, counts: dict[str, int]) -> None:
+    """Names the data that the run was trained on, where MLflow's pages show datasets."""
+    with mlflow_client(uri) as client:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        source = json.dumps({"uri": address})
+        dataset = Dataset(name, sha256[:32], "local", source, profile=json.dumps(counts))
+        client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
 def log_epoch(uri: str, run_id: str, step: int, metrics: dict[str, float]) -> None:
@@ -165,10 +179,12 @@ def log_model(
 ) -> str:
     """Logs the Keras network with the serving folder inside it as `serving`; returns the model's URI."""
     with mlflow_client(uri) as client, tempfile.TemporaryDirectory() as temporary:
+        from mlflow.entities import LoggedModelOutput
         from mlflow.keras import save_model
         from mlflow.models import Model, infer_signature
 
-        logged = client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)
+        experiment = client.get_run(run_id).info.experiment_id
+        logged = client.create_logged_model(experiment, "model", run_id, model_type=MODEL_TYPE)
         whole = Path(temporary) / "model"
         whole.mkdir()  # save_model writes the input example before it makes its folder
         answers = dict(zip(network.output_names, map(np.asarray, network(example)), strict=True))
@@ -180,6 +196,7 @@ def log_model(
         copy_for_serving(folder, whole / "serving")
         client.log_model_artifacts(logged.model_id, str(whole))
         client.finalize_logged_model(logged.model_id, "READY")
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
         return f"models:/{logged.model_id}"
 
 

@@ -1,22 +1,28 @@
 """Moves the alias `champion`: forward through the gate, and back."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from digits.errors import ModelRejected, NotRegistered, PromotionRefused
-from digits.models.manifest import read_manifest
+from digits.models.manifest import Manifest, read_manifest
 from digits.models.runtime import DigitModel
+from digits.registry.address import tracking_uri
 from digits.registry.cache import fetch
 from digits.registry.gate import GateSettings, objections
-from digits.registry.mlflow import mlflow_client, tracking_uri
+from digits.registry.mlflow import mlflow_client
 from digits.registry.versions import CANDIDATE, CHAMPION, PREVIOUS, resolve
 from digits.task import ModelVersion
 
+# A model's folder and SHA-256 -> its metrics on the candidate's test images.
+Judge = Callable[[Path, str], dict[str, float]]
 
-def promote(name: str, version: str | None, gate: GateSettings) -> ModelVersion:
+
+def promote(name: str, version: str | None, gate: GateSettings, judge: Judge) -> ModelVersion:
     """Moves `champion` to the version, or to the candidate if `version` is None.
 
-    Raises PromotionRefused with every reason; the champion then stays.
+    `judge` is called for a champion that was tested on other data than the candidate: both are compared on
+    the candidate's test images.  Raises PromotionRefused with every reason; the champion then stays.
     """
     chosen = resolve(f"models:/{name}/{version}" if version else f"models:/{name}@{CANDIDATE}")
     champion = _champion(name)
@@ -24,12 +30,23 @@ def promote(name: str, version: str | None, gate: GateSettings) -> ModelVersion:
         return chosen
     with tempfile.TemporaryDirectory() as cache:
         folder = fetch(chosen, Path(cache))
-        other = read_manifest(fetch(champion, Path(cache))) if champion else None
-        reasons = [*objections(read_manifest(folder), other, gate), *_faults(folder, chosen.sha256)]
+        candidate = read_manifest(folder)
+        other = _champion_on(candidate, champion, Path(cache), judge) if champion else None
+        reasons = [*objections(candidate, other, gate), *_faults(folder, chosen.sha256)]
     if reasons:
         raise PromotionRefused(reasons)
     _move_champion(name, chosen.version, champion.version if champion else None)
     return chosen
+
+
+def _champion_on(candidate: Manifest, champion: ModelVersion, cache: Path, judge: Judge) -> Manifest:
+    """Returns the champion's manifest, with its metrics on the candidate's test images."""
+    folder = fetch(champion, cache)
+    manifest = read_manifest(folder)
+    if manifest.data_sha256 == candidate.data_sha256:
+        return manifest
+    measured = judge(folder, champion.sha256)
+    return manifest.model_copy(update={"metrics": manifest.metrics | measured, "data": candidate.data})
 
 
 def rollback(name: str) -> ModelVersion:

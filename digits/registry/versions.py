@@ -9,11 +9,13 @@ import re
 
 from digits.errors import AlreadyRegistered, ModelRejected, NotRegistered
 from digits.models.manifest import Manifest
-from digits.registry.mlflow import mlflow_client, tracking_uri
+from digits.registry.address import tracking_uri
+from digits.registry.mlflow import mlflow_client
 from digits.task import ModelVersion
 
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 SHA256_TAG = "onnx_sha256"  # a second place for the model's identity, beside its manifest
+DATA_TAG = "data"  # what the training's data is called; its run says it too, until the run is deleted
 _ADDRESS = re.compile(r"models:/([\w.-]+)(?:@([\w.-]+)|/(\d+))")
 
 
@@ -59,9 +61,29 @@ def register(name: str, source: str, run_id: str, manifest: Manifest) -> str:
     with contextlib.suppress(AlreadyRegistered), mlflow_client(tracking_uri()) as client:
         client.create_registered_model(name)
     with mlflow_client(tracking_uri()) as client:
-        tags = {SHA256_TAG: manifest.onnx_sha256, "data_sha256": manifest.data_sha256}
+        tags = {
+            SHA256_TAG: manifest.onnx_sha256,
+            DATA_TAG: manifest.data,
+            "data_sha256": manifest.data_sha256,
+        }
         version = client.create_model_version(
             name, source, run_id, tags=tags, model_id=source.removeprefix("models:/")
         )
         client.set_registered_model_alias(name, CANDIDATE, version.version)
         return str(version.version)
+
+
+def data_of(name: str, version: str | None) -> tuple[str, str]:
+    """Returns the --data of a version's training, "" if its run is gone, and the SHA-256 of that data.
+
+    None is the candidate.  Raises NotRegistered and TrackingUnavailable.
+    """
+    with mlflow_client(tracking_uri()) as client:
+        if version is None:
+            found = client.get_model_version_by_alias(name, CANDIDATE)
+        else:
+            found = client.get_model_version(name, version)
+    source = ""
+    with contextlib.suppress(NotRegistered), mlflow_client(tracking_uri()) as client:
+        source = client.get_run(str(found.run_id)).data.params.get("data", "")
+    return source, found.tags.get("data_sha256", "")

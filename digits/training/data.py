@@ -56,6 +56,13 @@ def absolute_source(source: str) -> str:
     return source if source in NAMED else str(Path(source).resolve())
 
 
+def source_address(source: str) -> str:
+    """Returns where the data of an absolute source comes from: an address on the web, a package or a file."""
+    return {"mnist": MNIST_URL, "sklearn-digits": "pkg:scikit-learn/load_digits"}.get(
+        source, f"file://{source}"
+    )
+
+
 def load(source: str) -> Dataset:
     """Returns `mnist`, `sklearn-digits`, or the data of an .npz file.  Raises DataUnavailable."""
     if source == "mnist":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from digits.models.manifest import TEST_IMAGES, TEST_IMAGES_OF_RAREST
 from digits.task import CLASSES, LABELS, Images, Scores
 from digits.vision.choosing import judge_scores
 from digits.vision.reading import read_levels
@@ -37,7 +38,9 @@ class Evaluation:
             for label, value in zip(LABELS, values, strict=True)
         }
         slices = {f"test_accuracy_{name}": value for name, value in self.slices.items()}
-        return {"test_accuracy": self.accuracy, "test_ece": self.ece} | slices | classes
+        of_label = self.confusion.sum(axis=1)
+        counts = {TEST_IMAGES: float(of_label.sum()), TEST_IMAGES_OF_RAREST: float(of_label.min())}
+        return {"test_accuracy": self.accuracy, "test_ece": self.ece} | counts | slices | classes
 
 
 def evaluate(predict: Predict, images: Images, labels: NDArray[np.uint8]) -> Evaluation:

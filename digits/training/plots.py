@@ -57,8 +57,12 @@ def _confusion_matrix(confusion: NDArray[np.int64]) -> Any:
     axes = figure.subplots()
     mistakes = confusion - np.diag(np.diag(confusion))
     axes.imshow(mistakes, cmap="Oranges")
+    dark = mistakes.max() / 2  # black on the darker half of Oranges is hard to read
     for (row, column), count in np.ndenumerate(confusion):
-        axes.text(column, row, str(count) if count else "", ha="center", va="center", fontsize=9)
+        colour = "white" if mistakes[row, column] > dark else "black"
+        axes.text(
+            column, row, str(count) if count else "", ha="center", va="center", fontsize=9, color=colour
+        )
     axes.set(xlabel="prediction", ylabel="label", title="Test images")
     axes.set_xticks(range(CLASSES), map(str, LABELS))
     axes.set_yticks(range(CLASSES), map(str, LABELS))

@@ -1,7 +1,6 @@
 """The Ray Train run: workers, checkpoints, restarts, progress.  The only module that imports ray.train."""
 
 import logging
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from digits.training.checkpoints import (
     resume_hint,
     write_checkpoint,
 )
+from digits.training.cluster import connect, run_until_interrupted, worker_resources
 from digits.training.data import load
 from digits.training.network import use_keras_3
 from digits.training.settings import TrainSettings
@@ -33,12 +33,22 @@ log = logging.getLogger(__name__)
 KEPT_CHECKPOINTS = 2
 
 
+def prepare(settings: TrainSettings) -> None:
+    """Joins or starts Ray; raises TrainingFailed if the workers do not fit or the storage is not writable."""
+    connect(settings)
+    try:
+        config: Any = ray.train.RunConfig(name=settings.name, storage_path=_storage(settings))
+        _ = config.storage_context  # opens the storage and writes a file
+    except (OSError, ValueError) as error:  # in its controller, Ray Train would wait for ever
+        raise TrainingFailed(f"--storage-path {settings.storage_path} cannot be written: {error}") from error
+
+
 def run_workers(settings: TrainSettings, on_epoch: OnEpoch | None) -> ray.train.Checkpoint:
     """Trains on the settings' workers, from the last checkpoint of this name if there is one.
 
     Returns the last checkpoint.  Raises TrainingFailed.
     """
-    _connect_to_ray()
+    prepare(settings)
     storage = _storage(settings)
     if "://" not in storage:
         repair_run_folder(Path(storage) / settings.name)
@@ -48,10 +58,7 @@ def run_workers(settings: TrainSettings, on_epoch: OnEpoch | None) -> ray.train.
         scaling_config=ray.train.ScalingConfig(
             num_workers=settings.num_workers,
             use_gpu=settings.use_gpu,
-            resources_per_worker={
-                "CPU": settings.cpus_per_worker,
-                **({"GPU": 1} if settings.use_gpu else {}),
-            },
+            resources_per_worker=worker_resources(settings),
         ),
         run_config=ray.train.RunConfig(
             name=settings.name,
@@ -63,7 +70,7 @@ def run_workers(settings: TrainSettings, on_epoch: OnEpoch | None) -> ray.train.
         ),
     )
     try:
-        result = trainer.fit()
+        result = run_until_interrupted(trainer.fit)
     except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
         cause, hint = _cause(error), resume_hint(settings.name)
         raise TrainingFailed(cause if hint in cause else f"{cause}; {hint}") from error
@@ -71,13 +78,6 @@ def run_workers(settings: TrainSettings, on_epoch: OnEpoch | None) -> ray.train.
         raise TrainingFailed(f"no epoch of {settings.name} wrote a checkpoint")
     checkpoint: ray.train.Checkpoint = result.checkpoint
     return checkpoint
-
-
-def _connect_to_ray() -> None:
-    """Joins the cluster of RAY_ADDRESS, or starts Ray on this machine."""
-    if not ray.is_initialized():
-        environment = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-        ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": environment})
 
 
 def _storage(settings: TrainSettings) -> str:
@@ -119,6 +119,7 @@ class RunEvents(ray.train.UserCallback):
 def _train_on_worker(config: dict[str, Any]) -> None:
     """Runs in each worker: trains from the last checkpoint on, and writes a checkpoint after every epoch."""
     use_keras_3()
+    _hide_reports()
     settings = TrainSettings(**config)
     context = ray.train.get_context()
     rank, workers = context.get_world_rank(), context.get_world_size()
@@ -148,6 +149,14 @@ def _train_on_worker(config: dict[str, Any]) -> None:
         _report(settings, history, best, trainer.state(), rank)
     if bar:
         bar.close()
+
+
+def _hide_reports() -> None:
+    """Drops the line that Ray Train logs for each report: the progress bar says the same.
+
+    Its RunConfig.logging_config has no effect on that logger.
+    """
+    logging.getLogger("ray.train.v2._internal.execution.context").setLevel(logging.WARNING)
 
 
 def _is_finished(history: History, settings: TrainSettings) -> bool:

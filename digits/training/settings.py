@@ -1,6 +1,8 @@
 """The flags of train_ray.py."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from digits.settings import Settings
 from digits.task import LABELS
@@ -79,3 +81,13 @@ class TrainSettings(Settings):
     model_name: str = Field(
         "digits", pattern=r"^[\w.-]+$", description="Registered model that gets the new version."
     )
+
+    @model_validator(mode="after")
+    def check_equal_shares(self) -> Self:
+        if self.batch_size % self.num_workers:
+            fitting = self.batch_size // self.num_workers * self.num_workers or self.num_workers
+            raise ValueError(
+                f"--batch-size {self.batch_size} must be a multiple of --num-workers {self.num_workers}, "
+                f"which share each batch equally; --batch-size {fitting} is one"
+            )
+        return self

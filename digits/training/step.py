@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from digits.errors import DataUnavailable
 from digits.task import CLASSES, Images
 from digits.training.augmentation import augment
 from digits.training.data import Dataset
@@ -34,8 +35,6 @@ class Trainer:
     def __init__(self, settings: TrainSettings, dataset: Dataset, worker: int, workers: int) -> None:
         import tensorflow as tf
 
-        if settings.batch_size % workers:
-            raise ValueError(f"batch_size {settings.batch_size} must be a multiple of num_workers {workers}")
         set_random_seed(settings.seed)
         self._settings = settings
         self._strategy = (
@@ -43,12 +42,7 @@ class Trainer:
         )
         train, held_back = split(dataset, settings)
         drawn = round(settings.drawn * len(train.images))
-        self.steps = (len(train.images) // workers + drawn // workers) // (settings.batch_size // workers)
-        if not self.steps:
-            raise ValueError(
-                f"{len(train.images) + drawn} training images do not fill one batch of "
-                f"{settings.batch_size}; choose a smaller batch_size or more images"
-            )
+        self.steps = count_steps(settings, len(train.images), workers)
         with self._strategy.scope():
             self.network = build_network(settings.dropout, settings.drawn > 0)
             self.optimizer = build_optimizer(settings, self.steps)
@@ -174,6 +168,27 @@ class Trainer:
             tf.argmax(probabilities, axis=1, output_type=tf.int32) == tf.cast(labels, tf.int32), tf.float32
         )
         return loss, tf.reduce_sum(hits)
+
+
+def count_steps(settings: TrainSettings, images: int, workers: int) -> int:
+    """Returns the steps of an epoch, for this number of training images without those held back.
+
+    Raises DataUnavailable if they do not fill one batch.
+    """
+    drawn = round(settings.drawn * images)
+    steps = (images // workers + drawn // workers) // (settings.batch_size // workers)
+    if not steps:
+        raise DataUnavailable(
+            f"{images + drawn} training images, {drawn} of them drawn, do not fill one batch of "
+            f"{settings.batch_size}; choose a smaller --batch-size or more images"
+        )
+    return steps
+
+
+def check_fills_a_batch(settings: TrainSettings, dataset: Dataset) -> None:
+    """Raises DataUnavailable if the training images do not fill one batch."""
+    train, _ = split(dataset, settings)
+    count_steps(settings, len(train.images), settings.num_workers)
 
 
 def state_sha256(state: State) -> str:

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from digits.errors import TrackingUnavailable
+from digits.errors import TrackingUnavailable, TrainingInterrupted
 from digits.models.manifest import Manifest
-from digits.training.data import load
-from digits.training.fit import fit, resolve_settings
+from digits.registry.gate import GateSettings
+from digits.training.checkpoints import resume_hint
+from digits.training.data import Dataset, load
+from digits.training.fit import FitResult, fit, resolve_settings
 from digits.training.provenance import collect_provenance
 from digits.training.publish import MlflowRun, publish
 from digits.training.settings import TrainSettings
+from digits.training.step import check_fills_a_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,23 +23,38 @@ class TrainResult:
     outcome: str  # a sentence for the user: champion, registered only, or how to register it later
 
 
-def train(settings: TrainSettings) -> TrainResult:
-    """Fits and publishes a model.  Bad data is reported before any file, run or Ray process is created."""
+def train(settings: TrainSettings, gate: GateSettings) -> TrainResult:
+    """Fits and publishes a model.  Bad data is reported before any file, run or Ray process is created.
+
+    Raises TrainingInterrupted at Ctrl-C and SIGTERM.
+    """
+    from digits.training.run import prepare  # Ray takes seconds to import
+
     dataset = load(settings.data)
     settings = resolve_settings(settings)
+    check_fills_a_batch(settings, dataset)
     provenance = collect_provenance(dataset)
-    run = MlflowRun.start(settings, provenance)
+    prepare(settings)
+    run = MlflowRun.start(settings, provenance, dataset)
     try:
         fitted = fit(settings, dataset, provenance, on_epoch=run.log_epoch)
+        return _published(fitted, run, dataset, gate)
+    except (KeyboardInterrupt, SystemExit):
+        run.mark("KILLED")
+        raise TrainingInterrupted(f"interrupted; {resume_hint(settings.name)}") from None
     except BaseException:
-        run.mark_failed()
+        run.mark("FAILED")
         raise
+
+
+def _published(fitted: FitResult, run: MlflowRun, dataset: Dataset, gate: GateSettings) -> TrainResult:
+    """Returns the result with the registered version, or with how to register the model later."""
     try:
-        version, outcome = publish(fitted, run, example=dataset.test_images[:2])
+        version, outcome = publish(fitted, run, dataset, gate)
     except TrackingUnavailable as error:
         outcome = (
             f"{error}; nothing is lost: the model and history.json are in {fitted.folder}; "
-            f"once MLflow answers, run the same command with --name {settings.name} to register the model"
+            f"once MLflow answers, run the same command with --name {fitted.folder.name} to register it"
         )
         return TrainResult(fitted.folder, fitted.manifest, None, outcome)
     return TrainResult(fitted.folder, fitted.manifest, version, outcome)

@@ -6,12 +6,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from digits.local.processes import marked
 from testkit.cluster import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -103,26 +103,20 @@ class Workplace:
 
     def registry(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "digits.registry", *arguments],
+            [sys.executable, "-m", "digits", "registry", *arguments],
             cwd=self.folder, env=self.environment, text=True, capture_output=True, timeout=DEADLINE_S,
             check=False,
         )  # fmt: skip
 
     def pids(self, title: str) -> set[int]:
         """Returns the processes of this workplace's trainings whose title contains `title`."""
-        mark, found = f"{FOLDER_VARIABLE}={self.folder}".encode(), set()
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):  # it has ended
-                command = (process / "cmdline").read_bytes()
-                if title.encode() in command and mark in (process / "environ").read_bytes().split(b"\0"):
-                    found.add(int(process.name))
-        return found
+        return set(marked(f"{FOLDER_VARIABLE}={self.folder}", title))
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """Two workers, twelve epochs: registered and promoted."""
     workplace = Workplace(tmp_path_factory.mktemp("trained"))
-    output = workplace.train(epochs="12", num_workers="2", name="first")
+    output = workplace.train(epochs="12", num_workers="2", name="first", min_test_images="360")
     assert "models:/digits/1 is the champion" in output, output[-5000:]
     return workplace

@@ -18,6 +18,7 @@ import pytest
 
 from digits.errors import DataUnavailable
 from digits.models.manifest import ONNX_FILE, read_manifest
+from digits.registry.gate import GateSettings
 from digits.registry.mlflow import download
 from digits.registry.versions import SHA256_TAG
 from digits.task import SIDE
@@ -31,7 +32,7 @@ from testkit.cluster import wait_until
 from tests.mlflow_server import Server
 from tests.programs import skip_or_fail
 from tests.train.conftest import DEADLINE_S, ROOT, Workplace
-from tests.train.test_training import runs, steps
+from tests.train.test_training import logged_steps, runs, steps
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,6 @@ def small_file(folder: Path, count: int = 320) -> str:
     file = folder / "small.npz"
     np.savez(file, **{name: part[:count] for name, part in zip(NAMES, parts, strict=True)})  # type: ignore[arg-type]
     return str(file)
-
-
-def logged_steps(workplace: Workplace) -> list[int]:
-    """Returns the epochs in MLflow; none before the experiment, the run or the first epoch exists."""
-    try:
-        (run,) = runs(workplace)
-    except (ValueError, AttributeError):
-        return []
-    return steps(workplace, run)
 
 
 def checkpoints(workplace: Workplace, name: str) -> int:
@@ -257,7 +249,7 @@ def test_bad_data_leaves_no_folder_no_run_and_no_version(
     test = {"x_test": good["x_train"], "y_test": good["y_train"]}
     np.savez("bad.npz", **(good | test | BAD[name]))  # type: ignore[arg-type]
     with pytest.raises(DataUnavailable, match=r"bad\.npz"):
-        train(TrainSettings(data="bad.npz"))
+        train(TrainSettings(data="bad.npz"), GateSettings())
     assert [entry.name for entry in tmp_path.iterdir()] == ["bad.npz"]
 
 

@@ -11,8 +11,8 @@ from digits.errors import AlreadyRegistered, ModelRejected, NotRegistered, Track
 from digits.inference.source import PROJECT
 from digits.models.manifest import ONNX_FILE
 from digits.registry import mlflow as tracking
-from digits.registry.__main__ import table
 from digits.registry.cache import fetch
+from digits.registry.listing import list_versions, table
 from digits.registry.promotion import rollback
 from digits.registry.versions import SHA256_TAG, resolve
 from digits.task import ModelVersion
@@ -117,7 +117,7 @@ def test_rollback_swaps_champion_and_previous(uri: str, registered: ModelVersion
     assert rollback("digits").version == older
     assert resolve("models:/digits@previous") == registered
     assert rollback("digits") == registered
-    assert "candidate, champion" in "\n".join(table("digits"))
+    assert "candidate, champion" in "\n".join(table(list_versions("digits")))
 
 
 @pytest.mark.parametrize(
@@ -127,3 +127,44 @@ def test_an_unregistered_address_is_rejected(uri: str, registered: ModelVersion,
     """An unknown alias, version or name, and an address without either."""
     with pytest.raises(NotRegistered):
         resolve(model_uri)
+
+
+def test_versions_without_a_run_are_listed_with_the_reason(uri: str, registered: ModelVersion) -> None:
+    """A run that is deleted, one that is gone, and a version that was made by hand; promotion still works."""
+    client = mlflow.MlflowClient(uri)
+    run_id = str(client.get_model_version("digits", registered.version).run_id)
+    experiment = client.get_run(run_id).info.experiment_id
+    model = client.create_logged_model(experiment, "by hand")
+    client.finalize_logged_model(model.model_id, "READY")
+    uri_of_model = f"models:/{model.model_id}"
+    by_hand = str(client.create_model_version("digits", uri_of_model, model_id=model.model_id).version)
+    client.delete_run(run_id)
+    listed = {one.version: one for one in list_versions("digits")}
+    assert f"`mlflow runs restore --run-id {run_id}` brings it back" in listed[registered.version].missing
+    assert listed[by_hand].missing.startswith("tag onnx_sha256: it cannot be served")
+    assert "run: it was registered by hand" in listed[by_hand].missing
+    assert listed[registered.version].data == "mnist"
+    assert f"version {by_hand} has no tag onnx_sha256" in "\n".join(table(list(listed.values())))
+
+
+def test_a_local_server_is_reached_past_a_proxy(
+    uri: str, registered: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """http_proxy names a proxy elsewhere, as on many company machines."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("no_proxy", "example.org")
+    assert resolve("models:/digits@candidate").name == "digits"
+
+
+def test_a_deleted_experiment_says_how_to_restore_it(tmp_path: Path) -> None:
+    """As with the button of MLflow's page."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    tracking.start_run(uri, "first", {}, {})
+    client = mlflow.MlflowClient(uri)
+    experiment = client.get_experiment_by_name("digits")
+    assert experiment is not None
+    client.delete_experiment(experiment.experiment_id)
+    with pytest.raises(
+        NotRegistered, match=f"experiments restore --experiment-id {experiment.experiment_id}"
+    ):
+        tracking.start_run(uri, "second", {}, {})

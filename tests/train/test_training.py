@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,7 @@ from digits.registry.versions import resolve
 from digits.task import CLASSES, SIDE
 from digits.training.data import load
 from digits.training.provenance import Provenance
+from testkit.cluster import wait_until
 from tests.train.conftest import DEADLINE_S, ROOT, Workplace
 
 
@@ -41,19 +44,37 @@ def steps(workplace: Workplace, run: Run) -> list[int]:
     return list(history(workplace, run, "val_accuracy"))
 
 
+def logged_steps(workplace: Workplace) -> list[int]:
+    """Returns the epochs in MLflow; none before the experiment, the run or the first epoch exists."""
+    try:
+        (run,) = runs(workplace)
+    except (ValueError, AttributeError):
+        return []
+    return steps(workplace, run)
+
+
 @pytest.mark.essential
 def test_two_workers_make_one_complete_mlflow_run(trained: Workplace) -> None:
     """It holds every epoch once, the parameters, the provenance, the test metrics and the plots."""
     (run,) = runs(trained)
     assert run.info.status == "FINISHED"
     assert steps(trained, run) == list(range(1, 13))
+    assert run.inputs is not None
+    assert run.outputs is not None
+    assert [dataset.dataset.name for dataset in run.inputs.dataset_inputs] == ["sklearn-digits"]
+    assert {"mlflow.user", "mlflow.source.name"} <= run.data.tags.keys()
+    (model,) = run.outputs.model_outputs
+    client = mlflow.MlflowClient(trained.tracking_uri)
+    assert client.get_logged_model(model.model_id).model_type == "image-classifier"
+    assert (
+        client.get_experiment(run.info.experiment_id).tags["mlflow.experimentKind"].startswith("custom_model")
+    )
     assert (run.data.params["epochs"], run.data.params["num_workers"]) == ("12", "2")
     manifest = read_manifest(trained.folder / "out" / "first")
     provenance = Provenance(**manifest.model_dump(exclude={"name", "files", "metrics"}))
     assert provenance.tags().items() <= run.data.tags.items()
-    assert provenance.command.endswith("--num-workers 2 --name first")
+    assert provenance.command.endswith("--num-workers 2 --name first --min-test-images 360")
     assert run.data.metrics["test_accuracy"] > 0.97
-    client = mlflow.MlflowClient(trained.tracking_uri)
     plots = {file.path for file in client.list_artifacts(run.info.run_id, "plots")}
     assert plots == {
         f"plots/{name}.png" for name in ("learning_curves", "confusion_matrix", "worst_mistakes")
@@ -98,18 +119,19 @@ def test_an_alias_that_is_not_set_is_named(trained: Workplace, monkeypatch: pyte
 
 def test_a_worse_model_is_registered_but_not_promoted(trained: Workplace) -> None:
     """`promote` names the rules that failed, never accepts misread golden digits, and keeps the champion."""
-    output = trained.train(epochs="1", name="second")
+    output = trained.train(epochs="1", name="second", min_test_images="360")
     assert "models:/digits/2 is registered, not promoted" in output
-    refused = trained.registry("promote")
+    refused = trained.registry("promote", "--min-test-images", "360")
     assert refused.returncode == 1
     assert re.search(r"not promoted:\n  - test accuracy 0\.\d+ is below 0\.97", refused.stderr)
-    assert "2        candidate" in trained.registry("list").stdout
+    assert re.search(r"2 +candidate +sklearn-digits +20\d\d-", trained.registry("list").stdout)
     nothing = trained.registry("rollback")
     assert (nothing.returncode, "previous" in nothing.stderr) == (1, True)
     lenient = [
         f"--{flag}={value}"
         for flag, value in {
-            "min-accuracy": 0, "max-ece": 1, "accuracy-tolerance": 1, "slice-tolerance": 1,
+            "min-test-images": 1, "min-accuracy": 0, "max-ece": 1, "accuracy-tolerance": 1,
+            "slice-tolerance": 1,
         }.items()
     ]  # fmt: skip
     misread = trained.registry("promote", *lenient)
@@ -189,7 +211,7 @@ def test_help_loads_neither_ray_nor_tensorflow() -> None:
     """It would take seconds otherwise."""
     script = (
         "import sys, contextlib, train_ray\n"
-        "with contextlib.suppress(SystemExit): train_ray.parse_args(['--help'])\n"
+        "with contextlib.suppress(SystemExit): train_ray.train(['--help'])\n"
         "print(*({'ray', 'tensorflow', 'mlflow'} & sys.modules.keys()))"
     )
     output = subprocess.run(
@@ -204,6 +226,8 @@ def test_help_loads_neither_ray_nor_tensorflow() -> None:
     [
         ({"data": "none.npz"}, "there is no file none.npz"),
         ({"epochs": "0"}, "--epochs: Input should be greater than or equal to 1, not 0"),
+        ({"num_workers": "3"}, "--batch-size 64 must be a multiple of --num-workers 3"),
+        ({"batch_size": "8192"}, "do not fill one batch of 8192; choose a smaller --batch-size"),
     ],
 )
 def test_invalid_flags_are_reported_before_ray_starts(
@@ -216,3 +240,43 @@ def test_invalid_flags_are_reported_before_ray_starts(
     assert message in output
     assert "Traceback" not in output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"num_workers": "64"}, "needs 64 times 1 CPU, and Ray has room for"),
+        ({"storage_path": "/proc/nowhere"}, "--storage-path /proc/nowhere cannot be written"),
+    ],
+)
+def test_what_cannot_run_is_said_before_a_run_begins(
+    tmp_path: Path, flags: dict[str, str], message: str
+) -> None:
+    """The last line says what is needed and what there is; no MLflow run is left behind."""
+    process, output = Workplace(tmp_path).start_until(lambda: False, **flags)
+    assert process.returncode == 1, output()[-3000:]
+    assert output().strip().splitlines()[-1].startswith("Error: no model was trained: ")
+    assert message in output().strip().splitlines()[-1]
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_ctrl_c_marks_the_run_and_says_how_to_continue(tmp_path: Path) -> None:
+    """Every process of the training ends; the same command trains no reported epoch again."""
+    workplace = Workplace(tmp_path)
+    asked = {"epochs": "16", "patience": "16", "batch_size": "16", "drawn": "0", "name": "stopped"}
+    process, output = workplace.start_until(lambda: logged_steps(workplace), **asked)
+    assert process.poll() is None, output()[-3000:]
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert process.wait(timeout=DEADLINE_S) == 130
+    hint = "run the same command with --name stopped to continue after the last complete epoch"
+    assert output().strip().splitlines()[-1] == f"interrupted; {hint}"
+    wait_until(lambda: not workplace.pids("ray::"), DEADLINE_S, lambda: "a process survived")
+    (run,) = runs(workplace)
+    assert run.info.status == "KILLED"
+    before = history(workplace, run, "val_loss")
+    assert 0 < len(before) < 16
+    workplace.train(**asked)
+    (run,) = runs(workplace)
+    after = history(workplace, run, "val_loss")
+    assert list(after) == list(range(1, 17))
+    assert {step: after[step] for step in before} == before

@@ -16,8 +16,9 @@ from digits.errors import DeadlineExceeded, Overloaded, TrackingUnavailable
 from digits.gateway.settings import EdgeSettings
 from digits.inference.classifier import Classifier
 from digits.inference.source import PROJECT
+from digits.registry.address import without_password
 from digits.registry.gate import GateSettings
-from digits.registry.mlflow import start_run, without_password
+from digits.registry.mlflow import start_run
 from digits.settings import Settings
 from digits.task import Images
 from digits.training.settings import TrainSettings
@@ -227,9 +228,9 @@ def test_no_parser_takes_a_key_or_a_secret() -> None:
     ):
         for call in (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)):
             name = ast.unparse(call.func).split(".")[-1]
-            if name in ("add_flags", "from_flags"):
+            if name == "settings_flags":
                 flagged |= {ast.unparse(argument) for argument in call.args}
-            elif name == "add_argument":
+            elif name in ("add_argument", "option"):
                 named |= {str(ast.literal_eval(one)) for one in call.args if isinstance(one, ast.Constant)}
     assert {"TrainSettings", "GateSettings"} <= flagged
     assert "EdgeSettings" not in flagged

@@ -12,9 +12,9 @@ METRICS = {
 }  # fmt: skip
 
 
-def manifest(metrics: dict[str, float] | None = None, data_sha256: str = "a" * 64) -> Manifest:
+def manifest(metrics: dict[str, float] | None = None) -> Manifest:
     return Manifest(
-        name="digits", files={}, preprocessing_sha256="b" * 64, data="mnist", data_sha256=data_sha256,
+        name="digits", files={}, preprocessing_sha256="b" * 64, data="mnist", data_sha256="a" * 64,
         metrics=METRICS | (metrics or {}), command="", git_commit="", packages={},
     )  # fmt: skip
 
@@ -61,9 +61,21 @@ def test_a_candidate_that_says_less_than_the_champion_is_worse() -> None:
     assert objections(manifest(), without, GATE) == []
 
 
-def test_figures_of_other_data_are_not_compared() -> None:
-    (reason,) = objections(manifest(data_sha256="c" * 64), manifest(), GATE)
-    assert "train on the champion's data" in reason
+@pytest.mark.parametrize(
+    ("metrics", "reason"),
+    [
+        ({"test_images": 999, "test_images_of_rarest_label": 90}, "999 test images of mnist are too few"),
+        ({"test_images": 1000, "test_images_of_rarest_label": 0}, "show no image of at least one label"),
+    ],
+)
+def test_a_test_set_too_small_to_judge_promotes_nothing(metrics: dict[str, float], reason: str) -> None:
+    """Too few images, or a label without any; the flag accepts fewer."""
+    (found,) = objections(manifest(metrics), None, GATE)
+    assert reason in found
+    enough = {"test_images": 1000.0, "test_images_of_rarest_label": 1.0}
+    assert objections(manifest(enough), None, GATE) == []
+    few = {"test_images": 360.0, "test_images_of_rarest_label": 30.0}
+    assert objections(manifest(few), None, GateSettings(min_test_images=360)) == []
 
 
 def test_every_objection_is_told_at_once() -> None:

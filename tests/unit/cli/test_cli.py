@@ -1,0 +1,92 @@
+"""The command line: help that loads nothing heavy, exit codes, one line for an error."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from digits.cli.main import COMMANDS, main
+
+ROOT = Path(__file__).parents[3]
+SEVEN = str(ROOT / "docs" / "seven.png")
+
+
+def test_help_imports_no_command_and_nothing_heavy() -> None:
+    """It answers within the start of Python and click."""
+    script = (
+        "import sys, contextlib\n"
+        "from digits.cli.main import main\n"
+        "with contextlib.suppress(SystemExit): main(['--help'])\n"
+        "print(*({'ray', 'mlflow', 'numpy', 'pydantic', 'onnxruntime'} & sys.modules.keys()))"
+    )
+    command = [sys.executable, "-c", script]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [line for line in output.splitlines() if line.startswith("  predict")]
+    assert output.splitlines()[-1] == ""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_listed_command_has_help_with_an_example(name: str) -> None:
+    command = getattr(import_module(f"digits.cli.{name}"), name)
+    assert isinstance(command, click.Command)
+    assert "Example" in CliRunner().invoke(main, [name, "--help"]).output
+
+
+def test_pictures_are_read_in_this_process() -> None:
+    """The answers come in the order of the files; one without an answer sets the status."""
+    result = CliRunner().invoke(main, ["predict", "--json", SEVEN, "README.md", "none.png"])
+    answers = [json.loads(line) for line in result.output.splitlines()]
+    assert (result.exit_code, answers[0]["digit"]) == (1, 7)
+    assert [answer["error"]["code"] for answer in answers[1:]] == ["image_unsupported", "file_unreadable"]
+    assert CliRunner().invoke(main, ["predict", SEVEN]).exit_code == 0
+    assert CliRunner().invoke(main, ["predict"]).exit_code == 2
+
+
+class Service(BaseHTTPRequestHandler):
+    """Answers a request with the right key, and a problem without it."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        is_known = self.headers.get("X-API-Key") == "right"
+        answer = (
+            {"digit": 7, "confidence": 0.9} if is_known else {"code": "key_missing", "detail": "Send a key"}
+        )
+        self.send_response(200 if is_known else 401)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_service_is_asked_with_the_key(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGITS_API_KEY", "right")
+    assert "7  90.0%" in CliRunner().invoke(main, ["predict", "--url", url, SEVEN]).output
+    monkeypatch.delenv("DIGITS_API_KEY")
+    refused = CliRunner().invoke(main, ["predict", "--url", url, SEVEN])
+    assert (refused.exit_code, "Send a key" in refused.output) == (1, True)
+
+
+def test_errors_of_this_project_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No traceback, and what to do."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "user:secret@127.0.0.1:5000")
+    result = CliRunner().invoke(main, ["registry", "list"])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: MLFLOW_TRACKING_URI is '127.0.0.1:5000', which is no address")
+    assert "secret" not in result.output

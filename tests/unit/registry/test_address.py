@@ -1,0 +1,42 @@
+"""The tracking server's address: what is none, and a proxy that must not see it."""
+
+import os
+
+import pytest
+
+from digits.errors import TrackingUnavailable
+from digits.registry.address import bypass_proxy, tracking_uri
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://h:5000", "https://u:p@h", "sqlite:////x/mlflow.db", "postgresql://h/x"]
+)
+def test_an_address_is_taken_as_it_is(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert tracking_uri() == uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "hint"),
+    [
+        ("127.0.0.1:5000", "probably http://127.0.0.1:5000"),
+        ("./mlruns", "http://HOST:PORT"),
+        ("file:///x", "sqlite:"),
+    ],
+)
+def test_what_is_no_address_is_refused_with_the_form(
+    uri: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow would take it for a folder, and write there."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(TrackingUnavailable, match=hint):
+        tracking_uri()
+
+
+def test_loopback_alone_is_reached_past_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "example.org")
+    bypass_proxy("http://mlflow.example.com:5000")
+    assert os.environ["no_proxy"] == "example.org"
+    bypass_proxy("http://127.0.0.1:5000")
+    bypass_proxy("http://127.0.0.1:5000")
+    assert os.environ["no_proxy"] == "example.org,127.0.0.1"

@@ -1,0 +1,20 @@
+"""Whether the workers fit: what is needed, and what there is."""
+
+from digits.training.cluster import describe_shortage
+from digits.training.settings import TrainSettings
+
+
+def test_workers_fit_only_whole_into_nodes() -> None:
+    """Six CPUs on two nodes are room for two workers of two CPUs, not for three."""
+    nodes = [{"CPU": 3.0}, {"CPU": 3.0}]
+    assert describe_shortage(TrainSettings(num_workers=2), nodes) == ""
+    said = describe_shortage(TrainSettings(num_workers=4), nodes)
+    assert said.startswith(
+        "--num-workers 4 needs 4 times 2 CPU, and Ray has room for 2: its nodes have 3 CPU; 3 CPU"
+    )
+
+
+def test_a_missing_gpu_is_named() -> None:
+    said = describe_shortage(TrainSettings(use_gpu=True), [{"CPU": 8.0}])
+    assert "1 times 2 CPU and 1 GPU, and Ray has room for 0: its nodes have 8 CPU and 0 GPU" in said
+    assert "--no-use-gpu" in said
