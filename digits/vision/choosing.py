@@ -28,33 +28,14 @@ from digits.vision.rows import find_row
 
 # The score's weight of each column of `features`, in its order.
 WEIGHTS = np.array(
-    [0.41, 0.69, -0.46, -1.05, -1.41, -1.35, 1.08, -1.11, 0.96, 0.7, -1.47, -0.15, -0.8, 0.44, -1.63, 0.11],
+    [0.42, 0.62, -0.51, -1.17, -1.8, -0.8, 1.25, -1.24, 1.5, 0.51, -0.89, -0.13, -0.71, 0.62, -1.82, 0.46],
     np.float32,
 )
 # Of each value of `likeness_features`: the logit of being one digit.
-LIKENESS_WEIGHTS = np.array(
-    [
-        1.0,
-        0.21,
-        -0.4,
-        -1.38,
-        -0.46,
-        -0.51,
-        1.81,
-        -1.92,
-        3.33,
-        0.99,
-        -3.02,
-        -2.8,
-        -2.11,
-        1.75,
-        -2.1,
-        -2.08,
-        0.12,
-        -2.99,
-    ],
-    np.float32,
-)
+LIKENESS_WEIGHTS = np.array([
+    0.92, 0.46, -0.77, -1.44, -0.45, -0.39, 0.86, -2.31, 2.76, 0.81, -2.58,
+    -2.84, -1.98, 2.04, -2.17, -1.62, 0.2, -3.44,
+], np.float32)  # fmt: skip
 
 
 @dataclass(frozen=True)

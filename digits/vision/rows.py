@@ -30,7 +30,7 @@ LIKE_INK = math.log(2)  # between the contrasts of two digits of one number
 STARTS = 6  # candidates, the most like a digit first, that a row is built around
 
 # Of each value of `row_features`: above 0 the picture shows the row.
-WEIGHTS = np.array([-0.48, 0.59, -1.15, 2.14, -2.0, -0.83, -2.05, -2.6, 1.58, -0.51], np.float32)
+WEIGHTS = np.array([-0.44, 0.5, -1.06, 2.15, -2.02, -0.94, -2.16, -2.67, 1.54, -0.37], np.float32)
 
 
 def find_row(items: Sequence[Candidate], is_digit: Floats, reject_below: float) -> Row:
