@@ -1,4 +1,4 @@
-"""Fits the weights of digits/vision/choosing.py on pictures of the corpus, and prints them.
+"""Fits the weights of digits/vision/{choosing,rows}.py on pictures of the corpus, and prints them.
 
 python -m benchmarks.fit_choice --model models/starter
 """
@@ -19,9 +19,10 @@ from digits.corpus.kinds import KINDS
 from digits.corpus.negatives import NEGATIVES
 from digits.errors import BadInput
 from digits.task import CLASSES, Scores
-from digits.vision.choosing import WEIGHTS, features, find_row, likeness_features, row_features
+from digits.vision.choosing import WEIGHTS, features, likeness_features
 from digits.vision.decoding import MAX_PIXELS
 from digits.vision.reading import Candidate, read_file
+from digits.vision.rows import possible_rows, row_features
 from testkit.models import STARTER, load_model
 
 Floats = NDArray[np.floating]
@@ -36,7 +37,8 @@ class Facts:
     """What the weights are fitted on."""
 
     choices: list[tuple[Floats, NDArray[np.bool_]]] = field(default_factory=list)  # and which are right
-    likenesses: list[tuple[Floats, bool]] = field(default_factory=list)  # and whether it is a digit
+    # Of each picture of one digit or of none: also whether it is one.
+    pictures: list[tuple[Floats, NDArray[np.bool_], bool]] = field(default_factory=list)
     rows: list[tuple[Floats, bool]] = field(default_factory=list)  # and whether they are several digits
 
     def add(self, example: Example, items: list[Candidate], scores: Scores, reject_below: float) -> None:
@@ -47,14 +49,24 @@ class Facts:
             is_right = read == example.label
             if is_right.any() and not is_right.all():
                 self.choices.append((facts, is_right))
-        best = int((facts @ WEIGHTS).argmax())
-        if not example.digits or read[best] == example.label:  # no digit, or the right one
-            self.likenesses.append((likeness_features(facts, best), example.label is not None))
-        row = find_row(items, is_digit, reject_below) if len(items) > 1 else ()
-        if len(row) > 1 and example.digits:
+        if not example.digits or example.label is not None:
+            self.pictures.append((facts, read == example.label, example.label is not None))
+        for row in possible_rows(items, is_digit, reject_below) if example.digits else ():
             seen = tuple(read[list(row)].tolist())
             if example.label is not None or seen == example.digits:
                 self.rows.append((row_features(items, is_digit, row), example.label is None))
+
+    def likenesses(self, weights: Floats) -> list[tuple[Floats, bool]]:
+        """Returns facts about each picture, and whether it shows a digit, of the candidates chosen so.
+
+        A digit that is read wrong says nothing of either.
+        """
+        found = []
+        for facts, is_right, is_digit in self.pictures:
+            best = int((facts @ weights).argmax())
+            if not is_digit or is_right[best]:
+                found.append((likeness_features(facts, best), is_digit))
+        return found
 
 
 def main() -> None:
@@ -91,10 +103,13 @@ def print_weights(facts: Facts) -> None:
     for name, used in (("now", WEIGHTS), ("WEIGHTS", weights)):
         right = np.mean([is_right[(rows @ used).argmax()] for rows, is_right in choices])
         _print(name, used, f"right in {right:.1%} of {len(choices)} pictures")
-    for name, samples in (("LIKENESS_WEIGHTS", facts.likenesses), ("ROW_WEIGHTS", facts.rows)):
+    for name, samples, evenly in (
+        ("LIKENESS_WEIGHTS", facts.likenesses(weights), True),
+        ("rows.WEIGHTS", facts.rows, False),  # a digit must not be taken for several
+    ):
         rows = np.array([row for row, _ in samples])
         answers = np.array([answer for _, answer in samples])
-        fitted = _fitted(_logistic_loss(rows, answers), rows.shape[1])
+        fitted = _fitted(_logistic_loss(rows, answers, evenly), rows.shape[1])
         agree = ((rows @ fitted > 0) == answers).mean()
         _print(name, fitted, f"right for {agree:.1%} of {len(rows)}")
 
@@ -109,10 +124,12 @@ def _listwise_loss(weights: Floats, facts: Floats, is_right: NDArray[np.bool_]) 
     return float(np.logaddexp.reduce(scores) - np.logaddexp.reduce(scores[is_right]))
 
 
-def _logistic_loss(rows: Floats, answers: NDArray[np.bool_]) -> Callable[[Floats], float]:
-    """The negative log-likelihood of the answers, true and false ones with the same weight together."""
+def _logistic_loss(rows: Floats, answers: NDArray[np.bool_], evenly: bool) -> Callable[[Floats], float]:
+    """The negative log-likelihood of the answers; `evenly`, true and false ones weigh the same together."""
     signs = np.where(answers, 1, -1)
-    weights = np.where(answers, 1 / answers.sum(), 1 / (~answers).sum()) * len(answers) / 2
+    weights = np.ones(len(answers))
+    if evenly:
+        weights = np.where(answers, 1 / answers.sum(), 1 / (~answers).sum()) * len(answers) / 2
     return lambda w: float((weights * np.logaddexp(0, -signs * (rows @ w))).sum())
 
 

@@ -12,6 +12,8 @@ lines       ruled lines, removed as one hypothesis
 obvious     the short path: pictures whose paper and ink are plain to see
 sheets      sheets, cards and windows within a picture
 reading     picture -> candidates
+measures    how a candidate stands in its picture, and how sure a model is
+rows        several digits side by side
 choosing    what the model says of the candidates -> the digit, or why there is none
 golden      ten digits that every good model reads
 identity    a hash of what comes out, which models carry

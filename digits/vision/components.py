@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,6 +32,17 @@ class Part:
     @property
     def size(self) -> int:
         return max(self.box.right - self.box.left, self.box.bottom - self.box.top)
+
+
+class Others(NamedTuple):
+    """What else a hypothesis sees around a group of parts: areas in areas of the group."""
+
+    inside: float = 0.0  # in its box, as the eyes of a face are
+    beside: float = 0.0  # near its box, as the bars of an E are beside its stem
+    around: bool = False  # whether the box of another part holds that of the group
+
+
+NOTHING_ELSE = Others()
 
 
 @dataclass(frozen=True)
@@ -152,6 +164,19 @@ def cluster(parts: Sequence[Part]) -> list[list[Part]]:
     return sorted(clusters, key=lambda each: -sum(part.area for part in each))
 
 
+def others_of(group: Sequence[Part], parts: Sequence[Part], box: Box) -> Others:
+    """What else there is around a group of parts with this box, without rims."""
+    whole = Part(0, box, sum(part.area for part in group), False)
+    others = [part for part in parts if not part.rim and part not in group]
+    framing = [part for part in others if _contains(part.box, box)]
+    inside = [part for part in others if part not in framing and _holds_middle(box, part.box)]
+    beside = [part for part in others if part not in framing and part not in inside and _near(whole, part)]
+    area = max(1, whole.area)
+    return Others(
+        sum(part.area for part in inside) / area, sum(part.area for part in beside) / area, bool(framing)
+    )
+
+
 def surrounding(boxes: Sequence[Box]) -> Box:
     """The smallest box around all boxes."""
     return Box(
@@ -173,6 +198,11 @@ def _contains(outer: Box, inner: Box) -> bool:
         and outer.right > inner.right
         and outer.bottom > inner.bottom
     )
+
+
+def _holds_middle(outer: Box, inner: Box) -> bool:
+    across, down = (inner.left + inner.right) / 2, (inner.top + inner.bottom) / 2
+    return outer.left < across < outer.right and outer.top < down < outer.bottom
 
 
 def _near(first: Part, second: Part) -> bool:

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.task import PIXELS, SIDE, Pixels
-from digits.vision.components import Parts, find_parts, is_clean, likely_groups, surrounding
+from digits.vision.components import (
+    NOTHING_ELSE,
+    Others,
+    Parts,
+    find_parts,
+    is_clean,
+    likely_groups,
+    others_of,
+    surrounding,
+)
 from digits.vision.contrast import Ground, ink_of, plain_grounds, uneven_grounds
 from digits.vision.cropping import Box, crop_to_pixels
 from digits.vision.decoding import decode_picture
@@ -43,6 +52,7 @@ class Candidate:
     rank: int  # place among the groups of its hypothesis
     contrast: float  # levels between paper and ink
     sheet: bool = False  # whether it was found on a sheet within the picture
+    others: Others = NOTHING_ELSE  # what else its hypothesis sees around it
 
     @property
     def is_exact(self) -> bool:
@@ -204,13 +214,15 @@ def _candidates(view: View, ground: Ground, parts: Parts) -> list[Candidate]:
     total = sum(part.area for part in parts.parts if not part.rim) or 1
     found = []
     for rank, group in enumerate(likely_groups(parts.parts)[:MOST_OF_GROUND]):
-        box = surrounding([by_label[label].box for label in group])
+        own = [by_label[label] for label in group]
+        box = surrounding([part.box for part in own])
         wide = box.widened(3, width, height)
         ink, contrast = ink_of(view, ground, wide, parts.keep(group, wide), WANTED)
         pixels = crop_to_pixels(ink)
-        share = sum(by_label[label].area for label in group) / total
+        share = sum(part.area for part in own) / total
         place = (box.left / width, box.top / height, box.right / width, box.bottom / height)
-        found.append(Candidate(pixels, ground.name, place, min(share, 1.0), rank, contrast))
+        others = others_of(own, parts.parts, box)
+        found.append(Candidate(pixels, ground.name, place, min(share, 1.0), rank, contrast, others=others))
     return found
 
 

@@ -25,7 +25,7 @@ def test_the_stricter_of_two_sets_chooses_the_threshold(
     monkeypatch: pytest.MonkeyPatch, of_mnist: float
 ) -> None:
     """Misread pictures have no say: a digit that is read wrong may as well be refused."""
-    monkeypatch.setattr(rejection, "PER_KIND", 1)
+    monkeypatch.setattr(rejection, "PER_KIND", 2)
     likenesses: list[float] = []
 
     def judged(predict: object, examples: Iterable[Example], reject_below: float) -> Judged:

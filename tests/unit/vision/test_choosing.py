@@ -1,19 +1,22 @@
 """The verdict on a picture follows from what the model says about its candidates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from digits.task import CLASSES
+from digits.vision import rows
 from digits.vision.choosing import (
-    ROW_WEIGHTS,
+    LIKENESS_WEIGHTS,
     WEIGHTS,
     features,
-    find_row,
     judge,
     judge_scores,
-    row_features,
+    likeness_features,
 )
+from digits.vision.components import Others
 from digits.vision.reading import EXACT, Candidate, Candidates
 
 PIXELS = np.zeros((28, 28), np.uint8)
@@ -51,7 +54,10 @@ def test_a_picture_without_candidates_is_blank() -> None:
 
 def test_features_have_a_weight_each() -> None:
     assert features(NUMBER, *says(*[(3, 0.5)] * 4)).shape == (4, len(WEIGHTS))
-    assert row_features(NUMBER, says(*[(3, 0.5)] * 4)[1], (2, 1, 3)).shape == ROW_WEIGHTS.shape
+    facts = features(NUMBER, *says(*[(3, 0.5)] * 4))
+    assert likeness_features(facts, 0).shape == LIKENESS_WEIGHTS.shape
+    is_digit = says(*[(3, 0.5)] * 4)[1]
+    assert rows.row_features(NUMBER, is_digit, (2, 1, 3)).shape == rows.WEIGHTS.shape
 
 
 def test_the_candidate_that_looks_like_a_digit_is_chosen() -> None:
@@ -82,17 +88,6 @@ def test_a_digit_in_several_pieces_is_one_digit() -> None:
     assert judge(NUMBER, *says((4, 0.9999), (7, 0.2), (1, 0.3), (1, 0.2)), THRESHOLD).kind == "digit"
 
 
-def test_digits_of_a_row_are_of_like_size_and_apart() -> None:
-    number = says((3, 0.001), (7, 0.9), (3, 0.9), (1, 0.9))[1]
-    assert find_row(NUMBER, number, 0.1) == (2, 1, 3)
-    speck = candidate((0.7, 0.7, 0.75, 0.8))
-    assert find_row([*NUMBER[:3], speck], number, 0.1) == (2, 1)
-    overlapping = candidate((0.45, 0.2, 0.65, 0.8))
-    assert find_row([*NUMBER[:3], overlapping], number, 0.1) == (2, 1)
-    below = candidate((0.4, 0.85, 0.6, 0.99))
-    assert find_row([NUMBER[1], below], number[1:3], 0.1) == (0,)
-
-
 def test_a_model_without_is_digit_refuses_nothing() -> None:
     scores = np.full((1, CLASSES), 0.1, np.float32)
     scores[0, 4] = 0.11
@@ -114,6 +109,21 @@ def test_ink_beside_the_candidate_makes_it_less_like_one_digit() -> None:
     beside = judge(stem, *says((1, 0.9), (4, 0.001)), THRESHOLD)
     assert (alone.best, beside.best) == (0, 0)
     assert beside.is_digit < alone.is_digit - 0.1
+
+
+@pytest.mark.parametrize(
+    "others",
+    [Others(inside=0.3), Others(beside=1.0)],
+    ids=["eyes of a face", "bars of an E"],
+)
+def test_ink_left_out_makes_it_less_like_one_digit(others: Others) -> None:
+    left_out = judge([replace(candidate(), others=others)], *says((0, 0.9)), THRESHOLD)
+    assert left_out.is_digit < judge([candidate()], *says((0, 0.9)), THRESHOLD).is_digit - 0.1
+
+
+def test_a_frame_around_it_leaves_it_one_digit() -> None:
+    framed = replace(candidate(), others=Others(around=True))
+    assert judge([framed], *says((0, 0.9)), THRESHOLD).kind == "digit"
 
 
 def test_of_an_image_like_mnists_the_model_alone_decides() -> None:

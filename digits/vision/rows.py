@@ -1,0 +1,108 @@
+"""Several digits side by side: which candidates form a row, and whether the picture shows it or one digit.
+
+A frame, a comb of boxes, a window's edge and a shadow leave upright lines that look like ones: digits of one
+number are of one ink, of like size, and nearly all that is written.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from digits.vision.measures import (
+    MOST_LOGIT,
+    Floats,
+    height,
+    is_at_edge,
+    log_contrast,
+    logit,
+    slimness,
+    width,
+)
+from digits.vision.reading import Candidate
+
+Row = tuple[int, ...]  # places of candidates from left to right
+
+LIKE_SIZE = 0.5  # of the height of the tallest: digits of one number are at least so tall
+OVERLAP = 0.25  # of the narrower of two boxes that digits side by side may share
+LIKE_INK = math.log(2)  # between the contrasts of two digits of one number
+STARTS = 6  # candidates, the most like a digit first, that a row is built around
+
+# Of each value of `row_features`: above 0 the picture shows the row.
+WEIGHTS = np.array([-0.44, 0.5, -1.06, 2.15, -2.02, -0.94, -2.16, -2.67, 1.54, -0.37], np.float32)
+
+
+def find_row(items: Sequence[Candidate], is_digit: Floats, reject_below: float) -> Row:
+    """Returns the row of digits that k candidates with (k,) is_digit show; empty if they do not show any."""
+    scored = [
+        (float(row_features(items, is_digit, row) @ WEIGHTS), row)
+        for row in possible_rows(items, is_digit, reject_below)
+    ]
+    score, row = max(scored, default=(0.0, ()))
+    return row if score > 0 else ()
+
+
+def possible_rows(items: Sequence[Candidate], is_digit: Floats, reject_below: float) -> Iterator[Row]:
+    """Yields rows of two or more candidates that are digits of like size and ink side by side."""
+    order = [
+        place for place in np.argsort(-is_digit, kind="stable").tolist() if is_digit[place] >= reject_below
+    ]
+    seen = set()
+    for start in order[:STARTS]:
+        chosen = [start]
+        for place in order:
+            if all(_are_alike(items[place], items[other]) for other in chosen):
+                chosen.append(place)
+        row = tuple(sorted(chosen, key=lambda place: items[place].box[0]))
+        if len(row) > 1 and row not in seen:
+            seen.add(row)
+            yield row
+
+
+def row_features(items: Sequence[Candidate], is_digit: Floats, row: Row) -> Floats:
+    """Returns facts about a row of digits, also against one digit that covers two of them or more, (10,)."""
+    own = [items[place] for place in row]
+    whole = [
+        place
+        for place, item in enumerate(items)
+        if place not in row and sum(not _side_by_side(item, other) for other in own) > 1
+    ]
+    logits = logit(is_digit)
+    heights = [height(item) for item in own]
+    contrasts = [log_contrast(item) for item in own]
+    tallest = max(*heights, 0.01)
+    return np.array(
+        [
+            max((logits[place] for place in whole), default=-MOST_LOGIT),
+            min(logits[place] for place in row),
+            min(right.box[0] - left.box[2] for left, right in pairwise(own)) / tallest,
+            math.log(max(min(heights), 0.001) / tallest),
+            max(contrasts) - min(contrasts),
+            len({item.ground for item in own}) > 1,
+            any(map(is_at_edge, own)),
+            max(map(slimness, own)),
+            min(1.0, sum(item.share for item in own)),
+            1,
+        ],
+        np.float32,
+    )
+
+
+def _are_alike(first: Candidate, second: Candidate) -> bool:
+    return (
+        first.sheet == second.sheet
+        and abs(log_contrast(first) - log_contrast(second)) < LIKE_INK
+        and _side_by_side(first, second)
+    )
+
+
+def _side_by_side(first: Candidate, second: Candidate) -> bool:
+    shared = min(first.box[2], second.box[2]) - max(first.box[0], second.box[0])
+    heights = sorted((height(first), height(second)))
+    level = min(first.box[3], second.box[3]) - max(first.box[1], second.box[1]) > 0
+    return (
+        level
+        and shared <= OVERLAP * min(width(first), width(second))
+        and heights[0] >= LIKE_SIZE * heights[1]
+    )
