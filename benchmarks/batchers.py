@@ -59,7 +59,7 @@ class Variant(Classifier):
         if self._ours:
             return await self._batcher.submit(images)
         row: Probabilities = await self._serve_batch(images[0])
-        return Answer(row[np.newaxis], 0, 0)
+        return Answer(row[np.newaxis], 0, 0, 1)
 
     @serve.batch(max_batch_size=64, batch_wait_timeout_s=0)
     async def _serve_batch(self, images: list[Images]) -> list[Probabilities]:

@@ -43,3 +43,5 @@ class Prediction(NamedTuple):
     model: ModelVersion  # that answered
     queue_ms: float  # from arrival in the batch queue to the start of the image's batch
     model_ms: float  # from the start of that batch to its results
+    batch_size: int  # images in that batch, of all requests
+    pixels: Pixels  # what the model was given

@@ -5,72 +5,66 @@ Limits, API keys and headers are checked before, in digits.gateway.
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
-from importlib.resources import files
-from typing import Any
 
-from pydantic_core import to_json
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from digits.errors import Abandoned, BadInput, Overloaded, RequestError
+from digits.errors import Abandoned, Overloaded, RequestError
+from digits.http.answers import Handling, answer_body, model_name, wants_explanation
 from digits.http.bodies import Parsed, parse_body
 from digits.http.disconnect import Disconnect
 from digits.http.openapi import openapi_document
-from digits.inference.predictor import Predictions, Predictor
-from digits.problems import PROBLEMS, problem_document, problem_response, request_id_from
-from digits.task import ModelVersion, Prediction
+from digits.http.page import page_of
+from digits.inference.predictor import Predictor
+from digits.problems import PROBLEMS, problem_response, request_id_from
 from digits.vision.decoding import is_image_file
 
 log = logging.getLogger(__name__)
 
 # JSON, forms and text up to this size are parsed on the event loop: a hop to a thread would cost more.
 ON_LOOP_BYTES = 2048
-# The page at /docs is one file: no script from elsewhere runs in it, and no other page may frame it.
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-}
 Headers = dict[bytes, bytes]
 
 
-def create_api(predictor: Predictor, middleware: Sequence[Middleware] = ()) -> Starlette:
-    """The ASGI application."""
-    page = files("digits.http").joinpath("page.html").read_text()
+def create_api(
+    predictor: Predictor, middleware: Sequence[Middleware] = (), replica: str = "local"
+) -> Starlette:
+    """The ASGI application; `replica` is the name that explanations give to this process."""
+    page, reference = page_of("page.html"), page_of("reference.html")
     document = openapi_document()
     live = predictor.live
 
     async def readyz(_: Request) -> Response:
-        model = _model_name(live.ready().version)
+        model = model_name(live.ready().version)
         return JSONResponse({"status": "ready", "model": model, "warning": live.warning})
 
     async def reload(_: Request) -> Response:
         changed = await live.reload()
-        model = _model_name(live.ready().version)
+        model = model_name(live.ready().version)
         return JSONResponse({"changed": changed, "model": model, "warning": live.warning})
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def docs(_: Request) -> Response:
-        return HTMLResponse(page, headers=PAGE_HEADERS)
+        return reference
 
     async def openapi(_: Request) -> Response:
         return JSONResponse(document)
 
     async def root(_: Request) -> Response:
-        return RedirectResponse("/docs")
+        return page
 
     app = Starlette(
         routes=[
-            Route("/predict", _Predict(predictor), methods=["POST"]),
+            Route("/predict", _Predict(predictor, replica), methods=["POST"]),
             Route("/admin/reload", reload, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
@@ -99,15 +93,20 @@ class _Predict:
     raises.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, replica: str) -> None:
         self._predictor = predictor
+        self._replica = replica
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
         most = self._predictor.live.ready().settings.max_images_per_request
         headers = dict(scope["headers"])
         parsed = await _parse(headers, await _read_body(receive), most)
         predictions = await self._predictor.predict(parsed.items, Disconnect(receive))
-        body = _answer(predictions, parsed.many, _request_id(headers))
+        handling = None
+        if (query := scope.get("query_string")) and wants_explanation(query):
+            handling = Handling(self._replica, (time.perf_counter() - began) * 1000)
+        body = answer_body(predictions, parsed.many, _request_id(headers), handling)
         sent = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": sent})
         await send({"type": "http.response.body", "body": body})
@@ -131,34 +130,6 @@ async def _read_body(receive: Receive) -> bytes:
         chunks.append(message.get("body", b""))
         more = message.get("more_body", False)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _answer(predictions: Predictions, many: bool, request_id: str) -> bytes:
-    """The JSON body; raises the problem of the only picture of a request."""
-    if not many and isinstance(predictions.items[0], BadInput):
-        raise predictions.items[0]
-    answers = [
-        {"error": problem_document(item.code, str(item), request_id)}
-        if isinstance(item, BadInput)
-        else _prediction(item)
-        for item in predictions.items
-    ]
-    content = {"predictions": answers} if many else answers[0]
-    # pydantic's writer takes a sixth of the time of json.dumps, which was 5 % of a request.
-    return to_json(content | {"model": _model_name(predictions.model), "request_id": request_id})
-
-
-def _prediction(prediction: Prediction) -> dict[str, Any]:
-    answer = {
-        "digit": prediction.label,
-        "confidence": prediction.confidence,
-        "probabilities": prediction.probabilities,
-    }
-    return answer if prediction.is_digit is None else answer | {"is_digit": prediction.is_digit}
-
-
-def _model_name(version: ModelVersion) -> dict[str, str]:
-    return {"name": version.name, "version": version.version}
 
 
 def _request_id(headers: Headers) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from digits.http.answers import EXPLAIN
 from digits.http.schemas import (
     Health,
     PredictBody,
@@ -43,7 +44,8 @@ def openapi_document() -> dict[str, Any]:
             "/healthz": {"get": _get("The replica is alive", Health)},
             "/readyz": {"get": _get("A model is loaded and has passed its checks", Ready, 503)},
             "/openapi.json": {"get": _get("This document")},
-            "/docs": {"get": _page()},
+            "/docs": {"get": _page("Read how to use the service")},
+            "/": {"get": _page("Draw a digit and see it read")},
         },
         "components": {
             "schemas": schemas["$defs"],
@@ -100,6 +102,15 @@ def _predict() -> dict[str, Any]:
     return {
         "summary": "Read the digit on an image, or on each of many",
         "operationId": "predict",
+        "parameters": [
+            {
+                "name": EXPLAIN,
+                "in": "query",
+                "description": "Adds to the answer the picture that the model was given (`pixels`) and how "
+                "the request was handled (`timing`).",
+                "schema": {"type": "boolean", "default": False},
+            }
+        ],
         "requestBody": {
             "required": True,
             "content": {
@@ -137,7 +148,7 @@ def _get(description: str, model: type[BaseModel] | None = None, *problems: int)
     return {"summary": description, "responses": {"200": ok, **_problems(*sorted({*GATEWAY, *problems}))}}
 
 
-def _page() -> dict[str, Any]:
+def _page(summary: str) -> dict[str, Any]:
     page = {"description": "A page that needs no other site", "content": {"text/html": {}}}
     responses = {"200": page, **_problems(*GATEWAY)}
-    return {"summary": "Draw a digit and read how to use the service", "responses": responses}
+    return {"summary": summary, "responses": responses}

@@ -106,6 +106,11 @@ class PredictBody(
 PREDICT_BODY = TypeAdapter(PredictBody)
 
 
+Row = Annotated[
+    list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=SIDE, max_length=SIDE)
+]  # of an image
+
+
 class ModelName(BaseModel):
     name: Annotated[str, Field(examples=["digits"])]
     version: Annotated[str, Field(examples=["starter"])]
@@ -133,6 +138,30 @@ class Prediction(BaseModel):
             examples=[0.9991],
         ),
     ] = None
+    pixels: Annotated[
+        list[Row] | None,
+        Field(
+            min_length=SIDE,
+            max_length=SIDE,
+            description="Grey levels of the picture that the model was given, light on black; only with "
+            "`explain=true`. They can be sent back as `pixels`.",
+        ),
+    ] = None
+
+
+class Timing(BaseModel):
+    """How the request was handled; only with `explain=true`."""
+
+    queue_ms: Annotated[float, Field(ge=0, description="Milliseconds in the batch queue.")]
+    model_ms: Annotated[float, Field(ge=0, description="Milliseconds of the batch in the model.")]
+    total_ms: Annotated[
+        float,
+        Field(ge=0, description="Milliseconds in the replica: reading pictures, queue and model."),
+    ]
+    batch_size: Annotated[
+        int, Field(ge=0, description="Images in the batch, of all requests; 0 if none reached the model.")
+    ]
+    replica: Annotated[str, Field(description="The replica that answered.")]
 
 
 class ProblemDocument(BaseModel):
@@ -157,6 +186,7 @@ class PredictResponse(Prediction):
 
     model: ModelName
     request_id: str
+    timing: Timing | None = None
 
 
 class PredictManyResponse(BaseModel):
@@ -165,6 +195,7 @@ class PredictManyResponse(BaseModel):
     predictions: list[Prediction | FailedItem]
     model: ModelName
     request_id: str
+    timing: Timing | None = None
 
 
 class Health(BaseModel):

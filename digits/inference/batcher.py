@@ -27,6 +27,7 @@ class Answer(NamedTuple):
     scores: Scores  # a row for each image, in their order
     queue_s: float  # from `submit` to the start of the batch
     model_s: float  # from the start of the batch to its results
+    batch_size: int  # images in the batch, of all callers
 
 
 class BatchCount(NamedTuple):
@@ -84,8 +85,8 @@ class Batcher:
     ) -> Answer:
         """The model's results for `images`.
 
-        More images than fit one batch are spread over several; the times are then the longest of them.  A
-        cancelled caller's images leave the queue.  `is_abandoned` is asked right before images that had to
+        More images than fit one batch are spread over several; the times and the size are then the largest.
+        A cancelled caller's images leave the queue.  `is_abandoned` is asked right before images that had to
         wait would go to the model.  Raises Overloaded at once when the queue is full, DeadlineExceeded when
         the images would start after `deadline` (the event loop's clock; `timeout_s` from now if None),
         Abandoned, and what the model raised.
@@ -103,8 +104,8 @@ class Batcher:
                 for start in range(0, len(images), self._max_batch_size)
             )
         )
-        rows, queue_s, model_s = zip(*parts, strict=True)
-        return Answer(np.concatenate(rows), max(queue_s), max(model_s))
+        rows, queue_s, model_s, sizes = zip(*parts, strict=True)
+        return Answer(np.concatenate(rows), max(queue_s), max(model_s), max(sizes))
 
     def _enqueue(
         self, images: Images, is_abandoned: IsAbandoned | None, deadline: float | None
@@ -179,7 +180,7 @@ class Batcher:
         for item in batch:
             end = start + len(item.images)
             if not item.answer.done():
-                item.answer.set_result(Answer(scores[start:end], began - item.queued_at, model_s))
+                item.answer.set_result(Answer(scores[start:end], began - item.queued_at, model_s, images))
             start = end
 
 

@@ -113,7 +113,17 @@ def _choose(
     if reject_below and likeness is not None and verdict.kind != "digit":
         guess = f"{label} (confidence {confidence:.2f})"
         return _refusal(verdict, scores, guess, likeness, reject_below)
-    return Prediction(label, confidence, row, likeness, version, answer.queue_s * 1000, answer.model_s * 1000)
+    return Prediction(
+        label,
+        confidence,
+        row,
+        likeness,
+        version,
+        answer.queue_s * 1000,
+        answer.model_s * 1000,
+        answer.batch_size,
+        found.items[best].pixels,
+    )
 
 
 def _refusal(verdict: Verdict, scores: Scores, guess: str, likeness: float, reject_below: float) -> BadInput:

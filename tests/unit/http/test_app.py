@@ -182,18 +182,51 @@ def test_a_failing_model_is_a_problem_that_tells_no_secret(error: Exception, sta
     assert "secret" not in response.text
 
 
-def test_the_page_loads_nothing_from_outside(client: TestClient) -> None:
-    page = client.get("/docs")
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_a_page_loads_nothing_from_outside(client: TestClient, path: str) -> None:
+    page = client.get(path, follow_redirects=False)
+    assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
     assert "http://" not in page.text
     assert "https://" not in page.text
-    assert client.get("/", follow_redirects=False).headers["location"] == "/docs"
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert len(page.content) <= 40_000
+
+
+def test_an_explanation_shows_what_the_model_was_given(client: TestClient) -> None:
+    """`explain=true` adds pixels that get the same answer when they are sent back, and timing."""
+    body = ONE["png"](IMAGES[0])
+    headers = {"Content-Type": str(body.content_type)}
+    answer = client.post("/predict?explain=true", content=body.content, headers=headers).json()
+    PredictResponse.model_validate(answer, strict=True)
+    assert answer["pixels"] == IMAGES[0].tolist()
+    timing = answer["timing"]
+    assert (timing["batch_size"], timing["replica"]) == (1, "local")
+    assert 0 <= timing["queue_ms"] + timing["model_ms"] <= timing["total_ms"]
+
+
+def test_an_explained_list_keeps_the_problem_of_an_item(client: TestClient) -> None:
+    body = MIXED["form"]
+    headers = {"Content-Type": str(body.content_type)}
+    answer = client.post("/predict?explain=1", content=body.content, headers=headers).json()
+    first, *bad, last = answer["predictions"]
+    assert [first["pixels"], last["pixels"]] == [IMAGES[0].tolist(), IMAGES[1].tolist()]
+    assert all(set(item) == {"error"} for item in bad)
+    assert answer["timing"]["batch_size"] == 2
+
+
+@pytest.mark.parametrize("query", ["", "?explain=false", "?explain=", "?other=true", "?%ff&&=;" + "a&" * 99])
+def test_a_plain_answer_has_no_explanation(client: TestClient, query: str) -> None:
+    body = ONE["png"](IMAGES[0])
+    headers = {"Content-Type": str(body.content_type)}
+    answer = client.post(f"/predict{query}", content=body.content, headers=headers).json()
+    assert set(answer) == {"digit", "confidence", "probabilities", "model", "request_id"}
 
 
 def test_the_openapi_document_describes_every_route_and_problem(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == {
-        "/predict", "/admin/reload", "/healthz", "/readyz", "/docs", "/openapi.json",
+        "/", "/predict", "/admin/reload", "/healthz", "/readyz", "/docs", "/openapi.json",
     }  # fmt: skip
     described = str(document["paths"]["/predict"]["post"]["responses"])
     assert [code for code in PROBLEMS if f"`{code}`" not in described] == [

@@ -1,10 +1,11 @@
 """Counts of batches and answers: what a dashboard of this model shows."""
 
+import numpy as np
 import pytest
 
 from digits.inference.batcher import BatchCount
 from digits.inference.counters import BATCH_SIZES, CONFIDENCES, Counters
-from digits.task import ModelVersion, Prediction
+from digits.task import SIDE, ModelVersion, Prediction
 from digits.vision.golden import golden_digits
 from testkit.fakes import checksum_classifier, predictor_of
 
@@ -13,7 +14,7 @@ VERSION = ModelVersion("digits", "1", "0" * 64)
 
 
 def prediction(label: int, confidence: float = 0.91) -> Prediction:
-    return Prediction(label, confidence, [], None, VERSION, 0, 0)
+    return Prediction(label, confidence, [], None, VERSION, 0, 0, 1, np.zeros((SIDE, SIDE), np.uint8))
 
 
 def test_a_batch_counts_once_by_its_size() -> None:

@@ -1,0 +1,80 @@
+"""Predictions -> the JSON answer of POST /predict, with an explanation for a client that asks for one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from pydantic_core import to_json
+
+from digits.errors import BadInput
+from digits.inference.predictor import Predictions
+from digits.problems import problem_document
+from digits.task import ModelVersion, Prediction
+
+EXPLAIN = "explain"  # the query parameter that asks for an explanation
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """How the service handled a request, for its explanation."""
+
+    replica: str  # the replica that answered
+    total_ms: float  # from the start of the request in the replica to the start of its answer
+
+
+def wants_explanation(query: bytes) -> bool:
+    """Whether the query string holds `explain=true` or `explain=1`; other parameters are ignored."""
+    return parse_qs(query.decode("latin-1")).get(EXPLAIN, [""])[-1] in ("true", "1")
+
+
+def answer_body(
+    predictions: Predictions, many: bool, request_id: str, handling: Handling | None = None
+) -> bytes:
+    """The JSON body, with an explanation if there is `handling`.
+
+    Raises the problem of the only picture of a request.
+    """
+    if not many and isinstance(predictions.items[0], BadInput):
+        raise predictions.items[0]
+    answers = [
+        {"error": problem_document(item.code, str(item), request_id)}
+        if isinstance(item, BadInput)
+        else _prediction(item, handling is not None)
+        for item in predictions.items
+    ]
+    content: dict[str, Any] = {"predictions": answers} if many else answers[0]
+    content |= {"model": model_name(predictions.model), "request_id": request_id}
+    if handling:
+        content["timing"] = _timing(predictions.items, handling)
+    # pydantic's writer takes a sixth of the time of json.dumps, which was 5 % of a request.
+    return to_json(content)
+
+
+def model_name(version: ModelVersion) -> dict[str, str]:
+    return {"name": version.name, "version": version.version}
+
+
+def _prediction(prediction: Prediction, explain: bool) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "digit": prediction.label,
+        "confidence": prediction.confidence,
+        "probabilities": prediction.probabilities,
+    }
+    if prediction.is_digit is not None:
+        answer["is_digit"] = prediction.is_digit
+    if explain:
+        answer["pixels"] = prediction.pixels.tolist()
+    return answer
+
+
+def _timing(items: Sequence[Prediction | BadInput], handling: Handling) -> dict[str, Any]:
+    """All images of a request go to the model together, so the first prediction speaks for all."""
+    first = next((item for item in items if isinstance(item, Prediction)), None)
+    return {
+        "queue_ms": round(first.queue_ms, 3) if first else 0.0,
+        "model_ms": round(first.model_ms, 3) if first else 0.0,
+        "total_ms": round(handling.total_ms, 3),
+        "batch_size": first.batch_size if first else 0,
+        "replica": handling.replica,
+    }

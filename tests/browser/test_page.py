@@ -1,0 +1,325 @@
+"""What a person does on the page: draw, choose, drop, paste; and what the page says when something fails."""
+
+import base64
+import json
+import re
+import statistics
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Error, Page, Route, expect
+
+from digits.corpus.handwriting import Writing
+from tests.browser.conftest import KEY
+from tests.browser.hand import a_digit, digits_of_judges, draw, on_field
+
+STYLES, LEAST_READ = 5, 48  # of 10 * STYLES digits
+ANSWER_MS, FIRST_PAINT_MS = 60, 300
+SEVEN = Path(__file__).parents[2] / "docs" / "seven.png"
+# Milliseconds from the end of each stroke to the next change of the answer.
+WATCH = """() => {
+  window.measured = []; let began = 0;
+  const drawing = document.getElementById("drawing");
+  drawing.addEventListener("pointerup", () => { began = performance.now(); }, true);
+  new MutationObserver(() => { if (began) measured.push(performance.now() - began); began = 0; })
+    .observe(document.getElementById("spoken"), {childList: true, characterData: true});
+}"""
+
+FIRST_PAINT = """() => new Promise(
+  done => new PerformanceObserver(list => done(list.getEntries()[0].startTime))
+  .observe({type: "paint", buffered: true}))"""
+
+
+def expect_digit(page: Page, label: int) -> None:
+    expect(page.locator("#digit")).to_have_text(str(label))
+    expect(page.locator("#sentence")).to_contain_text(str(label))
+
+
+def give(page: Page, event: str, *paths: Path) -> None:
+    """Drops or pastes files, as the browser tells the page of it."""
+    files = [[path.name, base64.b64encode(path.read_bytes()).decode()] for path in paths]
+    page.evaluate(
+        """([event, files]) => {
+          const data = new DataTransfer();
+          for (const [name, text] of files)
+            data.items.add(new File(
+              [Uint8Array.from(atob(text), c => c.charCodeAt(0))], name, {type: "image/png"}));
+          document.body.dispatchEvent(event === "drop"
+            ? new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true})
+            : new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
+        }""",
+        [event, files],
+    )
+
+
+@pytest.mark.essential
+def test_digits_that_people_draw_are_read(page: Page, figure: Callable[[str], None]) -> None:
+    """Each digit by five writers; a stroke's answer is there within the promised time."""
+    page.evaluate(WATCH)
+    wrong: list[str] = []
+    for writing in digits_of_judges(STYLES):
+        page.locator("#drawing").press("Delete")
+        with page.expect_response(lambda response: "predict" in response.url):
+            draw(page, writing)
+        page.wait_for_timeout(60)
+        if (read := page.inner_text("#digit")) != writing.label:
+            wrong.append(f"{writing.label} as {read}")
+    times = page.evaluate("measured")
+    median = statistics.median(times)
+    figure(f"{50 - len(wrong)} of 50 digits; stroke end to answer, median of {len(times)}: {median:.0f} ms")
+    assert len(wrong) <= 10 * STYLES - LEAST_READ, wrong
+    assert median <= ANSWER_MS
+
+
+def test_the_page_paints_at_once(page: Page, figure: Callable[[str], None]) -> None:
+    times = []
+    for _ in range(5):
+        page.reload()
+        times.append(page.evaluate(FIRST_PAINT))
+    figure(f"first paint, median of 5: {statistics.median(times):.0f} ms")
+    assert statistics.median(times) <= FIRST_PAINT_MS
+
+
+def test_no_bar_is_filled_before_anything_is_drawn(page: Page) -> None:
+    widths = page.evaluate(
+        "[...document.querySelectorAll('#bars i')].map(bar => bar.getBoundingClientRect().width)"
+    )
+    assert widths == [0] * 10
+
+
+def test_an_answer_shows_what_the_model_saw(page: Page) -> None:
+    draw(page, a_digit(3))
+    expect_digit(page, 3)
+    expect(page.locator("#saw")).to_be_visible()
+    facts = page.inner_text("#facts")
+    for name in ("Queue", "Model", "Network", "Batch", "Version", "Replica"):
+        assert name in facts
+    greys = page.evaluate(
+        "[...document.getElementById('seen').getContext('2d').getImageData(0, 0, 28, 28).data]"
+    )
+    assert 50 < sum(grey > 128 for grey in greys[::4]) < 300
+
+
+def test_undo_takes_one_stroke_back_and_clear_all(page: Page) -> None:
+    draw(page, a_digit(3))
+    expect_digit(page, 3)
+    page.click("#undo")
+    expect(page.locator("#sentence")).to_have_text("Nothing to read yet")
+    draw(page, a_digit(2))
+    expect_digit(page, 2)
+    page.click("#clear")
+    expect(page.locator("#sentence")).to_have_text("Nothing to read yet")
+    expect(page.locator("#saw")).to_be_hidden()
+
+
+def test_a_chosen_picture_is_read(page: Page) -> None:
+    page.set_input_files("#file", SEVEN)
+    expect_digit(page, 7)
+
+
+@pytest.mark.parametrize("event", ["drop", "paste"])
+def test_a_dropped_or_pasted_picture_is_read(page: Page, event: str) -> None:
+    give(page, event, SEVEN)
+    expect_digit(page, 7)
+
+
+def test_several_files_are_a_list(page: Page, tmp_path: Path) -> None:
+    """A file that is no picture has its sentence in its place."""
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(SEVEN.read_bytes()[:200])
+    page.set_input_files("#file", [SEVEN, broken, SEVEN])
+    rows = page.locator("#files li")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(0)).to_contain_text(re.compile(r"7\s*seven.png: \d+\.\d %"))
+    expect(rows.nth(1)).to_contain_text("cannot be decoded")
+    expect(page.locator("#spoken")).to_have_text("2 of 3 pictures read")
+
+
+EXAMPLES = {
+    "a photo": "This is a 6",
+    "a scan": "This is a 2",
+    "a blackboard": "This is a 3",
+    "a drawing": "This is a 7",
+    "several digits": "There are several digits here",
+    "a letter": "This does not look like a digit",
+}
+
+
+def test_every_example_gets_its_sentence(page: Page) -> None:
+    for name, sentence in EXAMPLES.items():
+        page.get_by_role("button", name=name, exact=True).click()
+        expect(page.locator("#sentence")).to_have_text(sentence)
+    assert page.locator("#examples button").count() == len(EXAMPLES)
+
+
+def test_the_newest_request_wins(page: Page) -> None:
+    """The answer to an older drawing, though it comes later, is never shown; the wait has a sign."""
+    held: list[Route] = []
+    page.route("**/predict*", lambda route: held.append(route))
+    draw(page, a_digit(3))
+    expect(page.locator("#waiting")).to_be_visible()
+    expect(page.locator("#spoken")).to_have_text("Waiting for the service")
+    page.unroute("**/predict*")
+    page.click("#clear")
+    expect(page.locator("#waiting")).to_be_hidden()
+    draw(page, a_digit(2))
+    expect_digit(page, 2)
+    late = {"digit": 3, "confidence": 1, "probabilities": [0] * 10}
+    with suppress(Error):  # the page has aborted this request, so there is no one to answer
+        held[0].fulfill(status=200, content_type="application/json", body=json.dumps(late))
+    page.wait_for_timeout(100)
+    expect_digit(page, 2)
+
+
+def test_an_interrupted_network_is_said_and_retried(page: Page) -> None:
+    draw(page, a_digit(2))
+    expect_digit(page, 2)
+    page.route("**/predict*", lambda route: route.abort())
+    page.click("#clear")
+    draw(page, a_digit(3))
+    expect(page.locator("#sentence")).to_have_text("The service cannot be reached")
+    expect(page.locator("#digit")).to_have_text("?")
+    page.unroute("**/predict*")
+    page.click("#retry")
+    expect_digit(page, 3)
+
+
+def test_a_page_that_was_offline_asks_again(page: Page) -> None:
+    page.context.set_offline(True)
+    draw(page, a_digit(3))
+    expect(page.locator("#sentence")).to_have_text("You are offline")
+    page.context.set_offline(False)
+    expect_digit(page, 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "sentence"),
+    [
+        (429, {"code": "overloaded", "title": "-", "detail": "The queue is full"}, "The service is busy"),
+        (
+            503,
+            {"code": "not_ready", "title": "No model is loaded yet", "detail": "-"},
+            "No model is loaded yet",
+        ),
+        (502, "<html>", "The service failed"),
+    ],
+)
+def test_a_failure_is_a_sentence_with_retry(page: Page, status: int, body: object, sentence: str) -> None:
+    text = body if isinstance(body, str) else json.dumps(body)
+    page.route("**/predict*", lambda route: route.fulfill(status=status, body=text))
+    draw(page, a_digit(3))
+    expect(page.locator("#sentence")).to_have_text(sentence)
+    expect(page.locator("#retry")).to_be_visible()
+
+
+def test_a_key_is_asked_for_and_used(browser: Browser, keyed_service: str) -> None:
+    """A wrong key is named; a right one answers the drawing, and 200 at once stays disabled."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(keyed_service)
+    draw(page, a_digit(3))
+    expect(page.locator("#sentence")).to_have_text("This service asks for an API key")
+    page.fill("#key", "wrong")
+    page.keyboard.press("Enter")
+    expect(page.locator("#sentence")).to_have_text("This API key is not accepted")
+    page.fill("#key", KEY)
+    page.keyboard.press("Enter")
+    expect_digit(page, 3)
+    expect(page.locator("#burst")).to_be_disabled()
+    expect(page.locator("#code")).to_contain_text("X-API-Key: $KEY")
+    assert KEY not in page.inner_text("body")
+    assert page.evaluate("localStorage.length") == 0
+    context.close()
+
+
+def test_a_digit_is_drawn_by_keyboard_alone(page: Page) -> None:
+    """A 1: to the field by Tab, up, pen down, a line down, pen up; then undone."""
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "drawing"
+    for _ in range(8):
+        page.keyboard.press("ArrowUp")
+    page.keyboard.press("Space")
+    for _ in range(16):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect_digit(page, 1)
+    expect(page.locator("#spoken")).to_have_text(re.compile(r"1, \d+ percent"))
+    page.keyboard.press("u")
+    expect(page.locator("#sentence")).to_have_text("Nothing to read yet")
+
+
+def test_a_burst_shares_batches_and_ends(page: Page) -> None:
+    expect(page.locator("#burst")).to_be_disabled()
+    draw(page, a_digit(3))
+    expect_digit(page, 3)
+    page.click("#burst")
+    expect(page.locator("#burst-help")).to_contain_text("200 pictures in 40 requests", timeout=20_000)
+    assert int(re.findall(r"up to (\d+) pictures", page.inner_text("#burst-help"))[0]) >= 5
+    expect(page.locator("#burst")).to_be_enabled()
+
+
+def test_code_is_shown_and_copied(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    for name, part in (("Python", "urllib"), ("JavaScript", "await fetch"), ("curl", "--data-binary")):
+        page.get_by_role("button", name=name, exact=True).click()
+        expect(page.locator("#code")).to_contain_text(part)
+    page.click("#copy")
+    expect(page.locator("#copy")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == page.inner_text("#code")
+
+
+@pytest.fixture
+def phone(browser: Browser, service: str) -> Page:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(service)
+    return page
+
+
+def test_a_finger_draws_on_a_phone(phone: Page) -> None:
+    """Nothing is wider than the screen, the page does not scroll under the finger, the answer is seen."""
+    assert phone.evaluate("document.documentElement.scrollWidth") == 390
+    touch(phone, a_digit(3))
+    expect_digit(phone, 3)
+    assert phone.evaluate("scrollY") == 0
+    box = phone.locator("#digit").bounding_box()
+    assert box
+    assert box["y"] + box["height"] <= 844
+    phone.context.close()
+
+
+def touch(page: Page, writing: Writing) -> None:
+    session = page.context.new_cdp_session(page)
+    for (x, y), *rest in on_field(page, writing.strokes):
+        session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+        for along, down in rest:
+            points = [{"x": along, "y": down}]
+            session.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": points})
+        session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("state", ["empty", "answered", "failed", "keyed"])
+def test_axe_finds_nothing(
+    browser: Browser, service: str, keyed_service: str, scheme: str, state: str
+) -> None:
+    context = browser.new_context(color_scheme=scheme, reduced_motion="reduce", bypass_csp=True)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(keyed_service if state == "keyed" else service)
+    if state == "failed":
+        page.get_by_role("button", name="a letter", exact=True).click()
+        expect(page.locator("#sentence")).to_have_text(EXAMPLES["a letter"])
+    elif state != "empty":
+        draw(page, a_digit(3))
+        expect(page.locator("#sentence")).to_contain_text("3" if state == "answered" else "API key")
+    results = Axe().run(page)
+    assert [(found["id"], found["nodes"][0]["html"]) for found in results.response["violations"]] == []
+    context.close()
+
+
+def test_motion_stops_where_it_is_not_wanted(page: Page) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate("getComputedStyle(document.querySelector('#bars i')).transitionDuration") == "0s"
