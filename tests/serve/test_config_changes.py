@@ -65,6 +65,7 @@ def test_a_mistake_in_user_config_fails_no_request(cluster: LocalCluster, figure
     assert traffic.failed == [], described(traffic.failed)
 
 
+@pytest.mark.long_behind_rays_proxy
 def test_a_replica_that_starts_by_a_mistake_harms_no_other(cluster: LocalCluster, figure: Figure) -> None:
     """It does not start, `serve status` says why, and the others answer; a good deploy starts it."""
     cluster.serve(cluster.fixed(1), replicas=1)

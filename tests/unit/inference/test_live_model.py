@@ -211,7 +211,7 @@ async def test_a_wrong_user_config_is_reported_and_changes_nothing(wrong: Any, r
     assert loads.live.ready().settings.max_batch_size == 2
 
 
-async def test_a_rejected_user_config_is_applied_once_its_model_is_there(
+async def test_a_rejected_user_config_applies_once_its_model_exists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_model, "RETRY_S", 0.05)

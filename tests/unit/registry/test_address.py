@@ -9,7 +9,7 @@ from digits.registry.address import bypass_proxy, tracking_uri
 
 
 @pytest.mark.parametrize(
-    "uri", ["http://h:5000", "https://u:p@h", "sqlite:////x/mlflow.db", "postgresql://h/x"]
+    "uri", ["http://h:5000", "https://user@h", "sqlite:////x/mlflow.db", "postgresql://h/x"]
 )
 def test_an_address_is_taken_as_it_is(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
