@@ -69,7 +69,11 @@ class DigitClassifier:
         await self._live.check_health()
 
     def __serve_build_asgi_app__(self) -> Starlette:
-        return create_api(self._predictor, middleware=[] if is_loaded_by_ray() else middlewares())
+        return create_api(
+            self._predictor,
+            middleware=[] if is_loaded_by_ray() else middlewares(),
+            replica=serve.get_replica_context().replica_tag,
+        )
 
     async def _report(self) -> None:
         while True:

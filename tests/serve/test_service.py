@@ -48,6 +48,13 @@ def test_every_form_of_a_digit_gives_the_same_answer(service: httpx2.Client, lab
         assert answer.probabilities == pytest.approx(answers[0].probabilities, abs=1e-6)
 
 
+def test_an_explanation_names_the_replica(service: httpx2.Client) -> None:
+    body = {"pixels": golden_digits()[0][0].tolist()}
+    answer = service.post("/predict?explain=true", json=body).json()
+    assert answer["pixels"] == body["pixels"]
+    assert answer["timing"]["replica"] not in ("", "local")
+
+
 def test_many_images_are_answered_in_order(service: httpx2.Client) -> None:
     for form in MANY.values():
         predictions = post(service, form(list(IMAGES))).json()["predictions"]
