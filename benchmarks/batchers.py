@@ -23,7 +23,7 @@ from digits.inference.classifier import ON_LOOP_S, Classifier
 from digits.inference.settings import ServeSettings
 from digits.task import Images, ModelVersion, Probabilities
 from digits.vision.golden import golden_digits
-from testkit.encodings import image_file
+from testkit.encodings import ONE
 from testkit.fakes import predictor_of
 from testkit.load import closed_loop
 from testkit.models import load_model
@@ -31,7 +31,7 @@ from testkit.models import load_model
 ROUNDS, SECONDS = 3, 3
 CONNECTIONS = (1, 16, 64)
 SETTINGS = ServeSettings(model_uri="models/starter")
-PICTURE = image_file(golden_digits()[0][7])
+PICTURE = ONE["png"](golden_digits()[0][7])
 
 
 @serve.deployment(max_ongoing_requests=256, ray_actor_options={"num_cpus": 0})
@@ -78,7 +78,7 @@ class Variant(Classifier):
 
 def measure(url: str, connections: int) -> tuple[float, float, float]:
     """Returns requests per second, p50 and p99 in ms; fails if a request failed."""
-    seen = closed_loop(url, PICTURE, "image/png", connections, SECONDS)
+    seen = closed_loop(url, [PICTURE], connections, SECONDS)
     assert (seen.refused, seen.lost) == (0, 0), seen
     return seen.rate, seen.p50_ms, seen.p99_ms
 

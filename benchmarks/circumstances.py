@@ -24,7 +24,7 @@ def circumstances(services: Iterable[Service]) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _output("git", "rev-parse", "HEAD").strip(),
         "dirty": bool(_output("git", "status", "--porcelain")),
-        "command": " ".join(["python", "-m", "benchmarks.compare", *sys.argv[1:]]),
+        "command": " ".join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
         "machine": {
             "cpu": _first(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()),
             "cores": os.cpu_count(),

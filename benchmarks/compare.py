@@ -20,19 +20,22 @@ import httpx2
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.bodies import mix
 from benchmarks.circumstances import circumstances
 from benchmarks.report import write_report
 from benchmarks.running import Running, running
 from benchmarks.services import MANY_CONTENT_TYPE, ROOT, services
 from digits.task import SIDE
 from digits.vision.golden import golden_digits
+from testkit.encodings import Body
 from testkit.load import MOST_CONNECTIONS, closed_loop, open_loop
-from testkit.models import load_model
+from testkit.models import classify, load_model
 
 CONNECTIONS = (1, 16, 64, 256)
 SHARES = (0.4, 0.7, 0.9, 1.2)  # of the service's best rate in a closed loop
 # Most requests that can wait in an overload.  HAProxy, as Ray configures it, takes 4096 connections.
 OVERLOAD_CONNECTIONS = 2048
+PICTURE_CONNECTIONS = (1, 16, 64)
 MANY, MANY_CONNECTIONS = 64, 4  # images in one request
 
 
@@ -74,17 +77,17 @@ def measure(run: Running, seconds: int) -> dict[str, Any]:
         raise RuntimeError(
             f"{run.service.name} reads only {read} of the {len(images)} golden digits, so it is not timed"
         )
-    load = run.url, run.service.form.body(images[0]), run.service.form.content_type
-    closed_loop(*load, connections=16, seconds=1)
+    body = run.service.form.body(images[0])
+    closed_loop(run.url, [body], connections=16, seconds=1)
     closed, opened = [], []
     for connections in CONNECTIONS:
         run.ask(images[0])
-        closed.append(closed_loop(*load, connections=connections, seconds=seconds))
+        closed.append(closed_loop(run.url, [body], connections, seconds))
     capacity = max(point.rate for point in closed[1:])
     for share in SHARES:
         run.ask(images[0])
         most = OVERLOAD_CONNECTIONS if share > 1 else MOST_CONNECTIONS
-        point = open_loop(*load, rate=share * capacity, seconds=seconds, most_connections=most)
+        point = open_loop(run.url, body, share * capacity, seconds, most)
         opened.append({"share": share} | asdict(point))
     run.ask(images[0])
     return {
@@ -93,17 +96,34 @@ def measure(run: Running, seconds: int) -> dict[str, Any]:
         "closed": [asdict(point) for point in closed],
         "open": opened,
         "many": many_images(run, seconds) if run.service.replicas else None,
+        "pictures": pictures(run, seconds),
         **asdict(run.memory()),
     }
 
 
+def pictures(run: Running, seconds: int) -> list[dict[str, float]] | None:
+    """Measures the mix of pictures in a closed loop; None for a service that takes no image files."""
+    bodies = [run.service.form.body_of_file(body.content) for body in mix()]
+    files = [body for body in bodies if body is not None]
+    if not files:
+        return None
+    for body, expected in zip(files, classify(load_model(), [one.content for one in mix()]), strict=True):
+        if np.argmax(run.send(body)) != np.argmax(expected):
+            raise RuntimeError(f"{run.service.name} misreads a picture, so it is not timed")
+    closed_loop(run.url, files, connections=16, seconds=1)
+    return [
+        asdict(closed_loop(run.url, files, connections, 2 * seconds)) for connections in PICTURE_CONNECTIONS
+    ]
+
+
 def many_images(run: Running, seconds: int) -> dict[str, float]:
     images, labels = (np.resize(array, (MANY, *array.shape[1:])) for array in golden_digits())
-    body, headers = images.tobytes(), {"Content-Type": MANY_CONTENT_TYPE}
-    answers = httpx2.post(run.url, content=body, headers=headers).raise_for_status().json()["predictions"]
+    body = Body(images.tobytes(), MANY_CONTENT_TYPE)
+    answer = httpx2.post(run.url, content=body.content, headers={"Content-Type": MANY_CONTENT_TYPE})
+    answers = answer.raise_for_status().json()["predictions"]
     if [answer["digit"] for answer in answers] != labels.tolist():
         raise RuntimeError(f"{run.service.name} misreads {MANY} images of one request")
-    point = closed_loop(run.url, body, MANY_CONTENT_TYPE, MANY_CONNECTIONS, seconds)
+    point = closed_loop(run.url, [body], MANY_CONNECTIONS, seconds)
     return asdict(point) | {"images": MANY, "images_per_s": point.rate * MANY}
 
 

@@ -2,8 +2,9 @@
 
     python -m benchmarks.cost            # writes docs/benchmarks/cost.json, which docs/scaling.md quotes
 
-The app and the decoding are timed in this process; the CPU time of replica and HAProxy is the operating
-system's, under load from 64 connections.  The rest of the replica's time is Ray Serve and the HTTP server.
+The app and the decoding of a 28x28 PNG are timed in this process.  The CPU time of replica and HAProxy is the
+operating system's, under load, for each of benchmarks.bodies; the part of it that is neither ours nor the
+model's is that of Ray Serve and the HTTP server.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.bodies import SMALL, bodies
 from digits.http.app import create_api
 from digits.inference.classifier import Classifier
 from digits.inference.settings import ServeSettings
@@ -27,7 +29,7 @@ from digits.vision.decoding import MAX_PIXELS
 from digits.vision.golden import golden_digits
 from digits.vision.reading import read_file
 from testkit.cluster import LocalCluster, serve_env
-from testkit.encodings import image_file
+from testkit.encodings import Body, image_file
 from testkit.fakes import predictor_of
 from testkit.load import closed_loop
 from testkit.models import load_model
@@ -38,10 +40,17 @@ SETTINGS = ServeSettings(model_uri="models/starter")
 PICTURE = image_file(golden_digits()[0][7])
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 TOGETHER, ROUNDS, SECONDS = 16, 30, 5
+# More photos at once would be refused: too much decoding would wait.
+SMALL_CONNECTIONS, CONNECTIONS = 64, 16
 
 
 class Free:
     """A model that takes no time, so that a request costs what the app costs."""
+
+    reject_below: float | None = None
+
+    def preprocessing_difference(self) -> str | None:
+        return None
 
     def expected_seconds(self, batch_size: int) -> float:
         return 0.0
@@ -91,23 +100,32 @@ async def app_time() -> float:
     return statistics.median(times)
 
 
-def under_load() -> dict[str, float]:
-    """Returns the CPU time of replica and HAProxy a request, and the requests a second it was measured at."""
+def under_load() -> dict[str, dict[str, float]]:
+    """Returns for each body its size, the CPU time of replica and HAProxy, and the requests a second."""
     with LocalCluster(**serve_env()) as cluster:
         cluster.serve(cluster.fixed(1), replicas=1)
         url = f"{cluster.url}/predict"
-        closed_loop(url, PICTURE, "image/png", 64, 3)
-        (replica,) = cluster.replica_pids()
-        haproxy = listener(cluster.port)  # known only now: Ray restarts HAProxy when a replica is added
-        before = [cpu_seconds(pid) for pid in (replica, haproxy)]
-        start = time.monotonic()
-        seen = closed_loop(url, PICTURE, "image/png", 64, SECONDS)
-        requests = seen.rate * (time.monotonic() - start)
-        spent = [cpu_seconds(pid) - was for pid, was in zip((replica, haproxy), before, strict=True)]
+        return {
+            name: of_body(cluster, url, body, SMALL_CONNECTIONS if name == SMALL else CONNECTIONS)
+            for name, body in bodies().items()
+        }
+
+
+def of_body(cluster: LocalCluster, url: str, body: Body, connections: int) -> dict[str, float]:
+    closed_loop(url, [body], connections, 3)
+    (replica,) = cluster.replica_pids()
+    haproxy = listener(cluster.port)  # known only now: Ray restarts HAProxy when a replica is added
+    before = [cpu_seconds(pid) for pid in (replica, haproxy)]
+    start = time.monotonic()
+    seen = closed_loop(url, [body], connections, SECONDS)
+    requests = seen.rate * (time.monotonic() - start)
+    spent = [cpu_seconds(pid) - was for pid, was in zip((replica, haproxy), before, strict=True)]
     return {
+        "bytes": len(body.content),
         "replica_us": spent[0] / requests * 1e6,
         "haproxy_us": spent[1] / requests * 1e6,
         "requests_per_s": seen.rate,
+        "refused": seen.refused,
     }
 
 
@@ -124,7 +142,7 @@ def main() -> None:
     costs = {
         "model_us_by_batch": times, "model_a_us": float(offset), "model_b_us": float(slope),
         "decode_us": microseconds(lambda: read_file(PICTURE, MAX_PIXELS)), "app_us": asyncio.run(app_time()),
-        **under_load(),
+        "bodies": under_load(),
     }  # fmt: skip
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT.write_text(json.dumps(costs, indent=1) + "\n")

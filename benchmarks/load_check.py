@@ -12,10 +12,11 @@ import subprocess
 import sys
 import time
 
+from testkit.encodings import Body
 from testkit.load import MOST_CONNECTIONS, SETTLING_S, closed_loop, open_loop
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-BODY = b"end"
+BODY = Body(b"end", "text/plain")
 PORT = 8120
 SECONDS = 3
 # The wait in the queue when the measurement begins; each second adds 200 ms.
@@ -42,7 +43,7 @@ class Stub(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if data.endswith(BODY):
+        if data.endswith(BODY.content):
             loop = asyncio.get_running_loop()
             loop.call_at(self._answered_at(loop.time()), self._transport.write, ANSWER)
 
@@ -68,8 +69,8 @@ def main() -> None:
     for kind, rate, p50, p99 in OPEN:
         stub = subprocess.Popen([sys.executable, "-m", "benchmarks.load_check", kind])
         time.sleep(1)
-        opened = open_loop(url, BODY, "text/plain", rate, SECONDS)
-        closed = closed_loop(url, BODY, "text/plain", 16, SECONDS)
+        opened = open_loop(url, BODY, rate, SECONDS)
+        closed = closed_loop(url, [BODY], 16, SECONDS)
         stub.terminate()
         stub.wait()
         seen = f"{opened.p50_ms:.1f}, {opened.p99_ms:.0f} | {closed.p50_ms:.1f}, {closed.p99_ms:.0f}"

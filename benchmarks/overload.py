@@ -10,22 +10,26 @@ import json
 import math
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.bodies import bodies
+from benchmarks.bodies import DRAWING, SMALL, TELEPHONE, bodies
+from benchmarks.circumstances import circumstances
+from benchmarks.tables import number, table
+from digits.inference.source import PROJECT
 from testkit.cluster import LocalCluster, serve_env
 from testkit.encodings import Body
 from testkit.load import Open, closed_loop, open_loop
 
+OUTPUT = PROJECT / "docs" / "benchmarks" / "overload.json"
 SECONDS = 15
 CONNECTIONS = 16  # of the closed loops
 TIMES = 3  # the capacity
 WAITS_AT_MOST_S = 3.0  # an accepted request: connections that an open loop needs
 BESIDE_RATE = 50  # small pictures a second beside photos
-SMALL, PHOTO, DRAWING = "28x28 PNG", "12-megapixel photo", "280x280 canvas"
 
 
 @dataclass(frozen=True)
@@ -42,34 +46,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--json", type=Path, default=OUTPUT, help="file for the figures")
     arguments = parser.parse_args()
     with LocalCluster(**serve_env()) as cluster:
         cluster.serve(cluster.fixed(1), replicas=1)
         url = f"{cluster.url}/predict"
         capacity = {
-            name: closed_loop(url, body.content, body.content_type or "", CONNECTIONS, 6).rate
+            name: closed_loop(url, [body], CONNECTIONS, 6).rate
             for name, body in tqdm(bodies().items(), unit="body", desc="capacity")
         }
-        for name, rate in capacity.items():
-            print(f"capacity {name}: {rate:,.0f} requests/s")
-        # Of a mix, each body gets the same share of the replica's time.
-        mix = {name: rate / len(capacity) for name, rate in capacity.items()}
+        # Of the mix, each body gets the same share of the replica's time.
+        mixed = {name: rate / len(capacity) for name, rate in capacity.items()}
         found = [
             overload(url, name, {body: TIMES * rate for body, rate in rates.items()})
             for name, rates in (
-                ("photos", {PHOTO: capacity[PHOTO]}),
+                ("photos", {TELEPHONE: capacity[TELEPHONE]}),
                 ("drawings", {DRAWING: capacity[DRAWING]}),
-                ("mix", mix),
+                ("mix", mixed),
             )
         ]
-        for one in found:
-            print(one)
         beside = beside_photos(url)
-        print(f"28x28 PNG at {BESIDE_RATE}/s: {beside}")
-    if arguments.json:
-        figures = {"capacity": capacity, "overload": [vars(one) for one in found], "beside_photos": beside}
-        arguments.json.write_text(json.dumps(figures, indent=1))
+    figures = circumstances([]) | {
+        "capacity": capacity,
+        "overload": [asdict(one) for one in found],
+        "beside_photos": beside,
+    }
+    arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    print(overload_table(figures), end="")
+    print(f"28x28 PNG at {BESIDE_RATE}/s: {beside}")
 
 
 def overload(url: str, name: str, rates: dict[str, float]) -> Overload:
@@ -94,15 +98,27 @@ def overload(url: str, name: str, rates: dict[str, float]) -> Overload:
 
 def beside_photos(url: str) -> dict[str, float | None]:
     """Returns the p99 in ms of small pictures at a low rate, alone and while photos saturate the replica."""
-    small, photo = bodies()[SMALL], bodies()[PHOTO]
+    small, photo = bodies()[SMALL], bodies()[TELEPHONE]
     alone = _open(url, small, BESIDE_RATE)
     with ThreadPoolExecutor(1) as threads:
-        photos = threads.submit(
-            closed_loop, url, photo.content, photo.content_type or "", CONNECTIONS, SECONDS + 6
-        )
+        photos = threads.submit(closed_loop, url, [photo], CONNECTIONS, SECONDS + 6)
         beside = _open(url, small, BESIDE_RATE)
         rate = photos.result().rate
     return {"alone_p99_ms": alone.p99_ms, "beside_p99_ms": beside.p99_ms, "photos_per_s": rate}
+
+
+def overload_table(figures: dict[str, Any]) -> str:
+    """Returns the table of docs/benchmarks.md."""
+    rows = []
+    for row in figures["overload"]:
+        others = sum(count for status, count in row["statuses"].items() if status not in ("200", "429"))
+        rows.append([
+            f"{TIMES} times the capacity in {row['name']}", number(row["rate"]),
+            *(f"{row['statuses'].get(status, 0):,}" for status in ("200", "429")), others + row["lost"],
+            *(f"{row['slowest_s'].get(status, 0):.2f}" for status in ("200", "429")),
+        ])  # fmt: skip
+    head = ["", "requests/s", "200", "429", "other or lost", "slowest 200, s", "slowest 429, s"]
+    return table(head, rows) + "\n"
 
 
 def _together(url: str, rates: dict[str, float]) -> list[Open]:
@@ -112,7 +128,7 @@ def _together(url: str, rates: dict[str, float]) -> list[Open]:
 
 def _open(url: str, body: Body, rate: float) -> Open:
     connections = max(32, min(1024, math.ceil(rate * WAITS_AT_MOST_S)))
-    return open_loop(url, body.content, body.content_type or "", rate, SECONDS, connections)
+    return open_loop(url, body, rate, SECONDS, connections)
 
 
 if __name__ == "__main__":

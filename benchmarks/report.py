@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.charts import draw_latency, draw_throughput
 from benchmarks.services import ROOT
-from benchmarks.tables import Rounds, footprint, latency, many_images, overload, table, throughput
+from benchmarks.tables import Rounds, footprint, latency, many_images, overload, pictures, table, throughput
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- results -->\n", "<!-- /results -->\n"
@@ -36,7 +36,12 @@ def write_report(results_file: Path) -> None:
 def sections(results: dict[str, Any], rounds: Rounds, folder: str) -> str:
     parts = [
         conditions(results),
-        "## Throughput",
+        "## Pictures as people send them",
+        "A canvas drawing, a larger drawing, a thumbnail, a scan and a photo of 12 megapixels "
+        "(`benchmarks/bodies.py`), in turn, in a closed loop. Every service reads them with this project's "
+        "reader; what differs is the serving.",
+        pictures(rounds),
+        "## Throughput of 28x28 images",
         f"![Requests a second by connections]({folder}/throughput.png)",
         throughput(rounds),
         "## Latency at a fixed rate",
@@ -73,6 +78,7 @@ def versions(packages: dict[str, str]) -> str:
         "digits": ["ray", "onnxruntime", "uvicorn", "flask", "gunicorn", "keras", "tensorflow", "mlflow"],
         "litserve": ["litserve"],
         "bentoml": ["bentoml"],
+        "mosec": ["mosec"],
         "mlserver": ["mlserver"],
     }
     found = [

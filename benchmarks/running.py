@@ -17,6 +17,7 @@ from digits.local.processes import end_marked, marked
 from digits.task import Pixels
 from digits.vision.golden import golden_digits
 from testkit.cluster import LocalCluster, wait_until
+from testkit.encodings import Body
 from testkit.processes import proportional_mb, resident_mb
 
 START_WITHIN_S, ANSWER_WITHIN_S = 120, 120
@@ -40,10 +41,13 @@ class Running:
         return f"{self.address}{self.service.form.path}"
 
     def ask(self, pixels: Pixels) -> list[float]:
-        form = self.service.form
-        headers = {"Content-Type": form.content_type}
-        answer = httpx2.post(self.url, content=form.body(pixels), headers=headers, timeout=ANSWER_WITHIN_S)
-        return form.probabilities(answer.raise_for_status().json())
+        return self.send(self.service.form.body(pixels))
+
+    def send(self, body: Body) -> list[float]:
+        """Returns the ten probabilities of the answer."""
+        headers = {"Content-Type": body.content_type or ""}
+        answer = httpx2.post(self.url, content=body.content, headers=headers, timeout=ANSWER_WITHIN_S)
+        return self.service.form.probabilities(answer.raise_for_status().json())
 
     def answers(self) -> bool:
         """Returns whether it has started."""

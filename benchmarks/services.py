@@ -3,6 +3,7 @@
 All serve models/starter/model.onnx with one thread of ONNX Runtime a process, one service at a time.
 """
 
+import base64
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 
 from digits.task import SIDE, Pixels
 from testkit.cluster import serve_env
-from testkit.encodings import base64_png, image_file
+from testkit.encodings import Body, image_file
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / ".bench"  # made by benchmarks.setup: a virtual environment for each peer, and MLflow's model
@@ -27,8 +28,25 @@ class Form:
 
     path: str
     content_type: str
-    body: Callable[[Pixels], bytes]
+    content: Callable[[Pixels], bytes]
     probabilities: Callable[[Any], list[float]]
+    of_file: Callable[[bytes], bytes] | None = None  # None: it takes no image files
+
+    def body(self, pixels: Pixels) -> Body:
+        return Body(self.content(pixels), self.content_type)
+
+    def body_of_file(self, file: bytes) -> Body | None:
+        return self.of_file and Body(self.of_file(file), self.content_type)
+
+
+def form_of_files(
+    path: str,
+    content_type: str,
+    content: Callable[[bytes], bytes],
+    probabilities: Callable[[Any], list[float]],
+) -> Form:
+    """Returns the form of a product that takes image files, and an image as a PNG."""
+    return Form(path, content_type, lambda pixels: content(image_file(pixels)), probabilities, content)
 
 
 @dataclass(frozen=True)
@@ -48,22 +66,29 @@ def compact(content: object) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
 
 
+def in_base64(file: bytes) -> str:
+    return base64.b64encode(file).decode()
+
+
 TENSOR = {"name": "pixels", "datatype": "UINT8", "shape": [1, SIDE, SIDE]}
-PNG = Form("/predict", "image/png", image_file, lambda answer: answer["probabilities"])
-LITSERVE = Form(
+FILES = {"name": "files", "datatype": "BYTES", "shape": [1, 1], "parameters": {"content_type": "base64"}}
+FILE = form_of_files("/predict", "image/png", lambda file: file, lambda answer: answer["probabilities"])
+LITSERVE = form_of_files(
     "/predict", "application/json",
-    lambda pixels: compact({"image_data": base64_png(pixels)}),
+    lambda file: compact({"image_data": in_base64(file)}),
     lambda answer: answer["probabilities"],
 )  # fmt: skip
-BENTOML = Form(
+BENTOML = form_of_files(
     "/predict", "application/json",
-    lambda pixels: compact({"images": [base64_png(pixels)]}),
+    lambda file: compact({"images": [in_base64(file)]}),
     lambda answer: answer[0],
 )  # fmt: skip
+MOSEC = form_of_files("/inference", "image/png", lambda file: file, lambda answer: answer["probabilities"])
 MLSERVER = Form(
     "/v2/models/digits/infer", "application/json",
     lambda pixels: compact({"inputs": [TENSOR | {"data": pixels.ravel().tolist()}]}),
     lambda answer: answer["outputs"][0]["data"],
+    lambda file: compact({"inputs": [FILES | {"data": [in_base64(file)]}]}),
 )  # fmt: skip
 MLFLOW = Form(
     "/invocations", "application/json",
@@ -80,7 +105,7 @@ def services() -> list[Service]:
             Service(
                 f"digits-{mode}-{replicas}",
                 f"this service, {replicas} replica{'s' * (replicas > 1)}, {proxy}; a PNG",
-                PNG, environment=RAYS_NICENESS | environment, replicas=replicas,
+                FILE, environment=RAYS_NICENESS | environment, replicas=replicas,
             )
             for mode, proxy, environment in (
                 ("haproxy", "behind HAProxy as `make serve` starts it", serve_env()),
@@ -91,13 +116,13 @@ def services() -> list[Service]:
         Service(
             "asgi",
             "the ceiling: uvicorn with uvloop and httptools, no framework, one process; a PNG",
-            PNG,
+            FILE,
             ("uvicorn", "benchmarks.peers.asgi:app", f"--port={PORT}", "--no-access-log"),
         ),
         Service(
             "flask-keras",
             "Flask in threaded gunicorn, Keras' `model.predict` for each request; a PNG",
-            PNG,
+            FILE,
             (
                 "gunicorn", f"--bind=127.0.0.1:{PORT}", "--worker-class=gthread", "--threads=16",
                 "--keep-alive=65", "benchmarks.peers.flask_keras:create_app()",
@@ -120,8 +145,23 @@ def services() -> list[Service]:
             PEERS / "bentoml",
         ),
         Service(
+            "mosec",
+            "a Rust front, batches of up to 64 within 1 ms, one worker; a PNG",
+            MOSEC,
+            ("python", "-m", "benchmarks.peers.mosec", f"--port={PORT}", "--num=1"),
+            virtual_environment=PEERS / "mosec",
+        ),
+        Service(
+            "mosec-2",
+            "the same with two workers",
+            MOSEC,
+            ("python", "-m", "benchmarks.peers.mosec", f"--port={PORT}", "--num=2"),
+            virtual_environment=PEERS / "mosec",
+        ),
+        Service(
             "mlserver",
-            "no batching, no parallel workers (either makes it a third slower here); a V2 tensor in JSON",
+            "no batching, no parallel workers (either makes it a third slower here); a V2 tensor in JSON, a "
+            "picture as base64",
             MLSERVER,
             ("mlserver", "start", "{folder}"),
             {

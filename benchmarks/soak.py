@@ -103,7 +103,7 @@ def main() -> None:
         pids = settled_pids(cluster)
         with Traffic(cluster.url, RATE) as traffic:
             url, seconds = f"{cluster.url}/predict", asked.minutes * 60
-            load = thread.submit(closed_loop, url, BODY.content, "image/png", CONNECTIONS, seconds)
+            load = thread.submit(closed_loop, url, [BODY], CONNECTIONS, seconds)
             samples = watch(cluster.port, pids, asked.minutes)
             seen = load.result(timeout=60)
     draw(samples)

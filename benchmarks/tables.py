@@ -27,6 +27,23 @@ def throughput(rounds: Rounds) -> str:
     return table([*head, "failed"], rows)
 
 
+def pictures(rounds: Rounds) -> str:
+    """Returns the closed loop of the mix, for the services that take image files."""
+    measured = {name: ones for name, ones in rounds.items() if ones[0]["pictures"]}
+    places = [point["connections"] for point in next(iter(measured.values()))[0]["pictures"]]
+    ours = over(measured[OURS], lambda one: one["pictures"][-1]["rate"]) if OURS in measured else None
+    rows = []
+    for name, ones in measured.items():
+        rates = [figure(ones, "pictures", place, "rate") for place in range(len(places))]
+        p50, p99 = (figure(ones, "pictures", len(places) - 1, key) for key in ("p50_ms", "p99_ms"))
+        failed = sum(point["refused"] + point["lost"] for one in ones for point in one["pictures"])
+        rows.append(
+            [name, *map(number, rates), ratio(rates[-1], ours), f"{number(p50)}, {number(p99)}", failed]
+        )
+    last = f"p50, p99 in ms at {places[-1]}"
+    return table(["requests/s by connections", *places, f"to `{OURS}`", last, "failed"], rows)
+
+
 def latency(rounds: Rounds) -> str:
     """Returns the latencies below the capacity; above it they grow with the time of the measurement."""
     rows = []

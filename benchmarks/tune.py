@@ -22,11 +22,11 @@ from tqdm import tqdm
 
 from digits.vision.golden import golden_digits
 from testkit.cluster import LocalCluster, deployment_of, serve_env
-from testkit.encodings import image_file
+from testkit.encodings import ONE
 from testkit.load import Open, closed_loop, open_loop
 
 CORES = os.cpu_count() or 1
-PICTURE = image_file(golden_digits()[0][7])
+PICTURE = ONE["png"](golden_digits()[0][7])
 SECONDS = 2
 PROBES = 5  # halvings of the range of rates, which find a rate to 3 %
 KEPT = 0.75  # the promised share of the rate found, which is the edge beyond which queues grow
@@ -106,7 +106,7 @@ def confirm(best: Measured, slo_ms: float) -> tuple[float, Open, dict[str, Any]]
             # A longer queue could not be answered within the promise: Serve refuses what comes on top.
             config = best.choice.config(cluster, queued=max(1, round(promised * slo_ms / 1000)))
             deploy(cluster, config)
-            kept = open_loop(f"{cluster.url}/predict", PICTURE, "image/png", promised, 3 * SECONDS)
+            kept = open_loop(f"{cluster.url}/predict", PICTURE, promised, 3 * SECONDS)
             if is_kept(kept, promised, slo_ms) or promised < GIVEN_UP * best.rate:
                 return promised, kept, config
             promised *= LOWERED
@@ -132,13 +132,11 @@ def search(cluster: LocalCluster, slo_ms: float) -> Iterator[Measured]:
 def measure(cluster: LocalCluster, choice: Choice, slo_ms: float) -> Measured:
     deploy(cluster, choice.config(cluster, queued=-1))
     url = f"{cluster.url}/predict"
-    capacity = max(
-        closed_loop(url, PICTURE, "image/png", connections, SECONDS).rate for connections in (16, 64)
-    )
+    capacity = max(closed_loop(url, [PICTURE], connections, SECONDS).rate for connections in (16, 64))
     low, high = 0.0, capacity
     for _ in range(PROBES):
         rate = (low + high) / 2
-        if within(open_loop(url, PICTURE, "image/png", rate, SECONDS), rate, slo_ms):
+        if within(open_loop(url, PICTURE, rate, SECONDS), rate, slo_ms):
             low = rate
         else:
             high = rate
@@ -155,7 +153,7 @@ def is_kept(kept: Open, promised: float, slo_ms: float) -> bool:
 
 def deploy(cluster: LocalCluster, config: dict[str, Any]) -> None:
     cluster.serve(config, deployment_of(config)["num_replicas"])
-    closed_loop(f"{cluster.url}/predict", PICTURE, "image/png", 16, 1)  # the first requests are slow
+    closed_loop(f"{cluster.url}/predict", [PICTURE], 16, 1)  # the first requests are slow
 
 
 def report(

@@ -1,8 +1,9 @@
 """Simulated users of the service, for Locust: `make load URL=...`, then http://127.0.0.1:8089.
 
-Most send one picture; some send many at once, as files, as grey levels or in JSON; a few send an unreadable
-body, and count as failed unless it is refused with the right status.  Without the web page, with a ramp to
-200 users in half a minute:
+Most send one 28x28 picture, in one of the forms that a request may have; half as many send what people have:
+a drawing, a thumbnail, a scan, a photo of 12 megapixels.  Some send many at once, as files, as grey levels or
+in JSON; a few send an unreadable body, and count as failed unless it is refused with the right status.
+Without the web page, with a ramp to 200 users in half a minute:
 
     make load URL=... LOCUST="--headless -u 200 -r 7 -t 2m --html out/load.html"
 """
@@ -11,12 +12,23 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from locust import FastHttpUser, between, task
 
+from benchmarks.bodies import bodies
 from digits.vision.golden import golden_digits
 from testkit.encodings import MANY, ONE, Body
+from testkit.models import classify, load_model
 
 IMAGES, LABELS = golden_digits()
+PICTURES = bodies()
+DIGITS = dict(
+    zip(
+        PICTURES,
+        np.argmax(classify(load_model(), [body.content for body in PICTURES.values()]), axis=1),
+        strict=True,
+    )
+)
 BAD = {
     "no image": (Body(b"seven", "image/png"), 415),
     "half a picture": (Body(ONE["png"](IMAGES[7]).content[:100], "image/png"), 422),
@@ -50,6 +62,11 @@ class Sender(FastHttpUser):
     def one(self) -> None:
         form, label = random.choice(list(ONE)), random.randrange(10)
         self._send(f"one: {form}", ONE[form](IMAGES[label]), 200, lambda answer: answer["digit"] == label)
+
+    @task(10)
+    def picture(self) -> None:
+        name = random.choice(list(PICTURES))
+        self._send(f"picture: {name}", PICTURES[name], 200, lambda answer: answer["digit"] == DIGITS[name])
 
     @task(4)
     def many(self) -> None:

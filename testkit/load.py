@@ -16,28 +16,41 @@ of 18 ms where it is 490 ms, because it sends each second's requests at the begi
 also corrects its percentiles, although a closed loop omits nothing: a service that stalls gets too high ones.
 """
 
+import json
 import math
 import re
 import subprocess
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from testkit.encodings import Body
+
 MOST_CONNECTIONS = 512
 SETTLING_S = 0.2
 DRAIN_S = 10
 JITTER_S = 0.05  # h2load itself sends up to this much too late or too early
 WRK_SCRIPT = r"""
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "{content_type}"
-local file = io.open("{body}", "rb")
-wrk.body = file:read("*a")
-file:close()
+local requests, last = {}, 0
+init = function()
+  for number, content_type in ipairs({content_types}) do
+    local file = io.open("{folder}/" .. number, "rb")
+    local headers = {}
+    if content_type ~= "" then headers["Content-Type"] = content_type end
+    requests[number] = wrk.format("POST", nil, headers, file:read("*a"))
+    file:close()
+  end
+end
+request = function()
+  last = last % #requests + 1
+  return requests[last]
+end
 done = function(summary, latency)
   local errors = summary.errors
   io.write(string.format("%d %d %d %d %d %d\n", summary.requests, summary.duration, latency:percentile(50),
@@ -68,12 +81,14 @@ class Open:
     lost: int  # requests of the whole run without an answer
 
 
-def closed_loop(url: str, body: bytes, content_type: str, connections: int, seconds: float) -> Closed:
-    """Runs wrk, rounded up to whole seconds."""
+def closed_loop(url: str, bodies: Sequence[Body], connections: int, seconds: float) -> Closed:
+    """Runs wrk, which sends the bodies in turn; `seconds` is rounded up to whole seconds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "body").write_bytes(body)
-        script = WRK_SCRIPT.replace("{content_type}", content_type).replace("{body}", f"{folder}/body")
+        for number, body in enumerate(bodies, 1):
+            (folder / str(number)).write_bytes(body.content)
+        types = ", ".join(json.dumps(body.content_type or "") for body in bodies)
+        script = WRK_SCRIPT.replace("{content_types}", f"{{{types}}}").replace("{folder}", name)
         (folder / "post.lua").write_text(script)
         command = [
             "wrk", "-t1", f"-c{connections}", f"-d{math.ceil(seconds)}s", "--timeout=10s",
@@ -86,12 +101,7 @@ def closed_loop(url: str, body: bytes, content_type: str, connections: int, seco
 
 
 def open_loop(
-    url: str,
-    body: bytes,
-    content_type: str,
-    rate: float,
-    seconds: float,
-    most_connections: int = MOST_CONNECTIONS,
+    url: str, body: Body, rate: float, seconds: float, most_connections: int = MOST_CONNECTIONS
 ) -> Open:
     """Runs as many h2load processes as the rate takes.
 
@@ -105,7 +115,7 @@ def open_loop(
     rounds = math.ceil((seconds + SETTLING_S) / period_s) + 2
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "body").write_bytes(body)
+        (folder / "body").write_bytes(body.content)
         generators, total = [], 0
         for number, interval_ms in enumerate(intervals_ms):
             clients = max(1, round(period_s * 1000 / interval_ms))
@@ -113,7 +123,7 @@ def open_loop(
             command = [
                 "h2load", "--h1", "-t1", f"-c{clients}", f"-n{clients * rounds}", f"--rps={1 / period_s}",
                 "-r1", f"--rate-period={interval_ms}ms", "-d", f"{folder}/body",
-                "-H", f"content-type: {content_type}", f"--log-file={folder}/{number}.log", url,
+                "-H", f"content-type: {body.content_type or ''}", f"--log-file={folder}/{number}.log", url,
             ]  # fmt: skip
             generators.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         _wait(generators, (rounds + 1) * period_s + DRAIN_S)

@@ -1,13 +1,14 @@
 """MLServer with a runtime of our own: `mlserver start FOLDER`, settings in the environment.
 
-The image comes as a V2 tensor of bytes, as the protocol has no images; MLServer's base64 codec is slower.
+A 28x28 image comes as a V2 tensor, which is faster than a file in base64; other pictures come in base64.
 """
 
+import numpy as np
 from mlserver import MLModel
-from mlserver.codecs import NumpyCodec
+from mlserver.codecs import Base64Codec, NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
-from testkit.models import load_model
+from testkit.models import classify, load_model
 
 
 class Digits(MLModel):
@@ -16,6 +17,11 @@ class Digits(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        images = NumpyCodec.decode_input(payload.inputs[0])
-        probabilities = NumpyCodec.encode_output("probabilities", self._digits.predict(images))
+        only = payload.inputs[0]
+        rows = (
+            np.array(classify(self._digits, Base64Codec.decode_input(only)), np.float32)
+            if only.datatype == "BYTES"
+            else self._digits.predict(NumpyCodec.decode_input(only))
+        )
+        probabilities = NumpyCodec.encode_output("probabilities", rows)
         return InferenceResponse(model_name=self.name, outputs=[probabilities])

@@ -177,7 +177,7 @@ def test_overload_is_refused_with_429_and_the_rest_answered(shipped: LocalCluste
 
     def flood(seconds: float) -> Any:
         url = f"{shipped.url}/predict"
-        return open_loop(url, BODY.content, BODY.content_type or "", rate, seconds, connections)
+        return open_loop(url, BODY, rate, seconds, connections)
 
     flood(1)
     before_mb = resident_mb(replica)
