@@ -187,7 +187,9 @@ def log_model(
         logged = client.create_logged_model(experiment, "model", run_id, model_type=MODEL_TYPE)
         whole = Path(temporary) / "model"
         whole.mkdir()  # save_model writes the input example before it makes its folder
-        answers = dict(zip(network.output_names, map(np.asarray, network(example)), strict=True))
+        outputs = network(example)
+        several = outputs if len(network.outputs) > 1 else [outputs]  # Keras returns an only one by itself
+        answers = dict(zip(network.output_names, map(np.asarray, several), strict=True))
         save_model(
             network, str(whole), mlflow_model=Model(run_id=run_id, model_id=logged.model_id),
             signature=infer_signature(example, answers), input_example=example,

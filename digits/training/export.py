@@ -79,7 +79,8 @@ def _write_onnx(network: "keras.Model", file: Path) -> None:
 def _check_parity(network: "keras.Model", model: DigitModel, sample: Images) -> None:
     images = sample[:1000]
     outputs = network(images, training=False)
-    wanted = np.column_stack([np.asarray(output) for output in outputs])
+    several = outputs if len(network.outputs) > 1 else [outputs]  # Keras returns an only output by itself
+    wanted = np.column_stack([np.asarray(output) for output in several])
     difference = float(np.abs(wanted - model.predict(images)).max())
     if difference > PARITY:
         raise ModelRejected(

@@ -154,9 +154,11 @@ def _train_on_worker(config: dict[str, Any]) -> None:
 def _hide_reports() -> None:
     """Drops the line that Ray Train logs for each report: the progress bar says the same.
 
-    Its RunConfig.logging_config has no effect on that logger.
+    The logger is named by its file, so RunConfig.logging_config, which filters by "ray.train", misses it.
     """
-    logging.getLogger("ray.train.v2._internal.execution.context").setLevel(logging.WARNING)
+    from ray.train.v2._internal.execution import context
+
+    logging.getLogger(context.__file__).setLevel(logging.WARNING)
 
 
 def _is_finished(history: History, settings: TrainSettings) -> bool:
