@@ -247,6 +247,12 @@ def legacy_keras() -> str:
 
 
 @assume("digits/training/run.py")
+def report_logger() -> str:
+    """Ray Train logs each report by a logger that is named by its file."""
+    return _missing("train.v2._internal.execution.context", "logger = logging.getLogger(__file__)")
+
+
+@assume("digits/training/run.py")
 def progress_bar() -> str:
     """ray.experimental.tqdm_ray draws a worker's progress bar on the driver."""
     bar = _ray("experimental.tqdm_ray").tqdm
