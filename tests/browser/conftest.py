@@ -59,7 +59,7 @@ def keyed_service() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while Playwright runs, asyncio.run fails in other tests
 def browser() -> Iterator[Browser]:
     require_program("chromium", "chromium")
     with sync_playwright() as playwright:

@@ -190,6 +190,8 @@ def test_requests_beyond_the_queue_get_429_and_retry_after(
 
 def test_a_missing_model_never_becomes_ready_and_says_why(cluster: LocalCluster) -> None:
     """`serve status` names the reason, and the next good configuration is served."""
+    cluster.apply(cluster.config() | {"applications": []})  # a replica that answers would keep its model
+    wait_until(lambda: not cluster.details()["applications"], timeout_s=60)
     cluster.apply(cluster.config(model_uri="models/none"))
     message = "no manifest.json in"
     wait_until(lambda: message in cluster.run("serve", "status"), timeout_s=90, on_timeout=cluster.logs)
