@@ -39,7 +39,7 @@ def jpeg_28(writing: Writing, rng: Rng) -> bytes:
 
 
 def levels_0_and_1(writing: Writing, rng: Rng) -> bytes:
-    """A binary image whose levels nobody stretched."""
+    """A binary image whose levels were not stretched."""
     return files.png((_tiny(writing, rng, int(rng.integers(20, 80))) > 110).astype(np.uint8))
 
 

@@ -71,7 +71,7 @@ class LiveModel:
         Ray Serve ends a replica whose reconfigure raises and starts another with the same user_config, so a
         typo would take the service down.  Instead the reason is logged and stands in `warning`, and what the
         user_config names is tried again every RETRY_S.  Raises InvalidSettings and what `configure` raises if
-        nothing answers yet: a service must not start by settings that nobody wrote.
+        nothing answers yet: a service must not start by settings that were never asked for.
         """
         if self._retry:
             self._retry.cancel()

@@ -105,7 +105,7 @@ class Instance:
         return pid if "digits.local" in command else None
 
     def create(self) -> None:
-        """Makes the folder anew, with a token and the pid of this process."""
+        """Makes an empty folder, with a token and the pid of this process."""
         self.remove()
         self.folder.mkdir(mode=0o700)
         (self.folder / "haproxy").mkdir()

@@ -260,6 +260,7 @@ def test_what_cannot_run_is_said_before_a_run_begins(
     assert not (tmp_path / "mlflow.db").exists()
 
 
+@pytest.mark.long
 def test_ctrl_c_marks_the_run_and_says_how_to_continue(tmp_path: Path) -> None:
     """Every process of the training ends; the same command trains no reported epoch again."""
     workplace = Workplace(tmp_path)
