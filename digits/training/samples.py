@@ -71,7 +71,7 @@ def _drawn(split: Split, is_digit: bool, rng: Rng) -> tuple[Pixels, int]:
 
 
 def _from_picture(split: Split, is_digit: bool, rng: Rng) -> tuple[Pixels, int]:
-    """Reads a picture of a random kind; one in which the reader does not find the writing is drawn anew."""
+    """Reads a picture of a random kind; one in which the reader does not find the writing is replaced."""
     for _ in range(TRIES):
         writing = BLANK if not is_digit and rng.random() < EMPTY else _writing(split, is_digit, rng)
         kinds = EMPTY_GROUNDS if writing is BLANK else tuple(KINDS)
