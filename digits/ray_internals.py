@@ -137,9 +137,11 @@ def haproxy_start() -> str:
 
 @assume("digits/gateway/haproxy.py", "digits/gateway/middleware.py")
 def haproxy_buffer() -> str:
-    """HAProxy's buffer holds 16 KiB, of which 1 KiB stays free."""
-    size = _ray("serve._private.constants").RAY_SERVE_HAPROXY_TUNE_BUFSIZE
-    return "" if size == HAPROXY_BUFFERED_BYTES + 1024 else f"the buffer has {size} bytes"
+    """HAProxy's buffer holds the 32 KiB of serve.env, of which 1 KiB stays free."""
+    line = f"\nRAY_SERVE_HAPROXY_TUNE_BUFSIZE={HAPROXY_BUFFERED_BYTES + 1024}\n"
+    if line not in (ROOT / "serve.env").read_text():
+        return "serve.env names another size"
+    return _missing("serve._private.haproxy_templates", "tune.bufsize {{ config.bufsize }}")
 
 
 @assume("digits/gateway/haproxy.py", "digits/gateway/environment.py")
@@ -171,6 +173,15 @@ def uvicorn_protocol() -> str:
     config, protocol = import_module("uvicorn.config"), import_module("uvicorn.protocols.http.httptools_impl")
     is_used = "http=" not in server and "HTTP_PROTOCOLS.get(" in inspect.getsource(config)
     return "" if is_used and "HttpParserUpgrade:" in inspect.getsource(protocol) else "another class is used"
+
+
+@assume("digits/gateway/accepting.py")
+def uvicorn_listeners() -> str:
+    """Ray starts uvicorn servers with a listening socket, which uvicorn passes to Server.startup."""
+    start = inspect.getsource(_ray("serve._private.http_util").start_asgi_http_server)
+    server = inspect.getsource(import_module("uvicorn").Server)
+    passes = "serve(sockets=[sock])" in start and "self.startup(sockets=sockets)" in server
+    return "" if passes else "the sockets are passed otherwise"
 
 
 @assume("digits/gateway/one_write.py")

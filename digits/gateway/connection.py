@@ -1,4 +1,4 @@
-"""uvicorn's HTTP connections, without upgrades, and with a problem as the answer to broken HTTP.
+"""uvicorn's HTTP connections: accepted together, without upgrades, and with a problem for broken HTTP.
 
 llhttp, the parser in uvicorn, ends a request with an Upgrade header where its headers end: what follows may
 be another protocol.  uvicorn stays with HTTP/1.1, but answers as if there were no body, and reads the body as
@@ -6,15 +6,30 @@ the next request.  Clients send the header without need: Java's HttpClient offer
 This service speaks no other protocol, so it ignores the header, as RFC 9110 allows.
 """
 
+from asyncio import Transport
+
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import HTTP_PROTOCOLS
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from digits.gateway.accepting import accept_waiting, remember_listeners
 from digits.problems import problem_on_the_wire
 
 
 class Connection(HttpToolsProtocol):
     """A request with an Upgrade header is parsed again without it, from the end of its headers on."""
+
+    is_first = True  # of those that one turn of the event loop accepts
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if self.is_first:
+            accept_waiting(self.config, self._one_more)
+
+    def _one_more(self) -> "Connection":
+        more = Connection(self.config, self.server_state, self.app_state, self.loop)
+        more.is_first = False
+        return more
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -62,4 +77,5 @@ class Connection(HttpToolsProtocol):
 
 def use_in_uvicorn() -> None:
     """Makes every uvicorn server of this process that is not told another protocol use `Connection`."""
+    remember_listeners()
     HTTP_PROTOCOLS["auto"] = f"{__name__}:{Connection.__name__}"

@@ -4,7 +4,8 @@
 RAY_SERVE_HAPROXY_BINARY_PATH points here.  Ray 2.60 lets statistics and metrics listen on every interface,
 opens the admin socket to every user of the machine, sets no time limit for request headers, closes pooled
 connections to the replicas under many clients, answers HAProxy's own errors as plain text under 500, and
-leaves HAProxy on its port when the process that started it is killed.  No setting of Ray changes that.
+leaves HAProxy on its port when the process that started it is killed, and it passes on every request, so
+that a replica under overload has no time left but for refusing.  No setting of Ray changes that.
 """
 
 import ctypes
@@ -18,7 +19,7 @@ if __name__ == "__main__":  # started by its path, so Python does not find the p
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from digits.gateway.ray_facts import HAPROXY_BUFFERED_BYTES
-from digits.problems import problem_on_the_wire
+from digits.problems import PROBLEMS, problem_on_the_wire, problem_response
 
 REQUEST_WITHIN_S = (
     10  # for the headers, and again for a body that fits the buffer; middleware.py limits others
@@ -35,6 +36,10 @@ ERROR_FILES = {
     503: "unavailable",
     504: "timed_out",
 }
+# Refusals of each replica in a second from which HAProxy refuses itself: 0.03 ms of CPU, where a replica
+# needs 0.3.  So replicas have their time for what they accept, and their metrics still show that they refuse.
+MOST_REFUSALS = 100
+OVERLOADED = "overloaded"
 # A pattern of the configuration that Ray writes -> its replacement.  Each pattern must occur.
 EDITS = {
     r"(?m)^(frontend prometheus\n +bind )(?=:)": r"\g<1>127.0.0.1",
@@ -60,6 +65,33 @@ EDITS = {
         r"\g<1>http-request deny deny_status 404"
     ),
 }
+BACKEND_OF_REPLICAS = r"(?m)^(backend (?!default_backend).*\n)"
+
+
+def refusal_of_overload() -> str:
+    """Returns the lines that answer 429 for a backend of replicas that refuse many requests already.
+
+    `return` keeps the client's connection, unlike an error file.  A body that does not fit the buffer goes to
+    a replica, which reads on while it refuses it.
+    """
+    headers, body = problem_response(OVERLOADED, None, "unknown")
+    status = PROBLEMS[OVERLOADED].status
+    answer = [
+        f"status {status} content-type {headers.pop('Content-Type')}",
+        f"string '{body.decode()}'",  # within single quotes nothing is replaced
+        "hdr Cache-Control no-store",
+        *(f"hdr {name} {value}" for name, value in headers.items() if name != "Content-Length"),
+    ]
+    fits = f"METH_POST {{ req.body_size le {HAPROXY_BUFFERED_BYTES} }}"
+    too_many = f"{{ nbsrv gt 0 }} {{ sc0_gpc0_rate,div(txn.replicas) gt {MOST_REFUSALS} }}"
+    lines = [
+        "stick-table type integer size 1 store gpc0,gpc0_rate(1s)",
+        "http-request set-var(txn.replicas) nbsrv",
+        f"http-request track-sc0 int(1) if {fits}",
+        f"http-request return {' '.join(answer)} if {fits} {too_many}",
+        f"http-response sc-inc-gpc0(0) if {{ status {status} }}",
+    ]
+    return "".join(f"    {line}\n" for line in lines)
 
 
 def hardened(config: str) -> str:
@@ -73,6 +105,7 @@ def hardened(config: str) -> str:
                 f"Ray's HAProxy configuration has no line that matches {pattern!r}; "
                 f"update EDITS in {__file__} for this version of Ray"
             )
+    config = re.sub(BACKEND_OF_REPLICAS, lambda head: head[1] + refusal_of_overload(), config)
     if not re.search(r"(?m)^ +use_backend ", config):
         config = config.replace("deny_status 404", "deny_status 503")
     return config

@@ -69,7 +69,7 @@ class Edge:
                 self._check_headers(scope, passed, size)
                 check_key(self._settings, scope["path"], keys)
                 if self._must_wait_for_body(passed, size):
-                    body.check(int(passed.get(b"content-length", b"0")))
+                    body.admit(int(passed.get(b"content-length", b"0")))
                     receive = _replay(await body.read(receive), receive)
             except RequestError as error:
                 refusal = error.code, str(error)

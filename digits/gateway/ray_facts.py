@@ -6,6 +6,6 @@ LOOPBACK_NODE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # Without these headers a replica runs each request under two more tasks and a timer, which watch for slow and
 # vanished clients.  HAProxy's timeouts and the batch queue do that already.
 DISABLED_RAY_WATCHDOGS = ((b"x-request-timeout-seconds", b"0"), (b"x-request-disconnect-disabled", b"?1"))
-# HAProxy waits for a body that fits, with the headers, in its buffer of 16 KiB, of which it keeps 1 KiB free
-# (tune.maxrewrite).
-HAPROXY_BUFFERED_BYTES = 15 * 1024
+# HAProxy waits for a body that fits, with the headers, in its buffer of 32 KiB (serve.env), of which it keeps
+# 1 KiB free (tune.maxrewrite).
+HAPROXY_BUFFERED_BYTES = 31 * 1024

@@ -7,26 +7,31 @@ from io import BytesIO
 from starlette.types import Message, Receive
 
 from digits.errors import BadInput, Overloaded
+from digits.gateway.ray_facts import HAPROXY_BUFFERED_BYTES
 from digits.gateway.settings import EdgeSettings
 
 # Bodies up to this size are not counted: uvicorn holds so much of any connection.  So photos in memory do not
 # refuse drawings.
 UNCOUNTED_BYTES = 64 * 2**10
+# Larger bodies count as large.  HAProxy holds smaller ones until they are complete, and refuses them itself
+# under overload.
+LARGE_BYTES = HAPROXY_BUFFERED_BYTES
 # A refused body is read on and dropped, up to this size: a client that sends all before it reads would get a
 # reset instead of the answer.
 DISCARDED_BYTES = 128 * 2**20
 
 
 class Memory:
-    """Bytes for the bodies that a process holds at the same time, shared by a dynamic threshold.
+    """The bodies that a process holds at the same time: their bytes, and the number of large ones.
 
-    A body may hold as much as it leaves free (Choudhury and Hahne, 1998): large bodies cannot take
-    everything, and there is room for a smaller one.
+    The bytes are shared by a dynamic threshold: a body may hold as much as it leaves free (Choudhury and
+    Hahne, 1998), so large bodies cannot take everything, and there is room for a smaller one.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.free = limit
+        self.large = 0
 
 
 class Body:
@@ -36,6 +41,7 @@ class Body:
         self._settings = settings
         self._memory = memory
         self._held = 0
+        self._is_large = False
         self._more = True  # whether the client has not sent all of it
         self._deadline = asyncio.get_running_loop().time() + settings.body_timeout_s
 
@@ -44,15 +50,24 @@ class Body:
 
     def __exit__(self, *_: object) -> None:
         self._memory.free += self._held
-        self._held = 0
+        self._memory.large -= self._is_large
+        self._held, self._is_large = 0, False
 
-    def check(self, size: int) -> None:
-        """Raises BadInput for a body of so many bytes, and Overloaded if there is no room for it now."""
+    def admit(self, size: int) -> None:
+        """Counts a body that is large; raises BadInput for one of too many bytes, Overloaded without room."""
         limit = self._settings.max_body_bytes
         if size > limit:
             raise BadInput(
                 "body_too_large", f"The body has more than {limit} bytes; send smaller images, or fewer"
             )
+        if size > LARGE_BYTES and not self._is_large:
+            if self._memory.large >= self._settings.max_large_bodies:
+                raise Overloaded(
+                    f"{self._memory.large} bodies above {LARGE_BYTES // 2**10} KiB are in progress, which "
+                    "is the limit; retry in 1 s, or send smaller images"
+                )
+            self._memory.large += 1
+            self._is_large = True
         room = (self._memory.free + self._held) // 2
         if size > max(room, UNCOUNTED_BYTES):
             raise Overloaded(
@@ -63,7 +78,7 @@ class Body:
     async def read(self, receive: Receive) -> Message:
         """Returns the whole body as one message, or the client's disconnect.
 
-        Raises BadInput and Overloaded as `check` does, and BadInput past the time limit.
+        Raises BadInput and Overloaded as `admit` does, and BadInput past the time limit.
         """
         # One growing block, which getvalue() does not copy, instead of pieces and their copy.
         body = BytesIO()
@@ -99,7 +114,7 @@ class Body:
 
     def _hold(self, size: int) -> None:
         """Counts `size` bytes in place of those held so far."""
-        self.check(size)
+        self.admit(size)
         if size > UNCOUNTED_BYTES:
             self._memory.free -= size - self._held
             self._held = size

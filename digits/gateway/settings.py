@@ -48,6 +48,9 @@ class EdgeSettings(Settings):
         le=2**30,
         description="Bytes of bodies above 64 KiB in memory. A body above half of what is left: 429.",
     )
+    max_large_bodies: int = Field(
+        128, ge=1, le=10_000, description="Bodies above 31 KiB in progress at the same time. More: 429."
+    )
     body_timeout_s: float = Field(
         10, gt=0, le=300, description="Seconds for a request body to arrive. Later: 408."
     )

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from digits.errors import BadInput
 from digits.http import forms, levels
 from digits.http.schemas import PREDICT_BODY, ImageBody, ImagesBody, PixelsBody, explain
-from digits.inference.reader import Item
+from digits.inference.costs import Item
 from digits.vision.decoding import is_image_file
 
 DATA_URL = re.compile(rb"data:[^,]{0,100};base64,", re.ASCII | re.IGNORECASE)

@@ -6,6 +6,7 @@ source      where models come from
 classifier  a loaded model with its queue
 counters    counts of batches, waits and answers
 live_model  the classifier that answers now, and how another replaces it
+costs       what reading a picture costs, learned while pictures are read
 reader      pictures -> candidates, in threads, admitted by the work that waits
 predictor   pictures -> predictions, and who observes them
 """

