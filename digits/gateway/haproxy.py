@@ -36,9 +36,12 @@ ERROR_FILES = {
     503: "unavailable",
     504: "timed_out",
 }
-# Refusals of each replica in a second from which HAProxy refuses itself: 0.03 ms of CPU, where a replica
-# needs 0.3.  So replicas have their time for what they accept, and their metrics still show that they refuse.
-MOST_REFUSALS = 100
+# HAProxy refuses for a replica, with 0.03 ms of CPU instead of 0.3, from this many requests in progress on: less
+# than max_ongoing_requests + max_queued_requests of serve_config.yaml, at which the replica refuses itself.
+MOST_IN_PROGRESS = 384
+# And from this many refusals of a replica within a time on, which count work instead of requests.  The time is
+# shorter than what waits lasts: a replica whose burst of refusals has passed does not run dry.
+MOST_REFUSALS, WITHIN_MS = 10, 100
 OVERLOADED = "overloaded"
 # A pattern of the configuration that Ray writes -> its replacement.  Each pattern must occur.
 EDITS = {
@@ -69,7 +72,7 @@ BACKEND_OF_REPLICAS = r"(?m)^(backend (?!default_backend).*\n)"
 
 
 def refusal_of_overload() -> str:
-    """Returns the lines that answer 429 for a backend of replicas that refuse many requests already.
+    """Returns the lines that answer 429 for a backend of replicas that are overloaded.
 
     `return` keeps the client's connection, unlike an error file.  A body that does not fit the buffer goes to
     a replica, which reads on while it refuses it.
@@ -83,12 +86,16 @@ def refusal_of_overload() -> str:
         *(f"hdr {name} {value}" for name, value in headers.items() if name != "Content-Length"),
     ]
     fits = f"METH_POST {{ req.body_size le {HAPROXY_BUFFERED_BYTES} }}"
-    too_many = f"{{ nbsrv gt 0 }} {{ sc0_gpc0_rate,div(txn.replicas) gt {MOST_REFUSALS} }}"
+    limits = {"be_conn": MOST_IN_PROGRESS, "sc0_gpc0_rate": MOST_REFUSALS}
     lines = [
-        "stick-table type integer size 1 store gpc0,gpc0_rate(1s)",
+        f"stick-table type integer size 1 store gpc0,gpc0_rate({WITHIN_MS}ms)",
         "http-request set-var(txn.replicas) nbsrv",
         f"http-request track-sc0 int(1) if {fits}",
-        f"http-request return {' '.join(answer)} if {fits} {too_many}",
+        *(
+            f"http-request return {' '.join(answer)} if {fits} "
+            f"{{ nbsrv gt 0 }} {{ {count},div(txn.replicas) gt {most} }}"
+            for count, most in limits.items()
+        ),
         f"http-response sc-inc-gpc0(0) if {{ status {status} }}",
     ]
     return "".join(f"    {line}\n" for line in lines)

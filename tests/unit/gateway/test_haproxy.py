@@ -215,6 +215,14 @@ def answers(client: httpx2.Client) -> bool:
         return False
 
 
+def test_haproxy_refuses_before_a_replica_must() -> None:
+    """Requests that a replica has no place for would cost it more than it costs HAProxy."""
+    config = (ROOT / "serve_config.yaml").read_text()
+    requests = [int(count) for count in re.findall(r"(?:max_ongoing|max_queued)_requests: (\d+)", config)]
+    assert len(requests) == 2
+    assert max(requests) < haproxy.MOST_IN_PROGRESS < sum(requests)
+
+
 REFUSING = """defaults
     mode http
     timeout connect 5s
@@ -250,9 +258,9 @@ def test_haproxy_refuses_for_replicas_that_refuse_many(
                 wait_until(lambda: is_open(port), timeout_s=20)
 
                 def refused_by_haproxy() -> httpx2.Response | None:
-                    answer = client.post("/predict", content=b"-")
-                    assert answer.status_code == 429
-                    return answer if "by" not in answer.headers else None
+                    answers = [client.post("/predict", content=b"-") for _ in range(10)]
+                    assert {answer.status_code for answer in answers} == {429}
+                    return next((answer for answer in answers if "by" not in answer.headers), None)
 
                 answer = wait_until(refused_by_haproxy, timeout_s=20)
                 client.post("/predict", content=bytes(HAPROXY_BUFFERED_BYTES + 1))
