@@ -36,11 +36,11 @@ ERROR_FILES = {
     503: "unavailable",
     504: "timed_out",
 }
-# HAProxy refuses for a replica, with 0.03 ms of CPU instead of 0.3, from this many requests in progress on: less
-# than max_ongoing_requests + max_queued_requests of serve_config.yaml, at which the replica refuses itself.
+# HAProxy refuses for a replica, with 0.03 ms of CPU instead of 0.3, from this many requests in progress on:
+# fewer than max_ongoing_requests + max_queued_requests of serve_config.yaml, where the replica refuses.
 MOST_IN_PROGRESS = 384
-# And from this many refusals of a replica within a time on, which count work instead of requests.  The time is
-# shorter than what waits lasts: a replica whose burst of refusals has passed does not run dry.
+# And from this many refusals of a replica within a time on, which count work instead of requests.  The time
+# is shorter than what waits lasts: a replica whose burst of refusals has passed does not run dry.
 MOST_REFUSALS, WITHIN_MS = 10, 100
 OVERLOADED = "overloaded"
 # A pattern of the configuration that Ray writes -> its replacement.  Each pattern must occur.

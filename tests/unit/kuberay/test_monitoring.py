@@ -23,13 +23,14 @@ OPERATOR = KUBERAY % ("info", "")
 UP = 'up{job="digits/digits-ray"}'
 GCS = 'ray_gcs_actors_count{ray_io_cluster="%s"}'
 MODEL = 'ray_digits_model_info{name="digits", version="7"}'
+PROCESSING = 'ray_serve_replica_processing_queries{application="digits",replica="a"}'
 QUEUED = "ray_digits_queued_images"
 STARTED = 'ray_serve_replica_startup_latency_ms_count{application="digits"}'
 APPLICATION = 'ray_serve_application_status{ray_io_cluster="digits-ab12c", application="%s"}'
 HEALTHY = 'ray_serve_deployment_replica_healthy{application="digits"}'
 HEALTHY_SERIES = {
     REQUESTS % 200: "0+600x60", REQUESTS % 415: "0+300x60",
-    REQUESTS % 429: "0+1x60", REQUESTS % 500: "0+1x60",
+    REQUESTS % 429: "0+1x60", REQUESTS % 500: "0+1x60", PROCESSING: "20x60",
     BUCKET % 250: "0+600x60", BUCKET % "+Inf": "0+600x60", LOADS % "loaded": "1x60", QUEUED: "5x60",
     OPERATOR: "1x60", UP: "1x60", GCS % "digits-ab12c": "9x60",
     APPLICATION % "digits": "6x60", APPLICATION % "handover": "6x60",
@@ -57,6 +58,7 @@ CASES: dict[str, tuple[Series, Series]] = {
     "DigitsOperatorMissing": ({OPERATOR: "1x40 _x20"}, {OPERATOR: "1x52 _x8"}),
     "DigitsErrors": ({REQUESTS % 500: "_x50 5+20x10"}, {REQUESTS % 500: "0+6x60"}),
     "DigitsRefuses": ({REQUESTS % 429: "0+20x60"}, {REQUESTS % 429: "0+6x60"}),
+    "DigitsFull": ({PROCESSING: "256x60"}, {PROCESSING: "190x60"}),
     "DigitsSlow": (
         {BUCKET % 250: "0+500x60", BUCKET % 1000: "0+600x60"},
         {BUCKET % 250: "0+599x60", BUCKET % 1000: "0+600x60"},
