@@ -109,6 +109,9 @@ soak: .venv/dev.lock  ## Check that memory does not grow under MINUTES=60 of loa
 fuzz: .venv/dev.lock  ## Check that no mutated request gets a 5xx or a late answer, for MINUTES=2, without a service
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),2)
 
+screenshots: .venv/dev.lock  ## Take the pictures of the pages in docs/ (needs Chromium)
+	DIGITS_SCREENSHOTS=docs $(BIN)/pytest tests/browser/test_screenshots.py
+
 audit: .venv/dev.lock  ## Check pins, hashes, installed versions and known CVEs (OFFLINE=1 skips CVEs)
 	$(BIN)/python -m requirements.audit $(if $(OFFLINE),--offline)
 
@@ -199,7 +202,7 @@ clients: .clients/lock  ## Install the clients of the other protocols, which som
 	npm ci --prefix .clients --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: clients help serve status deploy-config stop env train mlflow test test-rest test-all unit faults check lint fmt type starter \
+.PHONY: clients screenshots help serve status deploy-config stop env train mlflow test test-rest test-all unit faults check lint fmt type starter \
 	accuracy bench-setup bench load tune chaos pictures soak audit fuzz lock image image-test cluster-test deploy undeploy k8s-test \
 	manifests crds sbom image-scan cancel-upgrade k8s-train
 .PRECIOUS: .venv/%.lock
