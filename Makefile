@@ -109,6 +109,9 @@ soak: .venv/dev.lock  ## Check that memory does not grow under MINUTES=60 of loa
 fuzz: .venv/dev.lock  ## Check that no mutated request gets a 5xx or a late answer, for MINUTES=2, without a service
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),2)
 
+screenshots: .venv/dev.lock  ## Take the pictures of the pages in docs/ (needs Chromium)
+	DIGITS_SCREENSHOTS=docs $(BIN)/pytest tests/browser/test_screenshots.py
+
 audit: .venv/dev.lock  ## Check pins, hashes, installed versions and known CVEs (OFFLINE=1 skips CVEs)
 	$(BIN)/python -m requirements.audit $(if $(OFFLINE),--offline)
 
@@ -176,8 +179,10 @@ lock: .venv/dev.lock  ## Resolve pyproject.toml and write requirements/*.txt
 	$(BIN)/uv pip compile $(LOCK) -o requirements/serve.txt
 	$(BIN)/uv pip compile $(LOCK) --extra train -c requirements/serve.txt -o requirements/train.txt
 	$(BIN)/uv pip compile $(LOCK) --extra train --group dev -c requirements/train.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile $(LOCKING) --group pyproject.toml:clients -o requirements/clients.txt
 
-LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header
+LOCKING = --quiet --universal --python-version 3.11 --generate-hashes --no-header
+LOCK = pyproject.toml $(LOCKING)
 
 # The stamp is written last, so an interrupted installation is repeated.
 .venv/%.lock: requirements/%.txt
@@ -187,7 +192,17 @@ LOCK = pyproject.toml --quiet --universal --python-version 3.11 --generate-hashe
 	$(BIN)/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-.PHONY: help serve status deploy-config stop env train mlflow test test-rest test-all unit faults check lint fmt type starter \
+clients: .clients/lock  ## Install the clients of the other protocols, which some tests need, into .clients/ (needs npm)
+
+# npm installs what package-lock.json says, with its hashes, and runs no script of a package.
+.clients/lock: requirements/clients.txt $(wildcard tests/clients/typescript/package*.json) | .venv/dev.lock
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .clients
+	$(BIN)/uv pip install --quiet --python .clients --require-hashes --requirement $<
+	cp tests/clients/typescript/package*.json .clients/
+	npm ci --prefix .clients --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: clients screenshots help serve status deploy-config stop env train mlflow test test-rest test-all unit faults check lint fmt type starter \
 	accuracy bench-setup bench load tune chaos pictures soak audit fuzz lock image image-test cluster-test deploy undeploy k8s-test \
 	manifests crds sbom image-scan cancel-upgrade k8s-train
 .PRECIOUS: .venv/%.lock

@@ -15,6 +15,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx2
 import numpy as np
@@ -24,10 +25,10 @@ from benchmarks.bodies import mix
 from benchmarks.circumstances import circumstances
 from benchmarks.report import write_report
 from benchmarks.running import Running, running
-from benchmarks.services import MANY_CONTENT_TYPE, ROOT, services
+from benchmarks.services import ROOT, V2_PATH, levels_body, services
 from digits.task import SIDE
 from digits.vision.golden import golden_digits
-from testkit.encodings import Body
+from testkit.encodings import Body, v2_body
 from testkit.load import MOST_CONNECTIONS, closed_loop, open_loop
 from testkit.models import classify, load_model
 
@@ -116,15 +117,29 @@ def pictures(run: Running, seconds: int) -> list[dict[str, float]] | None:
     ]
 
 
-def many_images(run: Running, seconds: int) -> dict[str, float]:
+def many_images(run: Running, seconds: int) -> list[dict[str, Any]]:
+    """Measures requests with many images, as POST /predict takes them and by the Open Inference Protocol."""
     images, labels = (np.resize(array, (MANY, *array.shape[1:])) for array in golden_digits())
-    body = Body(images.tobytes(), MANY_CONTENT_TYPE)
-    answer = httpx2.post(run.url, content=body.content, headers={"Content-Type": MANY_CONTENT_TYPE})
-    answers = answer.raise_for_status().json()["predictions"]
-    if [answer["digit"] for answer in answers] != labels.tolist():
+    digits_only = v2_body(images, outputs=[{"name": "digit"}])
+    infer = urljoin(run.url, V2_PATH)
+    if [one["digit"] for one in answer_to(run.url, levels_body(images))["predictions"]] != labels.tolist():
         raise RuntimeError(f"{run.service.name} misreads {MANY} images of one request")
-    point = closed_loop(run.url, [body], MANY_CONNECTIONS, seconds)
-    return asdict(point) | {"images": MANY, "images_per_s": point.rate * MANY}
+    if answer_to(infer, digits_only)["outputs"][0]["data"] != labels.tolist():
+        raise RuntimeError(f"{run.service.name} misreads {MANY} images of one V2 request")
+    bodies = {
+        "bytes to /predict": (run.url, levels_body(images)),
+        "V2, binary tensors": (infer, v2_body(images, parameters={"binary_data_output": True})),
+    }
+    return [
+        asdict(point) | {"form": form, "images": MANY, "images_per_s": point.rate * MANY}
+        for form, (url, body) in bodies.items()
+        for point in [closed_loop(url, [body], MANY_CONNECTIONS, seconds)]
+    ]
+
+
+def answer_to(url: str, body: Body) -> Any:
+    headers = {"Content-Type": body.content_type or "", **dict(body.headers)}
+    return httpx2.post(url, content=body.content, headers=headers).raise_for_status().json()
 
 
 def model_alone(seconds: int) -> list[dict[str, float]]:

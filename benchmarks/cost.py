@@ -48,6 +48,7 @@ class Free:
     """A model that takes no time, so that a request costs what the app costs."""
 
     reject_below: float | None = None
+    says_is_digit = False
 
     def preprocessing_difference(self) -> str | None:
         return None

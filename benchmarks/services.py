@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from digits.task import SIDE, Pixels
+from digits.task import SIDE, Images, Pixels
 from testkit.cluster import serve_env
 from testkit.encodings import Body, image_file
 
@@ -70,6 +70,12 @@ def in_base64(file: bytes) -> str:
     return base64.b64encode(file).decode()
 
 
+def levels_body(images: Images) -> Body:
+    """A request to this service with many images."""
+    return Body(images.tobytes(), "application/octet-stream")
+
+
+V2_PATH = "/v2/models/digits/infer"  # of this service and of MLServer
 TENSOR = {"name": "pixels", "datatype": "UINT8", "shape": [1, SIDE, SIDE]}
 FILES = {"name": "files", "datatype": "BYTES", "shape": [1, 1], "parameters": {"content_type": "base64"}}
 FILE = form_of_files("/predict", "image/png", lambda file: file, lambda answer: answer["probabilities"])
@@ -85,7 +91,7 @@ BENTOML = form_of_files(
 )  # fmt: skip
 MOSEC = form_of_files("/inference", "image/png", lambda file: file, lambda answer: answer["probabilities"])
 MLSERVER = Form(
-    "/v2/models/digits/infer", "application/json",
+    V2_PATH, "application/json",
     lambda pixels: compact({"inputs": [TENSOR | {"data": pixels.ravel().tolist()}]}),
     lambda answer: answer["outputs"][0]["data"],
     lambda file: compact({"inputs": [FILES | {"data": [in_base64(file)]}]}),
@@ -95,8 +101,6 @@ MLFLOW = Form(
     lambda pixels: compact({"inputs": {"pixels": [pixels.tolist()]}}),
     lambda answer: answer["predictions"]["probabilities"][0],
 )  # fmt: skip
-# Of a request to this service with many images.
-MANY_CONTENT_TYPE = "application/octet-stream"
 
 
 def services() -> list[Service]:

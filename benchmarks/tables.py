@@ -87,9 +87,9 @@ def many_images(alone: Sequence[Mapping[str, float]], rounds: Rounds) -> str:
             [f"ONNX Runtime alone, {threads} thread{'s' * (threads > 1)}", batch, number(median(rates))]
         )
     for name, measured in rounds.items():
-        if measured[0]["many"]:
-            rate = over(measured, lambda one: one["many"]["images_per_s"])
-            rows.append([name, measured[0]["many"]["images"], number(rate)])
+        for place, sent in enumerate(measured[0]["many"] or ()):
+            rate = over(measured, lambda one, place=place: one["many"][place]["images_per_s"])  # type: ignore[misc]
+            rows.append([f"{name}: {sent['form']}", sent["images"], number(rate)])
     return table(["", "images in one call or request", "images/s"], rows)
 
 

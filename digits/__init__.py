@@ -10,6 +10,7 @@ One folder for each role, in reading order; docs/architecture.md says which may 
     models/           model files: manifest, folders written whole, ONNX Runtime
     registry/         MLflow: runs, versions, the model cache, the promotion rules, promotion
     inference/        answering: the batch queue, the live model, the predictor, counters
+    protocols/        requests and answers of the Open Inference Protocol, TensorFlow Serving and MLflow
     http/             the HTTP API without Ray: routes, request bodies, OpenAPI, the drawing page
     gateway/          in front of every route: limits, API keys, HAProxy (its retries: serve.env)
     serving/          Ray Serve: the deployment and its Prometheus metrics

@@ -3,6 +3,7 @@
     DigitsError
     ├── RequestError            a request that cannot be answered; `code` says why
     │   ├── BadInput            the request, or one image of it, cannot be read
+    │   │   └── NoDigit         an image was read, and shows no digit or several
     │   ├── Overloaded          the batch queue is full
     │   ├── DeadlineExceeded    the request waited too long for the model
     │   └── NotReady            no model is loaded yet
@@ -22,6 +23,11 @@
 All take positional arguments and pass them to Exception: an exception with keyword-only arguments
 cannot be unpickled, so it would not reach another Ray process.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from digits.task import Prediction
 
 
 class DigitsError(Exception):
@@ -44,6 +50,15 @@ class BadInput(RequestError):
 
     def __str__(self) -> str:
         return self.detail
+
+
+class NoDigit(BadInput):
+    """`guess` is what the model says all the same: its is_digit is low, and 0 for several digits."""
+
+    def __init__(self, code: str, detail: str, guess: "Prediction") -> None:
+        super().__init__(code, detail)
+        self.guess = guess
+        self.args = (code, detail, guess)
 
 
 class Overloaded(RequestError):

@@ -1,4 +1,4 @@
-"""Every problem that a client can be told, and its RFC 9457 form (application/problem+json).
+"""Every problem that a client can be told, and its RFC 9457 form (application/problem+json, or JSON).
 
 The table holds the text of each problem once.  The gateway, HAProxy's error files and the HTTP app all render
 their answers here.
@@ -12,6 +12,8 @@ from http import HTTPStatus
 from typing import Any
 
 MEDIA_TYPE = "application/problem+json"
+# Of the Open Inference Protocol, TensorFlow Serving and MLflow.
+PROTOCOL_PATHS = ("/v1/", "/v2", "/invocations")
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -68,6 +70,11 @@ PROBLEMS = {
         404,
         "This path does not exist",
         "Send images to POST /predict; GET /docs describes the API",
+    ),
+    "version_unknown": Problem(
+        404,
+        "This version of the model is not served",
+        "GET /v2/models/digits names the live version",
     ),
     "method_not_allowed": Problem(
         405,
@@ -197,19 +204,28 @@ def problem_document(code: str, detail: str | None, request_id: str) -> dict[str
     }
 
 
-def problem_response(code: str, detail: str | None, request_id: str) -> tuple[dict[str, str], bytes]:
-    """Returns the headers and the body of the answer; its status is PROBLEMS[code].status."""
-    body = json.dumps(problem_document(code, detail, request_id)).encode()
-    length = str(len(body))
-    return {"Content-Type": MEDIA_TYPE, "Content-Length": length} | PROBLEMS[code].headers, body
+def problem_response(
+    code: str, detail: str | None, request_id: str, path: str, more: dict[str, Any] | None = None
+) -> tuple[dict[str, str], bytes]:
+    """Returns the headers and the body, with `more` members; the answer's status is PROBLEMS[code].status.
+
+    Under the PROTOCOL_PATHS the answer is JSON with `error`, as their clients expect it: the detail again.
+    """
+    document = problem_document(code, detail, request_id) | (more or {})
+    media_type = MEDIA_TYPE
+    if path.startswith(PROTOCOL_PATHS):
+        media_type = "application/json"
+        document["error"] = document["detail"]
+    body = json.dumps(document).encode()
+    return {"Content-Type": media_type, "Content-Length": str(len(body))} | PROBLEMS[code].headers, body
 
 
 def problem_on_the_wire(code: str) -> bytes:
     """Returns a whole HTTP/1.1 response, after which the connection closes.
 
-    For answers that are given before a request has an id: theirs is "unknown".
+    For answers that are given before a request has an id, which is "unknown" then, and for any path.
     """
-    headers, body = problem_response(code, None, "unknown")
+    headers, body = problem_response(code, None, "unknown", "", {"error": PROBLEMS[code].detail})
     status = HTTPStatus(PROBLEMS[code].status)
     closing = {"Cache-Control": "no-store", "Connection": "close"}
     lines = [f"{name}: {value}" for name, value in (headers | closing).items()]

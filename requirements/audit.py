@@ -21,6 +21,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 LOCKS = [Path(__file__).with_name(f"{name}.txt") for name in ("serve", "train", "dev")]
+CLIENTS = Path(__file__).with_name("clients.txt")  # of .clients/, with other versions of some packages
 # Vulnerabilities to accept, each with its reason and until when: {"GHSA-...": "only on Windows; until 1.2"}.
 IGNORED: dict[str, str] = {}
 KNOWN_BAD = "pillow==9.0.0"  # CVE-2022-22817: evaluates expressions of its input
@@ -118,10 +119,13 @@ def vulnerabilities() -> list[str]:
             f"{' nor '.join(DATABASES)} reports the one of {KNOWN_BAD}; allow access to pypi.org or "
             "api.osv.dev, set PIP_AUDIT_OSV_URL to a mirror, or skip this check with `make audit OFFLINE=1`"
         ]
-    entries = ask(database, LOCKS)
-    if entries is None:
-        return [f"the vulnerability database {database} stopped answering; run the audit again"]
-    return [problem for entry in entries for problem in _problems_of(entry)]
+    problems: list[str] = []
+    for locks in (LOCKS, [CLIENTS]):
+        entries = ask(database, locks)
+        if entries is None:
+            return [f"the vulnerability database {database} stopped answering; run the audit again"]
+        problems += [problem for entry in entries for problem in _problems_of(entry)]
+    return problems
 
 
 def _problems_of(entry: dict[str, Any]) -> list[str]:
@@ -141,7 +145,7 @@ def main() -> None:
     parser.add_argument("--offline", action="store_true", help="skip known vulnerabilities")
     is_offline = parser.parse_args().offline
     problems = []
-    for lock in LOCKS:
+    for lock in (CLIENTS, *LOCKS):
         locked, found = read_lock(lock.read_text())
         problems += [f"{lock.name}: {problem}" for problem in found]
         if not found:

@@ -3,6 +3,7 @@
 cluster.py     a Ray cluster of one node with the service in it; the one way that both start Ray Serve
 encodings.py   one digit, or many, in every form that POST /predict takes
 fakes.py       stand-in models whose answers depend on their input
+serving.py     the HTTP API in a thread of this process, without Ray
 models.py      the starter model and other model folders, loaded as a replica loads them
 load.py        load generators: wrk for closed loops, h2load for open ones
 processes.py   processes found by their environment, measured and ended

@@ -24,6 +24,7 @@ class ChecksumModel:
     """Reads an image as the last decimal of its grey levels' sum, with confidence 0.91."""
 
     reject_below = 0.0
+    says_is_digit = False
 
     def __init__(self, seconds: float = 0.0) -> None:
         self._seconds = seconds
@@ -42,6 +43,18 @@ class ChecksumModel:
         return probabilities
 
 
+class DoubtfulModel(ChecksumModel):
+    """Says of an image whose checksum is above 4 that it is no digit."""
+
+    says_is_digit = True
+    reject_below = 0.5
+
+    def predict(self, images: Images) -> Probabilities:
+        probabilities = super().predict(images)
+        is_digit = np.where(probabilities.argmax(axis=1) > 4, 0.125, 0.875)
+        return np.column_stack((probabilities, is_digit)).astype(np.float32)
+
+
 def checksum_classifier(model: ChecksumModel | None = None, **settings: float | None) -> Classifier:
     configured = ServeSettings.model_validate({"model_uri": "models/starter"} | settings)
     return Classifier(configured, model or ChecksumModel(), ModelVersion("checksum", "1", "0" * 64))  # type: ignore[arg-type]
@@ -52,6 +65,7 @@ class FailingClassifier(Classifier):
         working = checksum_classifier()
         self.settings, self.version = working.settings, ModelVersion("fails", "1", "0" * 64)
         self.warning, self._error = None, error
+        self.says_is_digit = working.says_is_digit
 
     async def classify(
         self, images: Images, is_abandoned: IsAbandoned | None = None, deadline: float | None = None

@@ -39,10 +39,8 @@ JITTER_S = 0.05  # h2load itself sends up to this much too late or too early
 WRK_SCRIPT = r"""
 local requests, last = {}, 0
 init = function()
-  for number, content_type in ipairs({content_types}) do
+  for number, headers in ipairs({headers}) do
     local file = io.open("{folder}/" .. number, "rb")
-    local headers = {}
-    if content_type ~= "" then headers["Content-Type"] = content_type end
     requests[number] = wrk.format("POST", nil, headers, file:read("*a"))
     file:close()
   end
@@ -87,8 +85,8 @@ def closed_loop(url: str, bodies: Sequence[Body], connections: int, seconds: flo
         folder = Path(name)
         for number, body in enumerate(bodies, 1):
             (folder / str(number)).write_bytes(body.content)
-        types = ", ".join(json.dumps(body.content_type or "") for body in bodies)
-        script = WRK_SCRIPT.replace("{content_types}", f"{{{types}}}").replace("{folder}", name)
+        headers = ", ".join(map(_lua_table, bodies))
+        script = WRK_SCRIPT.replace("{headers}", f"{{{headers}}}").replace("{folder}", name)
         (folder / "post.lua").write_text(script)
         command = [
             "wrk", "-t1", f"-c{connections}", f"-d{math.ceil(seconds)}s", "--timeout=10s",
@@ -98,6 +96,13 @@ def closed_loop(url: str, bodies: Sequence[Body], connections: int, seconds: flo
     last = re.findall(r"^(\d+) (\d+) (\d+) (\d+) (\d+) (\d+)$", output, re.MULTILINE)[-1]
     requests, microseconds, p50, p99, refused, lost = map(int, last)
     return Closed(connections, (requests - refused) / microseconds * 1e6, p50 / 1e3, p99 / 1e3, refused, lost)
+
+
+def _lua_table(body: Body) -> str:
+    """Returns the headers of a body; JSON's texts are Lua's, too."""
+    typed = [("Content-Type", body.content_type)] if body.content_type else []
+    fields = [f"[{json.dumps(name)}] = {json.dumps(value)}" for name, value in (*typed, *body.headers)]
+    return f"{{{', '.join(fields)}}}"
 
 
 def open_loop(

@@ -11,19 +11,26 @@ import re
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 from starlette.testclient import TestClient
 from tqdm import tqdm
 
+from digits.http.examples import examples
 from digits.http.schemas import PredictManyResponse, PredictResponse, ProblemDocument
 from digits.inference.settings import ServeSettings
 from digits.problems import MEDIA_TYPE, PROBLEMS
-from testkit.encodings import MANY, ONE, Body
+from digits.protocols.instances import Scores
+from digits.protocols.v2_schemas import InferResponse
+from testkit.encodings import MANY, ONE, Body, json_body, v2_body
 from testkit.fakes import api_of
 from testkit.models import load_classifier
 from tests.bad_inputs import IMAGES, TABLE
 
+INFER = "/v2/models/digits/infer"
+# Of the other protocols, with the operation whose examples are sent.
+PATHS = {INFER: "infer", "/v1/models/digits:predict": "predict_instances", "/invocations": "invoke"}
 DETAIL = re.compile("[0-9'].*")  # from the first figure or name on
 SLOWEST_S = 2.0  # of CPU, for one request
 MAX_SEED_BYTES = 50_000
@@ -34,11 +41,17 @@ SPLICES = [
 ]  # fmt: skip
 
 
-def seeds() -> list[Body]:
+def seeds() -> dict[str, list[Body]]:
+    """Returns good and bad bodies by their path."""
     one = [form(IMAGES[digit]) for form in ONE.values() for digit in (1, 8)]
     many = [form(list(IMAGES[:3])) for form in MANY.values()]
     rows = [row.body for row in TABLE.values() if row.method == "POST" and row.path == "/predict"]
-    return [body for body in one + many + rows if len(body.content) <= MAX_SEED_BYTES]
+    bodies = {"/predict": [body for body in one + many + rows if len(body.content) <= MAX_SEED_BYTES]}
+    bodies |= {
+        path: [json_body(value) for value in examples()[name].values()] for path, name in PATHS.items()
+    }
+    bodies[INFER] += [v2_body(IMAGES[:3]), v2_body(IMAGES[:3], parameters={"binary_data_output": True})]
+    return bodies
 
 
 def mutated(body: Body, pool: list[Body]) -> Body:
@@ -62,18 +75,27 @@ def mutated(body: Body, pool: list[Body]) -> Body:
             case _:
                 data[place : place + 4] = random.randbytes(4)
     content_type = random.choice(pool).content_type if random.random() < 0.05 else body.content_type
-    return Body(bytes(data), content_type)
+    headers = body.headers
+    if headers and random.random() < 0.2:  # the length of the JSON in front of binary tensors
+        headers = ((headers[0][0], random.choice(("", "-1", "1e3", str(random.randrange(len(data) + 9))))),)
+    return Body(bytes(data), content_type, headers)
 
 
-def check(status: int, media_type: str, content: bytes) -> str:
+def check(path: str, status: int, headers: Mapping[str, str], content: bytes) -> str:
     """Returns the kind of an answer; raises ValueError or AssertionError for a wrong one."""
     assert status < 500, status
     if status != 200:
         problem = ProblemDocument.model_validate_json(content, strict=True)
-        assert media_type == MEDIA_TYPE
+        assert headers["content-type"] == (MEDIA_TYPE if path == "/predict" else "application/json")
         assert problem.status == status == PROBLEMS[problem.code].status
         assert 0 < len(problem.detail) < 300
-        return f"{problem.code}: {DETAIL.sub('', problem.detail)[:60]}"
+        return f"{problem.code} {path}: {DETAIL.sub('', problem.detail)[:60]}"
+    if path == INFER:
+        length = int(headers.get("inference-header-content-length", len(content)))
+        outputs = InferResponse.model_validate_json(content[:length]).outputs
+        return f"tensors: {' '.join(output.name for output in outputs)}"
+    if path != "/predict":
+        return f"scores: {path} {len(Scores.model_validate_json(content, strict=True).predictions) > 1}"
     answer = json.loads(content)
     if "predictions" in answer:
         PredictManyResponse.model_validate_json(content)
@@ -92,11 +114,13 @@ def main() -> None:
     warnings.simplefilter("ignore")  # Pillow's
     classifier = load_classifier(ServeSettings(model_uri="models/starter"))
     edge = api_of(classifier)
-    pool = seeds()
-    groups: dict[str, list[Body]] = {}  # by media type, each chosen equally often
-    for body in pool:
-        groups.setdefault((body.content_type or "").partition(";")[0], []).append(body)
-    groups = {name: bodies for name, bodies in groups.items() if len(bodies) > 2}
+    sown = seeds()
+    pool = [body for bodies in sown.values() for body in bodies]
+    groups: dict[tuple[str, str], list[Body]] = {}  # by path and media type, each chosen equally often
+    for path, bodies in sown.items():
+        for body in bodies:
+            groups.setdefault((path, (body.content_type or "").partition(";")[0]), []).append(body)
+    groups = {name: bodies for name, bodies in groups.items() if len(bodies) > 2 or name[0] != "/predict"}
     kinds: dict[str, int] = {}
     asked, slowest, slowest_bytes = 0, 0.0, 0
     start = time.monotonic()
@@ -106,16 +130,16 @@ def main() -> None:
         tqdm(total=round(seconds), unit="s") as bar,
     ):
         while (passed := time.monotonic() - start) < seconds:
-            group = random.choice(list(groups.values()))
+            (path, _), group = random.choice(list(groups.items()))
             body = mutated(random.choice(group), pool)
-            headers = (
-                {} if body.content_type is None else {"Content-Type": body.content_type.encode("latin-1")}
-            )
+            headers = [(name.encode(), value.encode()) for name, value in body.headers]
+            if body.content_type is not None:
+                headers.append((b"Content-Type", body.content_type.encode("latin-1")))
             began = time.process_time()
             fault = None
             try:
-                response = client.post("/predict", content=body.content, headers=headers)  # type: ignore[arg-type]
-                kind = check(response.status_code, response.headers["content-type"], response.content)
+                response = client.post(path, content=body.content, headers=headers)
+                kind = check(path, response.status_code, response.headers, response.content)
             except (ValueError, AssertionError) as error:
                 fault = repr(error)
             took = time.process_time() - began
@@ -126,7 +150,8 @@ def main() -> None:
                 file.parent.mkdir(exist_ok=True)
                 file.write_bytes(body.content)
                 sys.exit(
-                    f"{fault}\n{len(body.content)} bytes of Content-Type {body.content_type!r} in {file}"
+                    f"{fault}\n{len(body.content)} bytes to {path} of Content-Type {body.content_type!r} and "
+                    f"headers {body.headers} in {file}"
                 )
             asked += 1
             if took > slowest:

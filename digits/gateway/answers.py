@@ -23,9 +23,10 @@ KEPT_HEADERS = (b"x-request-id", b"retry-after")  # of a plain answer that is re
 class Answer:
     """An ASGI `send` that adds the security headers and replaces Ray Serve's plain errors by problems."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, path: str) -> None:
         self._send = send
         self._request_id = request_id
+        self._path = path
         self._problem_body: bytes | None = None  # set when the answer has become a problem
         self._has_begun = False
 
@@ -59,7 +60,7 @@ class Answer:
         await self({"type": "http.response.body", "more_body": True})
 
     def _problem(self, code: str, detail: str | None, kept: Headers) -> Message:
-        headers, self._problem_body = problem_response(code, detail, self._request_id)
+        headers, self._problem_body = problem_response(code, detail, self._request_id, self._path)
         names = {name for name, _ in kept}
         rendered = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         return {

@@ -12,7 +12,10 @@ from digits.problems import PROBLEMS
 
 KEY_HEADERS = (b"authorization", b"x-api-key")
 # Health checks and the manual need no key.
-OPEN = frozenset(("/", "/docs", "/openapi.json", "/healthz", "/readyz", "/-/healthz", "/-/routes"))
+OPEN = frozenset((
+    "/", "/docs", "/openapi.json", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/-/healthz",
+    "/-/routes",
+))  # fmt: skip
 DISABLED = "This path is disabled; the operator enables it with DIGITS_EDGE_ADMIN_KEYS_SHA256"
 ADMIN = "/admin/"
 

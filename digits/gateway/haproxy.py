@@ -19,7 +19,7 @@ if __name__ == "__main__":  # started by its path, so Python does not find the p
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from digits.gateway.ray_facts import HAPROXY_BUFFERED_BYTES
-from digits.problems import PROBLEMS, problem_on_the_wire, problem_response
+from digits.problems import PROBLEMS, PROTOCOL_PATHS, problem_on_the_wire, problem_response
 
 REQUEST_WITHIN_S = (
     10  # for the headers, and again for a body that fits the buffer; middleware.py limits others
@@ -77,28 +77,35 @@ def refusal_of_overload() -> str:
     `return` keeps the client's connection, unlike an error file.  A body that does not fit the buffer goes to
     a replica, which reads on while it refuses it.
     """
-    headers, body = problem_response(OVERLOADED, None, "unknown")
-    status = PROBLEMS[OVERLOADED].status
-    answer = [
-        f"status {status} content-type {headers.pop('Content-Type')}",
-        f"string '{body.decode()}'",  # within single quotes nothing is replaced
-        "hdr Cache-Control no-store",
-        *(f"hdr {name} {value}" for name, value in headers.items() if name != "Content-Length"),
-    ]
     fits = f"METH_POST {{ req.body_size le {HAPROXY_BUFFERED_BYTES} }}"
     limits = {"be_conn": MOST_IN_PROGRESS, "sc0_gpc0_rate": MOST_REFUSALS}
+    of_protocols = f"{{ path_beg {' '.join(PROTOCOL_PATHS)} }}"
+    answers = {f" {of_protocols}": _answer(path=PROTOCOL_PATHS[0]), "": _answer(path="")}
     lines = [
         f"stick-table type integer size 1 store gpc0,gpc0_rate({WITHIN_MS}ms)",
         "http-request set-var(txn.replicas) nbsrv",
         f"http-request track-sc0 int(1) if {fits}",
         *(
-            f"http-request return {' '.join(answer)} if {fits} "
-            f"{{ nbsrv gt 0 }} {{ {count},div(txn.replicas) gt {most} }}"
+            f"http-request return {answer} if {fits} {{ nbsrv gt 0 }} "
+            f"{{ {count},div(txn.replicas) gt {most} }}{whose}"
             for count, most in limits.items()
+            for whose, answer in answers.items()
         ),
-        f"http-response sc-inc-gpc0(0) if {{ status {status} }}",
+        f"http-response sc-inc-gpc0(0) if {{ status {PROBLEMS[OVERLOADED].status} }}",
     ]
     return "".join(f"    {line}\n" for line in lines)
+
+
+def _answer(path: str) -> str:
+    """Returns HAProxy's words for the problem of overload as clients of this path read it."""
+    headers, body = problem_response(OVERLOADED, None, "unknown", path)
+    words = [
+        f"status {PROBLEMS[OVERLOADED].status} content-type {headers.pop('Content-Type')}",
+        f"string '{body.decode()}'",  # within single quotes nothing is replaced
+        "hdr Cache-Control no-store",
+        *(f"hdr {name} {value}" for name, value in headers.items() if name != "Content-Length"),
+    ]
+    return " ".join(words)
 
 
 def hardened(config: str) -> str:

@@ -22,11 +22,13 @@ from digits.gateway.request_body import Body, Memory
 from digits.gateway.settings import EdgeSettings
 from digits.problems import PROBLEMS, request_id_from
 
+HEADER_LENGTH = "Inference-Header-Content-Length"  # of the Open Inference Protocol
 # The headers that the service reads.  All others are dropped, above all those with which a client could
 # steer Ray Serve: its timeout, its disconnect handling, multiplexing and session routing.
-PASSED = frozenset(
-    (b"host", b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"traceparent")
-)
+PASSED = frozenset((
+    b"host", b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"traceparent",
+    HEADER_LENGTH.lower().encode(),
+))  # fmt: skip
 HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}")
 
 
@@ -60,7 +62,7 @@ class Edge:
             elif name in KEY_HEADERS:
                 keys.append(value)
         request_id = request_id_from(client_id)
-        answer = Answer(in_one_write(send), request_id)
+        answer = Answer(in_one_write(send), request_id, scope["path"])
         refusal = None
         with Body(self._settings, self._memory) as body:
             try:
@@ -162,8 +164,8 @@ def _cors(settings: EdgeSettings) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "POST"),
-            allow_headers=("Authorization", "Traceparent", "X-API-Key", "X-Request-ID"),
-            expose_headers=("Retry-After", "X-Request-ID"),
+            allow_headers=("Authorization", HEADER_LENGTH, "Traceparent", "X-API-Key", "X-Request-ID"),
+            expose_headers=(HEADER_LENGTH, "Retry-After", "X-Request-ID"),
         )
     ]
 

@@ -1,12 +1,16 @@
 """The HTTP API, without Ray: request bodies, answers, problems, OpenAPI, the pages for people (*.html).
 
-schemas     JSON bodies and answers
-levels      images that are sent as grey levels
-forms       the images among a form's fields
-bodies      request bodies -> image files and grey levels
-disconnect  whether the client is still connected
-openapi     the document at /openapi.json
-answers     predictions -> answers, with an explanation on request
-page        the pages for people, with their Content-Security-Policy
-app         the routes
+schemas            JSON bodies and answers
+forms              the images among a form's fields
+bodies             request bodies -> image files and grey levels
+answers            predictions -> answers, with an explanation on request
+disconnect         whether the client is still connected
+messages           a request's body in, one answer out
+protocols          the routes of other protocols than POST /predict (digits/protocols/)
+examples           bodies that can be sent as they stand
+openapi_parts      pieces of the document at /openapi.json
+openapi_protocols  its paths of other protocols
+openapi            the document
+page               the pages for people, with their Content-Security-Policy
+app                the routes
 """

@@ -3,10 +3,10 @@
 Limits, API keys and headers are checked before, in digits.gateway.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,19 +17,19 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from digits.errors import Abandoned, Overloaded, RequestError
-from digits.http.answers import Handling, answer_body, model_name, wants_explanation
-from digits.http.bodies import Parsed, parse_body
+from digits.http.answers import Handling, answer_body, model_name, wants_explanation, what_was_seen
+from digits.http.bodies import parse_body
 from digits.http.disconnect import Disconnect
+from digits.http.messages import ON_LOOP_BYTES, off_loop, read_body, send_body
 from digits.http.openapi import openapi_document
 from digits.http.page import page_of
+from digits.http.protocols import protocol_routes
 from digits.inference.predictor import Predictor
 from digits.problems import PROBLEMS, problem_response, request_id_from
 from digits.vision.decoding import is_image_file
 
 log = logging.getLogger(__name__)
 
-# JSON, forms and text up to this size are parsed on the event loop: a hop to a thread would cost more.
-ON_LOOP_BYTES = 2048
 Headers = dict[bytes, bytes]
 
 
@@ -65,6 +65,7 @@ def create_api(
     app = Starlette(
         routes=[
             Route("/predict", _Predict(predictor, replica), methods=["POST"]),
+            *protocol_routes(predictor),
             Route("/admin/reload", reload, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
@@ -101,49 +102,35 @@ class _Predict:
         began = time.perf_counter()
         most = self._predictor.live.ready().settings.max_images_per_request
         headers = dict(scope["headers"])
-        parsed = await _parse(headers, await _read_body(receive), most)
+        body = await read_body(receive)
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        is_quick = len(body) <= ON_LOOP_BYTES or is_image_file(body)
+        parsed = await off_loop(not is_quick, parse_body, content_type, body, most)
         predictions = await self._predictor.predict(parsed.items, Disconnect(receive))
         handling = None
         if (query := scope.get("query_string")) and wants_explanation(query):
             handling = Handling(self._replica, (time.perf_counter() - began) * 1000)
-        body = answer_body(predictions, parsed.many, _request_id(headers), handling)
-        sent = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": sent})
-        await send({"type": "http.response.body", "body": body})
-
-
-async def _parse(headers: Headers, body: bytes, max_images: int) -> Parsed:
-    content_type = headers.get(b"content-type", b"").decode("latin-1")
-    if len(body) <= ON_LOOP_BYTES or is_image_file(body):
-        return parse_body(content_type, body, max_images)
-    return await asyncio.to_thread(parse_body, content_type, body, max_images)
-
-
-async def _read_body(receive: Receive) -> bytes:
-    """The whole body; the gateway has bounded its size and its time."""
-    chunks: list[bytes] = []
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunks.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        answer = answer_body(predictions, parsed.many, _request_id(headers), handling)
+        await send_body(send, answer, b"application/json")
 
 
 def _request_id(headers: Headers) -> str:
     return request_id_from(headers.get(b"x-request-id", b""))
 
 
-def _problem(request: Request, code: str, detail: str | None = None) -> Response:
-    headers, body = problem_response(code, detail, _request_id(dict(request.scope["headers"])))
+def _problem(
+    request: Request, code: str, detail: str | None = None, more: dict[str, Any] | None = None
+) -> Response:
+    headers, body = problem_response(
+        code, detail, _request_id(dict(request.scope["headers"])), request.url.path, more
+    )
     return Response(body, PROBLEMS[code].status, headers)
 
 
 async def _explain_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    response = _problem(request, error.code, str(error))
+    seen = what_was_seen(error, wants_explanation(request.scope["query_string"]))
+    response = _problem(request, error.code, str(error), seen)
     if isinstance(error, Overloaded):
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response

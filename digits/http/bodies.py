@@ -3,22 +3,18 @@
 Nothing is decoded here: an image file is still as it was sent.
 """
 
-import base64
-import re
-from codecs import BOM_UTF8
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from digits.errors import BadInput
-from digits.http import forms, levels
-from digits.http.schemas import PREDICT_BODY, ImageBody, ImagesBody, PixelsBody, explain
+from digits.http import forms
+from digits.http.schemas import PREDICT_BODY, ImageBody, ImagesBody, PixelsBody
 from digits.inference.costs import Item
+from digits.protocols.json_bodies import validated
+from digits.vision import levels
 from digits.vision.decoding import is_image_file
+from digits.vision.encoded import from_base64, image_in
 
-DATA_URL = re.compile(rb"data:[^,]{0,100};base64,", re.ASCII | re.IGNORECASE)
-BASE64 = re.compile(rb"[A-Za-z0-9+/\s]+={0,2}\s*")
 BYTES, FORM, TEXT = "application/octet-stream", "application/x-www-form-urlencoded", "text/plain"
 # Content types that say nothing about the body: none, what curl --data-binary sends, "bytes".
 UNSPECIFIC = {"", FORM, BYTES, TEXT}
@@ -61,31 +57,6 @@ def parse_body(content_type: str, body: bytes, max_images: int) -> Parsed:
     )
 
 
-def image_in(text: bytes) -> bytes | None:
-    """The image file that these bytes are, or that they encode as base64 or a data: URL; else None."""
-    if is_image_file(text):
-        return text
-    if not (DATA_URL.match(text) or BASE64.fullmatch(text)):
-        return None
-    try:
-        data = from_base64(text)
-    except BadInput:
-        return None
-    return data if is_image_file(data) else None
-
-
-def from_base64(text: bytes) -> bytes:
-    """Standard base64 with or without a data: URL prefix; line breaks are allowed."""
-    start = match.end() if (match := DATA_URL.match(text)) else 0
-    try:
-        return base64.b64decode(b"".join(text[start:].split()), validate=True)
-    except ValueError as error:
-        raise BadInput(
-            "image_unreadable",
-            "The image is not valid base64; use the standard alphabet (not base64url) with padding",
-        ) from error
-
-
 def _from_text(media_type: str, body: bytes) -> bytes:
     """The image in a body whose content type says nothing: text, an urlencoded form, or JSON by mistake."""
     if (image := image_in(body)) is not None:
@@ -107,11 +78,7 @@ def _from_text(media_type: str, body: bytes) -> bytes:
 
 
 def _parse_json(body: bytes, max_images: int) -> Parsed:
-    try:
-        content = PREDICT_BODY.validate_json(body.removeprefix(BOM_UTF8)).root  # Windows writes it
-    except ValidationError as error:
-        raise explain(error) from None
-    match content:
+    match validated(PREDICT_BODY, body, skipped=1).root:  # an error's place begins with the union's branch
         case ImageBody(image=encoded):
             return Parsed([from_base64(encoded.encode())], many=False)
         case ImagesBody(images=encoded_images):

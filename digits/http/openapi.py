@@ -3,10 +3,24 @@
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic_core.core_schema import WithDefaultSchema
 
+from digits.http import openapi_protocols
 from digits.http.answers import EXPLAIN
+from digits.http.openapi_parts import (
+    KEYS,
+    KEYS_IF_SET,
+    PREDICTING,
+    Json,
+    all_examples,
+    all_problems,
+    json_content,
+    operation,
+    ref,
+)
 from digits.http.schemas import (
+    Failure,
     Health,
     PredictBody,
     PredictManyResponse,
@@ -15,40 +29,66 @@ from digits.http.schemas import (
     Ready,
     Reloaded,
 )
-from digits.problems import MEDIA_TYPE, PROBLEMS
 from digits.task import PIXELS
 
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif")
 MODELS: tuple[type[BaseModel], ...] = (
-    PredictBody, PredictResponse, PredictManyResponse, ProblemDocument, Health, Ready, Reloaded,
+    PredictBody, PredictResponse, PredictManyResponse, ProblemDocument, Failure, Health, Ready, Reloaded,
+    *openapi_protocols.MODELS,
 )  # fmt: skip
+HTML: Json = {"text/html": {"schema": {"type": "string"}}}
+PREDICT, SERVICE = "Predict", "Service"
+TAGS = {
+    PREDICT: "Pictures in, digits out.",
+    openapi_protocols.V2: "The same by the protocol of KServe, Triton and MLServer (V2).",
+    openapi_protocols.TF: "The same for clients of TensorFlow Serving and of KServe V1.",
+    openapi_protocols.MLFLOW: "The same for clients of `mlflow models serve`.",
+    SERVICE: "Health, operation and this description.",
+}
 
-GATEWAY = (400, 408, 413, 415, 431)  # what digits.gateway may answer on any path
-KEYS: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}]
+
+class _WithoutDefaults(GenerateJsonSchema):
+    """Generators of clients take a field with a default for one that each request must have."""
+
+    def default_schema(self, schema: WithDefaultSchema) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
 
 
-def openapi_document() -> dict[str, Any]:
+def openapi_document() -> Json:
     _, schemas = models_json_schema(
-        [(model, "validation") for model in MODELS], ref_template="#/components/schemas/{model}"
+        [(model, "validation") for model in MODELS],
+        ref_template="#/components/schemas/{model}",
+        schema_generator=_WithoutDefaults,
     )
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "digits",
             "version": "1",
+            "summary": "Reads handwritten digits.",
             "description": "Reads handwritten digits: one image or many in a request.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": "/", "description": "The service that sent this document"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": {
             "/predict": {"post": _predict()},
+            **openapi_protocols.protocol_paths(),
             "/admin/reload": {"post": _reload()},
-            "/healthz": {"get": _get("The replica is alive", Health)},
-            "/readyz": {"get": _get("A model is loaded and has passed its checks", Ready, 503)},
-            "/openapi.json": {"get": _get("This document")},
-            "/docs": {"get": _page("Read how to use the service")},
-            "/": {"get": _page("Draw a digit and see it read")},
+            "/healthz": {"get": _get("healthz", "The replica is alive", json_content(Health))},
+            "/readyz": {
+                "get": _get("readyz", "A model is loaded and has passed its checks", json_content(Ready), 503)
+            },
+            "/openapi.json": {
+                "get": _get("openapi", "This document", {"application/json": {"schema": {"type": "object"}}})
+            },
+            "/docs": {"get": _get("docs", "Read how to use the service", HTML)},
+            "/": {"get": _get("page", "Draw a digit and see it read", HTML)},
         },
         "components": {
             "schemas": schemas["$defs"],
+            "examples": all_examples(),
+            "responses": all_problems(),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -57,52 +97,29 @@ def openapi_document() -> dict[str, Any]:
     }
 
 
-def _ref(model: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
-
-
-def _problems(*statuses: int) -> dict[str, Any]:
-    """A response for each status, with the codes that come with it."""
-    return {
-        str(status): {
-            "description": "; ".join(
-                f"`{code}`: {problem.title}" for code, problem in PROBLEMS.items() if problem.status == status
-            ),
-            "content": {MEDIA_TYPE: {"schema": _ref(ProblemDocument)}},
-        }
-        for status in statuses
-    }
-
-
-def _predict() -> dict[str, Any]:
+def _predict() -> Json:
+    binary = {"type": "string", "format": "binary"}
     form = {
         "type": "object",
         "description": "Every file is an image, under any field name.",
-        "additionalProperties": {
-            "anyOf": [
-                {"type": "string", "contentMediaType": "image/*"},
-                {"type": "array", "items": {"type": "string", "contentMediaType": "image/*"}},
-            ]
-        },
+        "properties": {"image": {"type": "array", "items": binary}},
+        "additionalProperties": binary,
     }
     levels = {
-        "type": "string",
-        "format": "binary",
+        **binary,
         "description": f"An image file; or images one after another, {PIXELS} bytes each, one per grey "
         "level, which are answered by a list.",
     }
     text = {"type": "string", "description": "An image file as base64, or as a data: URL."}
-    zeros = [0] * PIXELS
-    examples = {
-        "one file as base64": {"value": {"image": "iVBORw0KGgo..."}},
-        "many files": {"value": {"images": ["data:image/png;base64,iVBORw0KGgo...", "/9j/4AAQSkZJ..."]}},
-        f"{PIXELS} grey levels": {"value": {"pixels": zeros}},
-    }
-    answer = {"oneOf": [_ref(PredictResponse), _ref(PredictManyResponse)]}
-    return {
-        "summary": "Read the digit on an image, or on each of many",
-        "operationId": "predict",
-        "parameters": [
+    answer = {"oneOf": [ref(PredictResponse), ref(PredictManyResponse)]}
+    return operation(
+        "predict",
+        PREDICT,
+        "Read the digit on an image, or on each of many",
+        {"application/json": {"schema": answer}},
+        *PREDICTING,
+        description="An answer for one image; for a list, a list of answers in the same order.",
+        parameters=[
             {
                 "name": EXPLAIN,
                 "in": "query",
@@ -111,44 +128,30 @@ def _predict() -> dict[str, Any]:
                 "schema": {"type": "boolean", "default": False},
             }
         ],
-        "requestBody": {
+        requestBody={
             "required": True,
             "content": {
-                **{media_type: {} for media_type in IMAGE_TYPES},
+                **{media_type: {"schema": binary} for media_type in IMAGE_TYPES},
                 "multipart/form-data": {"schema": form},
-                "application/json": {"schema": _ref(PredictBody), "examples": examples},
+                **json_content(PredictBody, "predict"),
                 "application/octet-stream": {"schema": levels},
                 "text/plain": {"schema": text},
             },
         },
-        "responses": {
-            "200": {
-                "description": "An answer for one image; for a list, a list of answers in the same order.",
-                "content": {"application/json": {"schema": answer}},
-            },
-            **_problems(400, 401, 403, 408, 413, 415, 422, 429, 431, 500, 502, 503, 504),
-        },
-        "security": [{}, *KEYS],
-    }
+        security=KEYS_IF_SET,
+    )
 
 
-def _reload() -> dict[str, Any]:
-    description = "The alias was resolved, and its version loaded if it is another one"
-    return {
-        **_get(description, Reloaded, 401, 403, 503),
-        "summary": "Load the version that the model's alias points to, on the replica that answers",
-        "operationId": "reload",
-        "security": KEYS,
-    }
+def _reload() -> Json:
+    return operation(
+        "reload",
+        SERVICE,
+        "Load the version that the model's alias points to, on the replica that answers",
+        json_content(Reloaded),
+        401, 403, 503,
+        security=KEYS,
+    )  # fmt: skip
 
 
-def _get(description: str, model: type[BaseModel] | None = None, *problems: int) -> dict[str, Any]:
-    schema = _ref(model) if model else {"type": "object"}
-    ok = {"description": description, "content": {"application/json": {"schema": schema}}}
-    return {"summary": description, "responses": {"200": ok, **_problems(*sorted({*GATEWAY, *problems}))}}
-
-
-def _page(summary: str) -> dict[str, Any]:
-    page = {"description": "A page that needs no other site", "content": {"text/html": {}}}
-    responses = {"200": page, **_problems(*GATEWAY)}
-    return {"summary": summary, "responses": responses}
+def _get(name: str, summary: str, content: Json, *statuses: int) -> Json:
+    return operation(name, SERVICE, summary, content, *statuses)

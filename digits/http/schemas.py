@@ -16,7 +16,7 @@ from pydantic import (
     WrapValidator,
 )
 
-from digits.errors import BadInput
+from digits.protocols.json_bodies import explain
 from digits.task import CLASSES, LABELS, PIXELS, SIDE, Label
 
 _GREY = {"type": "number", "minimum": 0, "maximum": 255}
@@ -28,16 +28,6 @@ _ROWS = {
 }
 _FLAT = {"type": "array", "minItems": PIXELS, "maxItems": PIXELS, "items": _GREY}
 _ONE = {"anyOf": [_FLAT, _ROWS]}
-
-
-def explain(error: ValidationError) -> BadInput:
-    """The problem that names the first fault of a JSON body and where it is."""
-    first, *more = error.errors(include_url=False, include_input=False, include_context=False)
-    if first["type"] == "json_invalid":
-        return BadInput("body_malformed", first["msg"])
-    place = ".".join(str(step) for step in first["loc"][1:])  # without the name of the union's branch
-    others = f" (and {len(more)} more errors)" if more else ""
-    return BadInput("body_invalid", f"{place + ': ' if place else ''}{first['msg']}{others}")
 
 
 def _valid_or_error(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -74,7 +64,7 @@ class ImagesBody(_Body):
 class PixelsBody(_Body):
     """Grey levels: one image, or a list of images that is answered by a list in its order."""
 
-    # digits.http.levels reads it: a shape is a property of the whole, which a schema cannot name in an error.
+    # digits.vision.levels reads it: a shape belongs to the whole, which a schema cannot name in an error.
     pixels: Annotated[
         Any, WithJsonSchema({"anyOf": [_FLAT, _ROWS, {"type": "array", "minItems": 1, "items": _ONE}]})
     ]
@@ -173,6 +163,23 @@ class ProblemDocument(BaseModel):
     detail: Annotated[str, Field(description="What was wrong, what is allowed, and what to do.")]
     instance: str
     code: Annotated[str, Field(description="The stable name of the problem, for programs.")]
+    pixels: Annotated[
+        list[Row] | None,
+        Field(
+            min_length=SIDE,
+            max_length=SIDE,
+            description="What the model was given of a picture that shows no digit, as in a prediction; only "
+            "with `explain=true`.",
+        ),
+    ] = None
+
+
+class Failure(ProblemDocument):
+    """An error of the Open Inference Protocol, TensorFlow Serving and MLflow: a problem, and its `error`."""
+
+    error: Annotated[
+        str, Field(description="The detail again, where clients of these protocols look for it.")
+    ]
 
 
 class FailedItem(BaseModel):

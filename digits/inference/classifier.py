@@ -40,6 +40,7 @@ class Classifier:
         self.settings = settings
         self.version = version
         self.warning = model.preprocessing_difference()
+        self.says_is_digit = model.says_is_digit
         chosen = settings.reject_below
         self.reject_below = model.reject_below if chosen is None else chosen
         self._batcher = Batcher(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from digits.errors import BadInput
+from digits.errors import BadInput, NoDigit
 from digits.inference.batcher import Answer, IsAbandoned
 from digits.inference.classifier import Classifier
 from digits.inference.costs import Item
@@ -104,38 +104,39 @@ BLANK = "No ink stands out from the paper; write darker, or crop the picture clo
 
 def _choose(
     found: Candidates, scores: Scores, answer: Answer, version: ModelVersion, reject_below: float
-) -> Prediction | BadInput:
+) -> Prediction | NoDigit:
     verdict = judge_scores(found, scores, reject_below)
     best = verdict.best or 0
     row = scores[best, :CLASSES].tolist()  # of a few numbers, plain floats are faster than numpy
     confidence = max(row)
-    label = LABELS[row.index(confidence)]
-    likeness = verdict.is_digit if scores.shape[1] > CLASSES else None
-    if reject_below and likeness is not None and verdict.kind != "digit":
-        guess = f"{label} (confidence {confidence:.2f})"
-        return _refusal(verdict, scores, guess, likeness, reject_below)
-    return Prediction(
-        label,
+    prediction = Prediction(
+        LABELS[row.index(confidence)],
         confidence,
         row,
-        likeness,
+        verdict.is_digit if scores.shape[1] > CLASSES else None,
         version,
         answer.queue_s * 1000,
         answer.model_s * 1000,
         answer.batch_size,
         found.items[best].pixels,
     )
+    if reject_below and prediction.is_digit is not None and verdict.kind != "digit":
+        return _refusal(verdict, scores, prediction, reject_below)
+    return prediction
 
 
-def _refusal(verdict: Verdict, scores: Scores, guess: str, likeness: float, reject_below: float) -> BadInput:
+def _refusal(verdict: Verdict, scores: Scores, guess: Prediction, reject_below: float) -> NoDigit:
     if verdict.kind == "several_digits":
         seen = " ".join(str(LABELS[int(scores[place, :CLASSES].argmax())]) for place in verdict.row)
-        return BadInput(
+        return NoDigit(
             "several_digits",
             f"The picture shows the digits {seen}; send a separate picture of each digit",
+            guess._replace(is_digit=0.0),
         )
-    return BadInput(
+    return NoDigit(
         "not_a_digit",
-        f"The picture does not look like one digit: is_digit is {likeness:.3f}, {reject_below:g} is needed; "
-        f"the best guess is {guess}; crop the picture to one digit",
+        f"The picture does not look like one digit: is_digit is {guess.is_digit:.3f}, {reject_below:g} is "
+        f"needed; the best guess is {guess.label} (confidence {guess.confidence:.2f}); crop the picture to "
+        "one digit",
+        guess,
     )

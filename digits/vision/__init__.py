@@ -1,8 +1,10 @@
 """Pictures: the bytes of an image file become a few 28x28 candidates of the digit in it.
 
 headers     the structure of a file, checked before any decoder reads it
+encoded     image files in text: base64 and data: URLs
 decoding    image files -> pictures, upright and reduced, with every limit on what is decoded
 picture     what a decoder returns -> levels of 8 bits and transparency
+levels      numbers and bytes that are grey levels -> pixels
 mnist       whether an image is like MNIST's already
 cropping    ink -> pixels, the way MNIST was made
 views       a picture at several scales

@@ -1,23 +1,14 @@
 """The page in a real Chromium, in front of the real app with the starter model."""
 
-import asyncio
 import hashlib
-import logging
 import shutil
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from digits.gateway.settings import EdgeSettings
-from digits.inference.classifier import Classifier
-from digits.inference.settings import ServeSettings
-from digits.inference.source import FolderSource
-from testkit.cluster import free_port, wait_until
-from testkit.fakes import api_of
+from testkit.serving import served
 from tests.programs import require_program
 
 KEY = "open-sesame"
@@ -26,24 +17,6 @@ FLAGS = (
     "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run", "--no-sandbox",
 )  # fmt: skip
-
-
-@contextmanager
-def served(settings: EdgeSettings) -> Iterator[str]:
-    """The address of the app behind its gateway, in a thread of this process."""
-    serving = ServeSettings(model_uri="models/starter")
-    source = FolderSource(serving.model_uri)
-    classifier = Classifier.load(serving, 1, source, source.resolve())
-    port = free_port()
-    server = uvicorn.Server(
-        uvicorn.Config(api_of(classifier, settings), port=port, log_level=logging.WARNING, loop="asyncio")
-    )
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
-    thread.start()
-    wait_until(lambda: server.started, 10)
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join(10)
 
 
 @pytest.fixture(scope="session")

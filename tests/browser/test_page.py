@@ -5,12 +5,11 @@ import json
 import re
 import statistics
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Error, Page, Route, expect
+from playwright.sync_api import Browser, Page, Request, Response, Route, expect
 
 from digits.corpus.handwriting import Writing
 from tests.browser.conftest import KEY
@@ -155,23 +154,65 @@ def test_every_example_gets_its_sentence(page: Page) -> None:
     assert page.locator("#examples button").count() == len(EXAMPLES)
 
 
-def test_the_newest_request_wins(page: Page) -> None:
-    """The answer to an older drawing, though it comes later, is never shown; the wait has a sign."""
-    held: list[Route] = []
-    page.route("**/predict*", lambda route: held.append(route))
+class Gate:
+    """Holds the page's requests to /predict while it is closed."""
+
+    def __init__(self, page: Page) -> None:
+        self.held: list[Route] = []
+        self.is_closed = True
+        page.route("**/predict*", self._pass)
+
+    def _pass(self, route: Route) -> None:
+        if self.is_closed:
+            self.held.append(route)
+        else:
+            route.continue_()
+
+
+@pytest.mark.parametrize("next_", ["a drawing", "a picture"])
+def test_an_older_request_is_aborted(page: Page, next_: str) -> None:
+    """By the next drawing or picture; meanwhile the wait has a sign, which ends with it."""
+    aborted: list[str | None] = []
+    page.on("requestfailed", lambda request: aborted.append(request.failure))
+    gate = Gate(page)
     draw(page, a_digit(3))
     expect(page.locator("#waiting")).to_be_visible()
     expect(page.locator("#spoken")).to_have_text("Waiting for the service")
-    page.unroute("**/predict*")
-    page.click("#clear")
+    gate.is_closed = False
+    if next_ == "a drawing":
+        page.click("#clear")
+        expect(page.locator("#waiting")).to_be_hidden()
+        draw(page, a_digit(2))
+        expect_digit(page, 2)
+    else:
+        give(page, "drop", SEVEN)
+        expect_digit(page, 7)
+    assert aborted == ["net::ERR_ABORTED"] * len(gate.held)
     expect(page.locator("#waiting")).to_be_hidden()
+
+
+@pytest.mark.parametrize("late", ["an answer", "a failure"])
+def test_the_newest_request_wins(page: Page, late: str) -> None:
+    """What comes late for an older drawing is never shown, also if the older request cannot be aborted."""
+    page.evaluate("AbortController.prototype.abort = () => {}")
+    gate = Gate(page)
+    draw(page, a_digit(3))
+    expect(page.locator("#waiting")).to_be_visible()
+    gate.is_closed = False
+    page.click("#clear")
     draw(page, a_digit(2))
     expect_digit(page, 2)
-    late = {"digit": 3, "confidence": 1, "probabilities": [0] * 10}
-    with suppress(Error):  # the page has aborted this request, so there is no one to answer
-        held[0].fulfill(status=200, content_type="application/json", body=json.dumps(late))
-    page.wait_for_timeout(100)
-    expect_digit(page, 2)
+    before = page.inner_text("#answer")
+    explained = {"pixels": [[0] * 28] * 28, "model": {"name": "old", "version": "old"}}
+    timing = dict.fromkeys(("queue_ms", "model_ms", "total_ms"), 1.5) | {"batch_size": 1, "replica": "old"}
+    answer = explained | {"digit": 3, "confidence": 1, "probabilities": [0.1] * 10, "timing": timing}
+    problem = {"code": "internal", "title": "The service failed", "detail": "late"}
+    for route in gate.held:
+        with page.expect_response(lambda response: "predict" in response.url):
+            status, body = (200, answer) if late == "an answer" else (500, problem)
+            route.fulfill(status=status, content_type="application/json", body=json.dumps(body))
+    page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    assert page.inner_text("#answer") == before
 
 
 def test_an_interrupted_network_is_said_and_retried(page: Page) -> None:
@@ -251,14 +292,73 @@ def test_a_digit_is_drawn_by_keyboard_alone(page: Page) -> None:
     expect(page.locator("#sentence")).to_have_text("Nothing to read yet")
 
 
-def test_a_burst_shares_batches_and_ends(page: Page) -> None:
+def test_a_burst_sends_200_pictures_and_ends(page: Page) -> None:
+    """Five of the drawing in each of 40 requests, at most six at a time; requests share batches."""
     expect(page.locator("#burst")).to_be_disabled()
     draw(page, a_digit(3))
     expect_digit(page, 3)
+    sent: list[Request] = []
+    answers: list[Response] = []
+    left, most = 0, 0
+
+    def begin(request: Request) -> None:
+        nonlocal left, most
+        sent.append(request)
+        left += 1
+        most = max(most, left)
+
+    def end(_: Request) -> None:
+        nonlocal left
+        left -= 1
+
+    page.on("request", begin)
+    page.on("requestfinished", end)
+    page.on("response", lambda response: answers.append(response))
     page.click("#burst")
     expect(page.locator("#burst-help")).to_contain_text("200 pictures in 40 requests", timeout=20_000)
-    assert int(re.findall(r"up to (\d+) pictures", page.inner_text("#burst-help"))[0]) >= 5
+    assert [request.all_headers()["content-length"] for request in sent] == [str(5 * 784)] * 40
+    assert 1 < most <= 6
+    read = [answer.json() for answer in answers]
+    assert [one["digit"] for answer in read for one in answer["predictions"]] == [3] * 200
+    largest = max(answer["timing"]["batch_size"] for answer in read)
+    assert largest > 5
+    assert f"up to {largest} pictures" in page.inner_text("#burst-help")
     expect(page.locator("#burst")).to_be_enabled()
+    expect(page.locator("#rate")).not_to_have_text("0")
+
+
+def test_a_burst_stops_at_the_first_failure(page: Page) -> None:
+    """A busy service is not asked again, and the page says why it stopped."""
+    draw(page, a_digit(3))
+    expect_digit(page, 3)
+    asked: list[Route] = []
+    busy = json.dumps({"code": "overloaded", "title": "-", "detail": "The queue is full"})
+
+    def refuse(route: Route) -> None:
+        asked.append(route)
+        route.fulfill(status=429, content_type="application/json", body=busy)
+
+    page.route("**/predict*", refuse)
+    page.click("#burst")
+    expect(page.locator("#burst-help")).to_contain_text("0 pictures")
+    expect(page.locator("#burst-help")).to_contain_text("Stopped: The service is busy")
+    assert len(asked) <= 6
+    expect(page.locator("#burst")).to_be_enabled()
+
+
+@pytest.mark.parametrize("name", ["a letter", "several digits"])
+def test_a_refused_picture_shows_what_the_model_saw(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+    expect(page.locator("#sentence")).to_have_text(EXAMPLES[name])
+    expect(page.locator("#saw")).to_be_visible()
+    greys = page.evaluate(
+        "[...document.getElementById('seen').getContext('2d').getImageData(0, 0, 28, 28).data]"
+    )
+    assert sum(grey > 128 for grey in greys[::4]) > 20
+    page.set_input_files("#file", SEVEN)
+    expect_digit(page, 7)
+    page.click("#clear")
+    expect(page.locator("#saw")).to_be_hidden()
 
 
 def test_code_is_shown_and_copied(page: Page) -> None:

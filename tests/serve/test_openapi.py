@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from digits.http.openapi import openapi_document
 from testkit.cluster import BIN, LocalCluster
 
 # Not positive_data_acceptance: no schema can express that a string or bytes are an image.  Not
@@ -19,9 +20,12 @@ def test_the_service_keeps_to_its_openapi_document(cluster: LocalCluster, tmp_pa
     result = subprocess.run(
         [
             str(BIN / "schemathesis"), "run", f"{cluster.url}/openapi.json", "--checks", CHECKS, "--no-color",
-            "--max-examples", "40", "--seed", "1", "--request-timeout", "30",
+            "--max-examples", "15", "--seed", "1", "--request-timeout", "30",
         ],
         cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout[-5000:]
-    assert re.search(r"Tested: [5-9]\b", result.stdout), result.stdout[-5000:]
+    operations = sum(len(item.keys() & {"get", "post"}) for item in openapi_document()["paths"].values())
+    tested = re.findall(r"Tested: (\d+)", result.stdout)
+    # Not those for which no body can be generated.
+    assert int(tested[0]) >= operations - 1, result.stdout[-5000:]

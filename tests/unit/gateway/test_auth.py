@@ -28,7 +28,11 @@ def asked(client: TestClient, path: str, headers: dict[str, str]) -> tuple[int, 
     return response.status_code, "" if response.is_success else response.json()["code"]
 
 
-@pytest.mark.parametrize("path", ["/predict", "/nothing", "/docs/"])
+PROTOCOLS = ("/v2", "/v2/models/digits/infer", "/v1/models/digits:predict", "/invocations", "/v2/health/x")
+PROBES = ("/v2/health/live", "/v2/health/ready")
+
+
+@pytest.mark.parametrize("path", ["/predict", "/nothing", "/docs/", *PROTOCOLS])
 def test_with_keys_set_only_a_request_with_one_passes(path: str) -> None:
     """Either header may hold the key; another value, or the hash itself, is refused."""
     client = edge(api_keys_sha256=f"{sha256('one')},{sha256('two')}")
@@ -42,7 +46,7 @@ def test_with_keys_set_only_a_request_with_one_passes(path: str) -> None:
         assert "one" not in client.post(path, headers=headers).text
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/-/healthz", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/-/healthz", "/docs", "/openapi.json", *PROBES])
 def test_health_and_the_manual_need_no_key(path: str) -> None:
     assert asked(edge(api_keys_sha256=sha256("one")), path, {}) == (200, "")
 

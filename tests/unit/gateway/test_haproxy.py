@@ -263,6 +263,7 @@ def test_haproxy_refuses_for_replicas_that_refuse_many(
                     return next((answer for answer in answers if "by" not in answer.headers), None)
 
                 answer = wait_until(refused_by_haproxy, timeout_s=20)
+                of_protocol = client.post("/v2/models/digits/infer", content=b"-")
                 client.post("/predict", content=bytes(HAPROXY_BUFFERED_BYTES + 1))
                 client.get("/readyz")
         finally:
@@ -275,6 +276,9 @@ def test_haproxy_refuses_for_replicas_that_refuse_many(
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "overloaded"
     assert "connection" not in answer.headers
+    assert "by" not in of_protocol.headers
+    assert of_protocol.headers["content-type"] == "application/json"
+    assert of_protocol.json()["error"] == PROBLEMS["overloaded"].detail
 
 
 def refusing_everything(asked: list[str]) -> type[BaseHTTPRequestHandler]:

@@ -12,16 +12,27 @@ PACKAGE = Path(__file__).parents[3] / "digits"
 
 @pytest.mark.parametrize("code", PROBLEMS)
 def test_a_problem_is_rendered_with_its_default_detail(code: str) -> None:
-    headers, body = problem_response(code, None, "mine")
+    headers, body = problem_response(code, None, "mine", "/predict")
     problem = json.loads(body)
     assert (problem["code"], problem["status"]) == (code, PROBLEMS[code].status)
     assert problem["detail"] == PROBLEMS[code].detail
+    assert headers["Content-Type"] == "application/problem+json"
+    assert "error" not in problem
     assert headers["Content-Length"] == str(len(body))
     assert headers.items() >= PROBLEMS[code].headers.items()
 
 
+@pytest.mark.parametrize("path", ["/v1/models/x:predict", "/v2", "/v2/models/x/infer", "/invocations"])
+def test_a_problem_of_another_protocol_is_json_with_error(path: str) -> None:
+    """KServe's client reads `error` of application/json alone."""
+    headers, body = problem_response("overloaded", None, "mine", path)
+    problem = json.loads(body)
+    assert problem["error"] == problem["detail"] == PROBLEMS["overloaded"].detail
+    assert headers["Content-Type"] == "application/json"
+
+
 def test_a_detail_replaces_the_default() -> None:
-    _, body = problem_response("overloaded", "The queue holds 3 images", "mine")
+    _, body = problem_response("overloaded", "The queue holds 3 images", "mine", "/predict")
     assert json.loads(body)["detail"] == "The queue holds 3 images"
 
 

@@ -1,21 +1,24 @@
 """The HTTP surface over a stand-in model: forms in, answers and problems out."""
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from httpx2 import Response
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from digits.errors import DeadlineExceeded
 from digits.gateway.settings import EdgeSettings
+from digits.http.app import create_api
 from digits.http.schemas import PredictManyResponse, PredictResponse
 from digits.inference.classifier import Classifier
 from digits.problems import PROBLEMS
 from digits.task import Pixels
 from digits.vision.golden import golden_digits
 from testkit.encodings import MANY, ONE, Body, base64_png, form, image_file, json_body
-from testkit.fakes import FailingClassifier, api_of, checksum_classifier
+from testkit.fakes import DoubtfulModel, FailingClassifier, api_of, checksum_classifier, predictor_of
 
 IMAGES = list(golden_digits()[0])
 LIMITS = EdgeSettings(max_body_bytes=100_000)
@@ -215,6 +218,17 @@ def test_an_explained_list_keeps_the_problem_of_an_item(client: TestClient) -> N
     assert answer["timing"]["batch_size"] == 2
 
 
+def test_an_explained_refusal_shows_what_the_model_was_given() -> None:
+    """Of a request for one picture, and of an item of a list; without `explain` it does not."""
+    body, no_digit = ONE["png"](IMAGES[0]), json_body({"images": [base64_png(IMAGES[0])]})
+    with api(checksum_classifier(DoubtfulModel(), reject_below=0.9)) as client:
+        for query, expected in (("?explain=true", IMAGES[0].tolist()), ("", None)):
+            one = client.post(f"/predict{query}", content=body.content).json()
+            (item,) = client.post(f"/predict{query}", json=json.loads(no_digit.content)).json()["predictions"]
+            assert one["code"] == item["error"]["code"] == "not_a_digit"
+            assert one.get("pixels") == item["error"].get("pixels") == expected
+
+
 @pytest.mark.parametrize("query", ["", "?explain=false", "?explain=", "?other=true", "?%ff&&=;" + "a&" * 99])
 def test_a_plain_answer_has_no_explanation(client: TestClient, query: str) -> None:
     body = ONE["png"](IMAGES[0])
@@ -225,13 +239,13 @@ def test_a_plain_answer_has_no_explanation(client: TestClient, query: str) -> No
 
 def test_the_openapi_document_describes_every_route_and_problem(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
-    assert set(document["paths"]) == {
-        "/", "/predict", "/admin/reload", "/healthz", "/readyz", "/docs", "/openapi.json",
-    }  # fmt: skip
-    described = str(document["paths"]["/predict"]["post"]["responses"])
+    app = create_api(predictor_of(None))
+    routes = {route.path_format for route in app.routes if isinstance(route, Route)}
+    assert set(document["paths"]) == routes
+    statuses = document["paths"]["/predict"]["post"]["responses"].keys() - {"200"}
+    described = str([document["components"]["responses"][f"Problem{status}"] for status in statuses])
     assert [code for code in PROBLEMS if f"`{code}`" not in described] == [
-        "not_found",
-        "method_not_allowed",
-    ]
+        "not_found", "version_unknown", "method_not_allowed",
+    ]  # fmt: skip
     bodies = document["paths"]["/predict"]["post"]["requestBody"]["content"]
     assert {"image/png", "image/jpeg", "multipart/form-data", "application/json"} <= set(bodies)

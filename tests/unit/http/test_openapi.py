@@ -36,7 +36,10 @@ def test_generated_requests_are_answered_as_documented(case: Case[Any]) -> None:
     case.call_and_validate(checks=CHECKS)
 
 
+METHODS = ("get", "post")
+
+
 def test_every_operation_documents_the_gateways_answers() -> None:
-    for path, operations in openapi_document()["paths"].items():
-        for operation in operations.values():
+    for path, item in openapi_document()["paths"].items():
+        for operation in (item[method] for method in METHODS if method in item):
             assert {"400", "408", "413", "415", "431"} <= set(operation["responses"]), path

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from digits.errors import BadInput, NotReady
+from digits.corpus.examples import SEVERAL, sample
+from digits.errors import BadInput, NoDigit, NotReady
 from digits.inference.predictor import Predictor
 from digits.inference.reader import Reader
+from digits.inference.settings import ServeSettings
 from digits.task import Images, Prediction, Scores
 from digits.vision.golden import golden_digits
 from testkit.encodings import image_file
 from testkit.fakes import ChecksumModel, checksum_classifier, predictor_of
+from testkit.models import load_classifier
 
 LOG = logging.getLogger("digits")
 IMAGES = list(golden_digits()[0])[:3]
@@ -108,14 +111,26 @@ async def test_a_picture_that_is_no_digit_is_refused_with_the_guess(
     predictor = predictor_of(checksum_classifier(Doubts(), reject_below=reject_below))
     (item,) = (await predictor.predict([image_file(IMAGES[0])])).items
     if is_refused:
-        assert isinstance(item, BadInput)
+        assert isinstance(item, NoDigit)
         assert item.code == "not_a_digit"
+        assert item.guess.label == LABELS[0]
+        assert item.guess.is_digit == pytest.approx(0.02)
+        assert (item.guess.pixels == IMAGES[0]).all()
         assert f"is_digit is 0.020, 0.1 is needed; the best guess is {LABELS[0]} (confidence 0.91)" in str(
             item
         )
     else:
         assert isinstance(item, Prediction)
         assert item.is_digit == pytest.approx(0.02)
+
+
+async def test_several_digits_have_a_guess_that_is_no_digit() -> None:
+    """Each of them may look like one, so the guess's is_digit says that the picture does not."""
+    (picture,) = sample("judge", 1, 1, (SEVERAL,))
+    predictor = predictor_of(load_classifier(ServeSettings(model_uri="models/starter")))
+    (item,) = (await predictor.predict([picture.data])).items
+    assert isinstance(item, NoDigit)
+    assert (item.code, item.guess.is_digit) == ("several_digits", 0.0)
 
 
 async def test_grey_levels_are_never_refused_as_no_digit() -> None:

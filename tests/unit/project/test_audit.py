@@ -12,6 +12,7 @@ import pytest
 
 from requirements import audit
 from requirements.audit import (
+    CLIENTS,
     KNOWN_BAD,
     LOCKS,
     Locked,
@@ -26,7 +27,7 @@ HASH = "    --hash=sha256:" + "0a" * 32
 
 def test_every_requirement_of_every_lock_is_pinned_and_hashed() -> None:
     assert [lock.stem for lock in LOCKS] == ["serve", "train", "dev"]
-    for lock in LOCKS:
+    for lock in (*LOCKS, CLIENTS):
         locked, problems = read_lock(lock.read_text())
         assert problems == []
         assert len(locked) == len(re.findall(r"(?m)^[^\s#]", lock.read_text())) > 80
@@ -122,7 +123,7 @@ def test_every_locked_package_is_looked_up(database: type[Database]) -> None:
     assert vulnerabilities() == []
     locked = {
         f"{one.name}=={one.version}"
-        for lock in LOCKS
+        for lock in (*LOCKS, CLIENTS)
         for one in read_lock(lock.read_text())[0]
         if one.is_for_here
     }

@@ -1,4 +1,4 @@
-"""The three locks: hashed, consistent, without index addresses; and the serving one is small."""
+"""The locks: hashed, consistent, without index addresses; and the serving one is small."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 REQUIREMENTS = Path(__file__).parents[3] / "requirements"
-SETS = ("serve", "train", "dev")
+SETS = ("serve", "train", "dev", "clients")
 
 
 def pins(name: str) -> set[str]:

@@ -67,9 +67,13 @@ def test_the_service_listens_on_loopback() -> None:
     assert CONFIG["http_options"]["host"] == "127.0.0.1"
 
 
+# Of the errors that take more than a text.
+SEVERAL = {"BadInput": ("image_blank", "no ink"), "NoDigit": ("not_a_digit", "a letter", None)}
+
+
 def test_errors_survive_the_way_between_processes() -> None:
     for name, error in inspect.getmembers(errors, inspect.isclass):
-        arguments = ("image_blank", "no ink") if name == "BadInput" else ("no ink",)
+        arguments: tuple[object, ...] = SEVERAL.get(name, ("no ink",))
         made = error(*arguments)
         back = pickle.loads(pickle.dumps(made))
         assert (type(back), str(back), vars(back)) == (error, str(made), vars(made))

@@ -24,14 +24,28 @@ def one_or_many(pixels: Any) -> tuple[list[Pixels | BadInput], bool]:
 
     In a list an invalid image is an item; one invalid image, and an array of another shape, raise BadInput.
     """
-    shape, numbers = _flattened(pixels)
+    shape, numbers = flattened(pixels)
     if shape == (1, SIDE, SIDE, 1) or _is_one(shape):
         return [_only(numbers)], False
     if shape is not None and _is_one(shape[1:]):
-        return _images(numbers), True
-    if shape is None and isinstance(pixels, list) and any(_is_one(_flattened(one)[0]) for one in pixels):
-        return [_one(value) for value in pixels], True  # a list with an image in it, not one ragged image
+        return from_numbers(numbers), True
+    if shape is None and isinstance(pixels, list) and any(_is_one(flattened(one)[0]) for one in pixels):
+        return [from_array(value) for value in pixels], True  # a list with an image, not one ragged image
     raise _invalid(shape, "`pixels`")
+
+
+def from_arrays(values: list[Any]) -> list[Pixels | BadInput]:
+    """The image of each value, as `from_array` reads it; faster if all have the same shape."""
+    shape, numbers = flattened(values)
+    if shape is not None and _is_one(shape[1:]):
+        return from_numbers(numbers)
+    return [from_array(value) for value in values]
+
+
+def from_array(value: Any) -> Pixels | BadInput:
+    """The image whose grey levels are nested lists: (SIDE, SIDE), (PIXELS,) or (SIDE, SIDE, 1)."""
+    shape, numbers = flattened(value)
+    return from_numbers(numbers)[0] if _is_one(shape) else _invalid(shape, "The image")
 
 
 def from_bytes(body: bytes) -> list[Pixels | BadInput]:
@@ -46,11 +60,16 @@ def from_bytes(body: bytes) -> list[Pixels | BadInput]:
             "body_invalid",
             f"The body looks like {wider} numbers; send a byte for each grey level (uint8)",
         )
-    images = np.frombuffer(body, np.uint8).reshape(-1, SIDE, SIDE)
+    return from_uint8(body)
+
+
+def from_uint8(data: bytes | memoryview) -> list[Pixels | BadInput]:
+    """Images one after another, n * PIXELS bytes that are known to be grey levels."""
+    images = np.frombuffer(data, np.uint8).reshape(-1, SIDE, SIDE)
     return [SCALED if top == 1 else image for image, top in zip(images, images.max((1, 2)), strict=True)]
 
 
-def _flattened(value: Any) -> tuple[tuple[int, ...] | None, list[Any]]:
+def flattened(value: Any) -> tuple[tuple[int, ...] | None, list[Any]]:
     """The shape of nested lists of numbers, and the numbers; None if they are ragged or hold other types."""
     shape: list[int] = []
     level: list[Any] = [value]
@@ -70,20 +89,15 @@ def _is_one(shape: tuple[int, ...] | None) -> bool:
     return shape in ((SIDE, SIDE), (PIXELS,), (SIDE, SIDE, 1))
 
 
-def _one(value: Any) -> Pixels | BadInput:
-    shape, numbers = _flattened(value)
-    return _images(numbers)[0] if _is_one(shape) else _invalid(shape, "The image")
-
-
 def _only(numbers: list[Any]) -> Pixels:
-    (image,) = _images(numbers)
+    (image,) = from_numbers(numbers)
     if isinstance(image, BadInput):
         raise image
     return image
 
 
-def _images(numbers: list[Any]) -> list[Pixels | BadInput]:
-    """The images whose levels stand one after another, or what is wrong with each."""
+def from_numbers(numbers: list[Any]) -> list[Pixels | BadInput]:
+    """The images whose n * PIXELS grey levels stand one after another, or what is wrong with each."""
     try:
         levels: NDArray[np.float64] = np.array(numbers, np.float64).reshape(-1, SIDE, SIDE)
     except OverflowError:  # an integer of hundreds of digits
