@@ -29,8 +29,8 @@ ON_LOOP_S = 0.0005
 STARVED = 4.0
 # Requests up to this long do not wait behind longer ones.
 SHORT_S = 0.004
-# Expected seconds of work over which the pace is averaged.
-PACE_OVER_S = 0.25
+# Seconds over which the pace is averaged: soon enough for the first second of an overload.
+PACE_OVER_S = 0.5
 # A busy event loop notices late that a thread has ended its work.  So it gets short jobs of this many
 # expected seconds together, and the next ones before it is free.
 TOGETHER_S, AHEAD = 0.01, 1
@@ -78,9 +78,8 @@ class Reader:
         self._busy = 0
         self.refused_s = 0.0  # expected seconds of all requests that were refused so far
         self._busy_s, self._busy_until = 0.0, 0.0
-        # Seconds that a thread takes for one second of expected work: more than 1 where it waits for a core
-        # or for the interpreter.
-        self._pace, self._finished_at = 1.0, 0.0
+        # Of the last PACE_OVER_S: seconds that the threads were busy, and expected seconds of what they did.
+        self._spent_s, self._done_s, self._finished_at = PACE_OVER_S, PACE_OVER_S, 0.0
 
     async def read(
         self,
@@ -99,7 +98,7 @@ class Reader:
         """
         kinds = [kind_of(item) for item in items]
         expected_s = sum(map(self._costs.expected_s, kinds))
-        if expected_s <= ON_LOOP_S and self._pace < STARVED:
+        if expected_s <= ON_LOOP_S and self.pace < STARVED:
             return self._read_all(items, kinds, max_pixels)
         line = self._short if expected_s <= SHORT_S else self._long
         waiting_s = self._seconds_of(line, 0.0)
@@ -121,7 +120,7 @@ class Reader:
     def _seconds_of(self, line: _Line, more_s: float) -> float:
         """The seconds until a line's work and `more_s` of it are done: both lines share the threads."""
         lines = sum(1 for each in (self._short, self._long) if each is line or each.count)
-        return (line.work_s + more_s) / self.threads * lines * self._pace
+        return (line.work_s + more_s) / self.threads * lines * self.pace
 
     @property
     def busy_s(self) -> float:
@@ -158,12 +157,21 @@ class Reader:
                     job.done.set_result(result)
         self._start()
 
+    @property
+    def pace(self) -> float:
+        """Seconds that a thread takes for one second of expected work.
+
+        More than 1 where it waits for a core or for the interpreter.
+        """
+        return self._spent_s / self._done_s
+
     def _learn_pace(self, handed_at: float, expected_s: float) -> None:
         """Between two ends of work each busy thread has done its part of what ends now."""
         now = asyncio.get_running_loop().time()
         spent_s = (now - max(handed_at, self._finished_at)) * min(self._busy, self.threads)
         self._finished_at = now
-        self._pace += min(1.0, expected_s / PACE_OVER_S) * (spent_s / expected_s - self._pace)
+        left = math.exp(-spent_s / PACE_OVER_S)
+        self._spent_s, self._done_s = self._spent_s * left + spent_s, self._done_s * left + expected_s
 
     def _next(self, only_short: bool) -> list[_Job]:
         """The next jobs for a thread that someone still waits for: a long one, or short ones of TOGETHER_S.

@@ -126,14 +126,14 @@ async def test_slow_threads_admit_less_work(monkeypatch: pytest.MonkeyPatch) -> 
     """The bound is on seconds that pass: a thread may get a core, or the interpreter, half of the time."""
     gate = Gate(monkeypatch, {b"photo": 0.4})
     reader = Reader(1)
-    reader._pace = 2.0
+    reader._spent_s = 2 * reader._done_s
     first = asyncio.ensure_future(ask(reader, b"photo"))
     await started(first)
     with pytest.raises(Overloaded, match=r"take 0\.8 s"):
         await ask(reader, b"photo")
     gate.open.set()
     await first
-    assert reader._pace < 0.5  # learned from how fast it was
+    assert reader.pace < 1.5  # learned from how fast it was
 
 
 async def test_a_thread_gets_short_jobs_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +181,7 @@ async def test_short_pictures_are_read_on_the_loop(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "_read", read)
     await ask(reader, SMALL)
     assert names == [threading.current_thread().name]
-    reader._pace = 2 * module.STARVED
+    reader._spent_s = 2 * module.STARVED * reader._done_s
     await ask(reader, SMALL)
     assert names[1].startswith("reader")
 
