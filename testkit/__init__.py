@@ -4,6 +4,7 @@ cluster.py     a Ray cluster of one node with the service in it; the one way tha
 encodings.py   one digit, or many, in every form that POST /predict takes
 fakes.py       stand-in models whose answers depend on their input
 models.py      the starter model and other model folders, loaded as a replica loads them
+local.py       a service as `make serve` starts it, ended by `make stop`
 load.py        load generators: wrk for closed loops, h2load for open ones
 processes.py   processes found by their environment, measured and ended
 traffic.py     steady traffic from a thread, each request with its outcome
