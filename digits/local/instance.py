@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from digits.errors import InvalidSettings
-from digits.gateway.environment import environment
+from digits.gateway.environment import ROOT, environment
 from digits.local.ports import holder, is_free
 from digits.local.processes import marked
 
@@ -55,6 +55,14 @@ class Instance:
     def folder(self) -> Path:
         """Ray's and HAProxy's files and the token: one folder for each user and port, closed to others."""
         return Path(tempfile.gettempdir()) / f"digits-{os.getuid()}-{self.port}"
+
+    @cached_property
+    def log(self) -> Path:
+        """Ray's output, which outlives the service; beside `folder` for a user who may not write out/."""
+        out = ROOT / "out"
+        file = out / f"serve-{self.port}.log"
+        first = next(path for path in (file, out, ROOT) if path.exists())
+        return file if os.access(first, os.W_OK) else self.folder.with_suffix(".log")
 
     @property
     def mark(self) -> str:
@@ -107,7 +115,13 @@ class Instance:
     def create(self) -> None:
         """Makes an empty folder, with a token and the pid of this process."""
         self.remove()
-        self.folder.mkdir(mode=0o700)
+        try:
+            self.folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise InvalidSettings(
+                f"the folder {self.folder} cannot be made ({error.strerror}): remove what is there, or set "
+                "TMPDIR to a folder of your own"
+            ) from None
         (self.folder / "haproxy").mkdir()
         self.token_file.touch(mode=0o600)
         self.token_file.write_text(secrets.token_hex(32))

@@ -1,11 +1,16 @@
 """What the commands say before anything starts: a taken port, a wrong configuration, no service."""
 
+import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -24,9 +29,11 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
 
 
-def run(*arguments: str) -> tuple[int, str]:
+def run(*arguments: str, **started: Any) -> tuple[int, str]:
     command = [sys.executable, "-m", "digits.local", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False, **started
+    )
     assert done.stderr == ""
     return done.returncode, done.stdout
 
@@ -111,6 +118,93 @@ def test_haproxy_fits_a_low_limit_of_open_files(
     monkeypatch.setattr(resource, "getrlimit", lambda which: (hard, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: None)
     assert runner.limit_open_files().get("RAY_SERVE_HAPROXY_MAXCONN") == connections
-    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 1024))
-    with pytest.raises(InvalidSettings, match="ulimit -Hn"):
-        runner.limit_open_files()
+
+
+def test_too_few_open_files_are_said_in_one_line() -> None:
+    """A real limit, below what HAProxy needs for a few connections."""
+    lower = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (1024, 1024))
+    assert run("serve", "--port", str(free_port()), preexec_fn=lower) == (
+        2,
+        "Error: a process may open 1024 files here, 2334 are needed: ulimit -Hn 2334\n",
+    )
+
+
+def test_a_folder_of_another_user_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not deleted, and not used."""
+    service = Instance(free_port())
+    service.folder.mkdir()
+    monkeypatch.setattr(Instance, "remove", lambda self: None)  # another user's: it stays
+    with pytest.raises(InvalidSettings, match=r"digits-\d+-\d+ cannot be made \(File exists\): .* TMPDIR"):
+        service.create()
+
+
+def test_a_user_who_may_not_write_here_has_an_own_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Instance(8123).log == ROOT / "out" / "serve-8123.log"
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    service = Instance(8123)
+    assert service.log == service.folder.with_suffix(".log")
+
+
+@pytest.mark.parametrize(("haproxy", "proxy"), [(True, "1"), (False, "0")])
+def test_the_callers_variables_win_but_for_proxy_and_token(
+    haproxy: bool, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the image.  `serve` and HAProxy's start find this Python first."""
+    monkeypatch.setenv("RAY_SERVE_HAPROXY_NBTHREAD", "7")
+    monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "2")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/of/another/service")
+    service = Instance(free_port())
+    variables = runner.Runner(service, {}, haproxy).environment({"RAY_SERVE_HAPROXY_MAXCONN": "9"})
+    assert variables["RAY_SERVE_HAPROXY_NBTHREAD"] == "7"
+    assert variables["RAY_SERVE_HAPROXY_MAXCONN"] == "9"
+    assert variables["RAY_SERVE_ENABLE_HA_PROXY"] == proxy
+    assert variables["RAY_AUTH_TOKEN_PATH"] == str(service.token_file)
+    assert variables["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+
+
+STUBBORN = """
+import os, signal
+signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"asked\\n"))
+os.write(1, b"runs\\n")
+while True:
+    signal.pause()
+"""
+STOPS = """
+import subprocess, sys
+from digits.local.instance import Instance
+from digits.local.runner import Runner, Stopped, signals_raise
+service = Instance(int(sys.argv[1]))
+name, value = service.mark.split("=", 1)
+driver = subprocess.Popen([sys.executable, "-c", sys.argv[2]], env={name: value})
+try:
+    with signals_raise():
+        driver.wait()
+except Stopped:
+    Runner(service, {}, True).end(driver)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc shows the environment of processes")
+def test_a_second_ctrl_c_ends_at_once_with_130() -> None:
+    """The first one asks Ray to end, which takes seconds; a driver that does not end is killed."""
+    service = Instance(free_port())
+    command = [sys.executable, "-c", STOPS, str(service.port), STUBBORN]
+    stopping = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": tempfile.gettempdir()},
+    )
+    assert stopping.stdout
+    try:
+        assert stopping.stdout.readline() == "runs\n"
+        stopping.send_signal(signal.SIGINT)
+        assert stopping.stdout.readline() == "asked\n"
+        start = time.monotonic()
+        stopping.send_signal(signal.SIGINT)
+        assert stopping.wait(20) == 130
+        assert time.monotonic() - start < runner.END_WITHIN_S / 2
+        assert marked(service.mark) == []
+    finally:
+        stopping.kill()
