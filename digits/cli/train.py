@@ -1,5 +1,6 @@
 """`python -m digits train`, and train_ray.py."""
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -35,7 +36,9 @@ def train(settings: TrainSettings, gate: GateSettings) -> None:
         result = training.train(settings, gate)
     except TrainingInterrupted as error:
         click.echo(str(error), err=True)
-        sys.exit(INTERRUPTED)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)  # Ray has ended; at Python's end its C++ may still abort an interrupted program
     except DigitsError as error:
         raise click.ClickException(f"no model was trained: {error}") from error
     accuracy = result.manifest.metrics["test_accuracy"]

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -30,7 +32,10 @@ def connect(settings: TrainSettings) -> None:
     if not ray.is_initialized():
         environment = VARIABLES | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
         of_workers = {"env_vars": environment, "worker_process_setup_hook": quiet_tensorflow}
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         ray.init(logging_level=logging.WARNING, runtime_env=of_workers)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray's aborts the program when Python ends
     found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     nodes = [node["Resources"] for node in found if node["Alive"]]
     if shortage := describe_shortage(settings, nodes):

@@ -95,7 +95,7 @@ def test_no_change_by_the_page_fails_a_request(
         assert "is what runs already" in sh("make -s deploy-config")
         file = edited(tmp_path / "settings.yaml", user_config={"max_batch_size": 32})
         said = sh("make -s deploy-config", CONFIG=file)
-        assert "-    max_batch_size: 64\n+    max_batch_size: 32\n" in said
+        assert re.search(r"-\s+max_batch_size: 64\n\+\s+max_batch_size: 32\n", said)
         assert said.splitlines()[-1].startswith("Ready: ")
         wrong = edited(tmp_path / "wrong.yaml", user_config={"max_batchsize": 32})
         said = sh("make -s deploy-config", CONFIG=wrong, expect=2)

@@ -19,7 +19,7 @@ from mlflow.entities import Run
 from digits.errors import NotRegistered
 from digits.inference.classifier import Classifier
 from digits.inference.settings import ServeSettings
-from digits.models.manifest import read_manifest
+from digits.models.manifest import MANIFEST, read_manifest
 from digits.registry.source import RegistrySource
 from digits.registry.versions import resolve
 from digits.task import CLASSES, SIDE
@@ -151,28 +151,25 @@ def test_a_worse_model_is_registered_but_not_promoted(trained: Workplace) -> Non
 def test_a_champion_of_other_data_is_judged_on_the_same(
     trained: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The starter, of MNIST, is tested on the candidate's images, which are scikit-learn's."""
+    """The starter, with a perfect figure on MNIST, is tested on the candidate's images, scikit-learn's."""
     shutil.copytree(trained.folder, tmp_path, dirs_exist_ok=True)
     workplace = Workplace(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", workplace.tracking_uri)
-    champion = register_copy(STARTER)
+    best = tmp_path / "best"
+    shutil.copytree(STARTER, best)
+    manifest = json.loads((best / MANIFEST).read_text())
+    manifest["metrics"]["test_accuracy"] = 1.0
+    (best / MANIFEST).write_text(json.dumps(manifest))
+    champion = register_copy(best)
     mlflow.MlflowClient(workplace.tracking_uri).set_registered_model_alias(
         "digits", "champion", champion.version
     )
-    of_mnist = read_manifest(STARTER).metrics["test_accuracy"]
     its = judge_on(load("sklearn-digits"))(STARTER, champion.sha256)["test_accuracy"]
     own = read_manifest(tmp_path / "out" / "first").metrics["test_accuracy"]
-    assert its != of_mnist
+    tolerance = max(0.0, its - own) + 0.0005
+    assert own < 1 - tolerance, "by its own figure the champion would not be better: the test proves nothing"
     lenient = ("--min-test-images=360", "--slice-tolerance=1", "--auroc-tolerance=1")
-    asked = ("promote", "--version=1", *lenient, f"--accuracy-tolerance={max(0.0, its - own - 0.001)}")
-    refused = workplace.registry(*asked)
-    if its > own:
-        assert f"test_accuracy {own:.4f} is more than" in refused.stderr
-        assert f"below the champion's {its:.4f}" in refused.stderr
-    assert f"{of_mnist:.4f}" not in refused.stdout + refused.stderr
-    other = workplace.registry(*asked, "--data", "README.md")
-    assert other.returncode == 1
-    promoted = workplace.registry(*asked[:-1], f"--accuracy-tolerance={max(0.0, its - own) + 0.001}")
+    promoted = workplace.registry("promote", "--version=1", *lenient, f"--accuracy-tolerance={tolerance}")
     assert promoted.stdout == "champion of digits is version 1\n", promoted.stderr
 
 
