@@ -17,7 +17,7 @@ from digits.local.api import Service, as_lines
 from digits.local.config import read_config
 from digits.local.instance import Instance
 from digits.local.monitor import DASHBOARD, prometheus_command, prometheus_port
-from digits.local.processes import end_marked
+from digits.local.processes import end_all
 from digits.local.runner import Runner, Stopped, ready_line, signals_raise
 from digits.local.schema import check_by_rays_schema
 
@@ -118,7 +118,7 @@ def stop(port: int, say: Say) -> int:
     deadline = time.monotonic() + (STOP_WITHIN_S if runner else 0)
     while instance.running() and time.monotonic() < deadline:
         time.sleep(0.1)
-    end_marked(instance.mark)
+    end_all(instance.running)
     instance.remove()
     say(f"Stopped {len(found)} processes on port {port}")
     return 0

@@ -16,7 +16,7 @@ from pathlib import Path
 from digits.errors import InvalidSettings
 from digits.gateway.environment import ROOT, environment
 from digits.local.ports import holder, is_free
-from digits.local.processes import marked
+from digits.local.processes import marked, using
 
 DEFAULT_PORT = 8000
 # The ports of an instance whose PORT is 8000, by what listens there.
@@ -101,7 +101,7 @@ class Instance:
 
     def running(self) -> list[int]:
         """The pids of this service's processes, the caller's excepted."""
-        return [pid for pid in marked(self.mark) if pid != os.getpid()]
+        return [pid for pid in {*marked(self.mark), *using(self.folder)} if pid != os.getpid()]
 
     def runner(self) -> int | None:
         """The pid of the command that started the service, None if it has ended."""

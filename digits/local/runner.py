@@ -23,7 +23,7 @@ from digits.gateway.environment import RAYS_PROXY, ROOT
 from digits.local.api import Service, State
 from digits.local.config import Config
 from digits.local.instance import Instance
-from digits.local.processes import end_marked
+from digits.local.processes import end_all
 
 START_WITHIN_S = 120.0
 END_WITHIN_S = 8.0  # what Ray gets to end by itself
@@ -138,7 +138,7 @@ class Runner:
                 driver.poll()
                 time.sleep(0.1)
         finally:  # a second Ctrl-C does not wait
-            end_marked(self._instance.mark)
+            end_all(self._instance.running)
             driver.wait()
             self._instance.remove()
 

@@ -17,11 +17,12 @@ import yaml
 
 from digits.errors import InvalidSettings
 from digits.gateway.environment import ROOT
-from digits.local import runner
+from digits.local import commands, runner
 from digits.local.config import read_config
 from digits.local.instance import Instance
 from digits.local.processes import marked
 from testkit.cluster import free_port
+from testkit.local import free_service_port
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +41,8 @@ def run(*arguments: str, **started: Any) -> tuple[int, str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc names the process that holds a port")
 def test_a_taken_port_is_named_with_its_process_in_one_line(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_service_port()
+    with socket.create_server(("127.0.0.1", port)):
         with pytest.raises(
             InvalidSettings, match=rf"port {port} \(requests\) is held by .+ \(pid \d+\)"
         ) as error:
@@ -109,6 +110,23 @@ def test_processes_of_an_earlier_start_are_named() -> None:
     finally:
         left.kill()
         left.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc shows the files of processes")
+def test_stop_finds_a_process_that_lost_its_mark() -> None:
+    """By its open files: Ray's dashboard agent overwrites its environment with its title."""
+    service = Instance(free_port())
+    service.folder.mkdir()
+    with (service.folder / "log").open("w") as log:
+        left = subprocess.Popen(["sleep", "60"], stdout=log)
+    try:
+        said: list[str] = []
+        assert service.running() == [left.pid]
+        assert commands.stop(service.port, said.append) == 0
+        assert said == [f"Stopped 1 processes on port {service.port}"]
+        assert left.wait(10) == -signal.SIGKILL
+    finally:
+        left.kill()
 
 
 @pytest.mark.parametrize(("hard", "connections"), [(1_048_576, None), (4096, "1009")])
