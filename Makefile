@@ -39,6 +39,9 @@ stop: .venv/serve.lock  ## End the service on PORT=8000 and whatever an earlier 
 env: .venv/serve.lock  ## Print the variables for `serve ...` in another terminal: eval "$$(make -s env)"
 	$(LOCAL) env $(ON_PORT)
 
+monitor: .venv/serve.lock  ## Run Prometheus with our alerts on 127.0.0.1:9090 against the service (needs prometheus)
+	$(LOCAL) monitor $(ON_PORT)
+
 train: .venv/train.lock  ## Train a model, evaluate, register and promote it (DATA=mnist, FILE.npz or sklearn-digits)
 	$(BIN)/python train_ray.py --data "$(DATA)"
 
@@ -188,8 +191,8 @@ LOCK = pyproject.toml $(LOCKING)
 .venv/%.lock: requirements/%.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
 		f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r $<
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m requirements.install $<
 	@touch $@
 
 clients: .clients/lock  ## Install the clients of the other protocols, which some tests need, into .clients/ (needs npm)
@@ -202,7 +205,7 @@ clients: .clients/lock  ## Install the clients of the other protocols, which som
 	npm ci --prefix .clients --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: clients screenshots help serve status deploy-config stop env train mlflow test test-rest test-all unit faults check lint fmt type starter \
+.PHONY: clients screenshots help serve status deploy-config stop env monitor train mlflow test test-rest test-all unit faults check lint fmt type starter \
 	accuracy bench-setup bench load tune chaos pictures soak audit fuzz lock image image-test cluster-test deploy undeploy k8s-test \
 	manifests crds sbom image-scan cancel-upgrade k8s-train
 .PRECIOUS: .venv/%.lock

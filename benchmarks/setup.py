@@ -11,14 +11,12 @@ import sys
 from pathlib import Path
 
 from benchmarks.services import PEERS, ROOT
-
-PROGRAMS = {"wrk": "wrk", "h2load": "nghttp2-client"}  # each with its Debian package
+from testkit.load import describe_missing
 
 
 def main() -> None:
-    missing = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
-    if missing:
-        sys.exit(f"the load generators are missing: sudo apt-get install {' '.join(missing)}")
+    if missing := describe_missing():
+        sys.exit(missing)
     for requirements in sorted((ROOT / "benchmarks" / "peers").glob("*.txt")):
         print(f"{requirements.stem} ...", flush=True)
         environment = PEERS / requirements.stem

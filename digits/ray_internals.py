@@ -264,6 +264,14 @@ def report_logger() -> str:
 
 
 @assume("digits/training/run.py")
+def interrupt_handler() -> str:
+    """In the main thread TensorflowTrainer.fit replaces the handler of Ctrl-C in _register_sigint_handler."""
+    trainer = _ray("train.tensorflow").TensorflowTrainer
+    replaces = "signal.signal(signal.SIGINT" in inspect.getsource(trainer._register_sigint_handler)
+    return "" if replaces else "it does something else"
+
+
+@assume("digits/training/run.py")
 def progress_bar() -> str:
     """ray.experimental.tqdm_ray draws a worker's progress bar on the driver."""
     bar = _ray("experimental.tqdm_ray").tqdm

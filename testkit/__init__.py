@@ -5,6 +5,7 @@ encodings.py   one digit, or many, in every form that POST /predict takes
 fakes.py       stand-in models whose answers depend on their input
 serving.py     the HTTP API in a thread of this process, without Ray
 models.py      the starter model and other model folders, loaded as a replica loads them
+local.py       a service as `make serve` starts it, ended by `make stop`
 load.py        load generators: wrk for closed loops, h2load for open ones
 processes.py   processes found by their environment, measured and ended
 traffic.py     steady traffic from a thread, each request with its outcome

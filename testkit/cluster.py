@@ -26,6 +26,7 @@ HAPROXY_FILES = (
     ("CONFIG_FILE_LOC", "haproxy.cfg"), ("SOCKET_PATH", "admin.sock"),
     ("METRICS_SOCKET_PATH", "metrics.sock"), ("SERVER_STATE_BASE", ""), ("SERVER_STATE_FILE", "server-state"),
 )  # fmt: skip
+Seen = TypeVar("Seen")
 # Below 32768, where the system's ports for outgoing connections begin, and above 19999, where those of Ray's
 # workers end: no other process takes one before its server does.
 PORTS = iter(random.sample(range(20000, 32768), 32768 - 20000))
@@ -37,9 +38,6 @@ def free_port() -> int:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
     raise RuntimeError("all ports are taken")
-
-
-Seen = TypeVar("Seen")
 
 
 def wait_until(
@@ -77,6 +75,11 @@ def proxy_env() -> dict[str, str]:
 ENVIRONMENTS = {"haproxy": serve_env, "rays-proxy": proxy_env}  # by the proxy in front of the service
 
 
+def serve_config() -> dict[str, Any]:
+    """Returns serve_config.yaml, to change in place."""
+    return dict(yaml.safe_load((ROOT / "serve_config.yaml").read_text()))
+
+
 def deployment_of(config: dict[str, Any]) -> dict[str, Any]:
     """The one deployment of a Serve configuration, to change in place."""
     deployment: dict[str, Any] = config["applications"][0]["deployments"][0]
@@ -86,8 +89,10 @@ def deployment_of(config: dict[str, Any]) -> dict[str, Any]:
 class LocalCluster:
     """Behind HAProxy with `serve_env()`, behind Ray's own proxy with `proxy_env()`.
 
-    Its processes are found and ended by its token, which each has in its environment.
+    Processes are found and ended by the token, which each has in its environment.
     """
+
+    cpus = 4  # that Ray counts
 
     def __init__(self, **environment: str) -> None:
         self._folder = tempfile.mkdtemp(prefix="digits-")  # short: Ray's socket paths are limited
@@ -128,7 +133,7 @@ class LocalCluster:
     def __enter__(self) -> Self:
         self.run(
             "ray", "start", "--head", "--node-ip-address=127.0.0.1", f"--port={self._gcs}",
-            f"--dashboard-port={self._dashboard}", f"--temp-dir={self._folder}", "--num-cpus=4",
+            f"--dashboard-port={self._dashboard}", f"--temp-dir={self._folder}", f"--num-cpus={self.cpus}",
             f"--dashboard-agent-listen-port={free_port()}", f"--metrics-export-port={self._metrics}",
             f"--ray-client-server-port={free_port()}", "--disable-usage-stats",
         )  # fmt: skip
@@ -149,7 +154,7 @@ class LocalCluster:
 
     def config(self, **user_config: Any) -> dict[str, Any]:
         """Returns serve_config.yaml on this cluster's port, with changes to user_config."""
-        config: dict[str, Any] = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+        config = serve_config()
         config["http_options"]["port"] = self.port
         deployment_of(config)["user_config"] |= user_config
         return config

@@ -1,4 +1,4 @@
-"""The load generators: wrk for closed loops, h2load for open ones.  Debian packages: wrk, nghttp2-client.
+"""The load generators: wrk for closed loops, h2load for open ones.
 
 Closed loop: a connection sends its next request once it has its answer; this finds the capacity.  Open loop:
 requests are due at a fixed rate whatever the service does, like those of independent users.
@@ -19,6 +19,7 @@ also corrects its percentiles, although a closed loop omits nothing: a service t
 import json
 import math
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -32,6 +33,7 @@ from numpy.typing import NDArray
 
 from testkit.encodings import Body
 
+PROGRAMS = {"wrk": "wrk", "h2load": "nghttp2-client"}  # each with its Debian package
 MOST_CONNECTIONS = 512
 SETTLING_S = 0.2
 DRAIN_S = 10
@@ -77,6 +79,13 @@ class Open:
     statuses: dict[str, int]  # how many of the requests due got each status
     slowest_ms: dict[str, float]  # of each status
     lost: int  # requests of the whole run without an answer
+
+
+def describe_missing() -> str:
+    """Returns which load generators are missing and what installs them; "" if none is."""
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
+    packages = " ".join(PROGRAMS[program] for program in missing)
+    return f"{' and '.join(missing)} missing: sudo apt-get install {packages}" if missing else ""
 
 
 def closed_loop(url: str, bodies: Sequence[Body], connections: int, seconds: float) -> Closed:

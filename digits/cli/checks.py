@@ -3,15 +3,16 @@
 import os
 import resource
 import shutil
-import socket
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+from digits.local.instance import PORTS
+from digits.local.ports import holder, is_free
+from digits.local.runner import HAPROXY_OPEN_FILES
+
 ROOT = Path(__file__).parents[2]
-OPEN_FILES = 10_270  # HAProxy's: two for each of its connections, and some of its own
-PORTS = {8000: "requests", 8265: "Ray's dashboard", 8404: "HAProxy's statistics", 9101: "HAProxy's metrics"}
 
 
 class Finding(NamedTuple):
@@ -26,6 +27,7 @@ def findings() -> Iterator[Finding]:
     yield from _ports()
     yield _open_files()
     yield _home()
+    yield _token()
     yield _lock("serve")
     yield _haproxy()
     yield _tracking()
@@ -81,24 +83,21 @@ def _gateway() -> Finding:
 
 
 def _ports() -> Iterator[Finding]:
-    for port, use in PORTS.items():
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-                problem = ""
-            except OSError as error:
-                problem = f"{error.strerror}: {use} would listen there"
-        yield Finding(f"port {port}", problem, f"end what listens there (`ss -ltnp sport = :{port}`)")
+    for use, port in PORTS.items():
+        yield Finding(
+            f"port {port} ({use})",
+            "" if is_free(port) else f"{holder(port)} listens there",
+            "end it, or choose other ports: make serve PORT=8100",
+        )
 
 
 def _open_files() -> Finding:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    is_low = hard != resource.RLIM_INFINITY and hard < OPEN_FILES
+    is_low = hard != resource.RLIM_INFINITY and hard < HAPROXY_OPEN_FILES
     return Finding(
         "open files",
-        f"the hard limit is {hard}, HAProxy asks for {OPEN_FILES}" if is_low else "",
-        f"raise it (`ulimit -Hn {OPEN_FILES}` as root), or serve with HAPROXY=0",
+        f"the hard limit is {hard}, HAProxy asks for {HAPROXY_OPEN_FILES}" if is_low else "",
+        f"raise it (`ulimit -Hn {HAPROXY_OPEN_FILES}` as root), or serve fewer connections",
     )
 
 
@@ -109,6 +108,22 @@ def _home() -> Finding:
         "" if os.access(home, os.W_OK) else f"{home} cannot be written, where models and tokens are kept",
         "set HOME to a folder that can be written",
     )
+
+
+def _token() -> Finding:
+    """Checks what `serve ...` and `ray ...` in this terminal send to Ray."""
+    file, kept = os.environ.get("RAY_AUTH_TOKEN_PATH"), Path.home() / ".ray" / "auth_token"
+    has_one = "RAY_AUTH_TOKEN" in os.environ or file or kept.exists()
+    cure = 'eval "$(make -s env)" while a service runs, else unset RAY_AUTH_MODE RAY_AUTH_TOKEN_PATH'
+    if file and not os.access(file, os.R_OK):
+        return Finding(
+            "token", f"{file} (RAY_AUTH_TOKEN_PATH) cannot be read; its service may have ended", cure
+        )
+    if os.environ.get("RAY_AUTH_MODE") == "token" and not has_one:
+        return Finding("token", "RAY_AUTH_MODE is token, and there is none", cure)
+    if kept.exists() and kept.stat().st_mode & 0o077:
+        return Finding("token", f"other users may read {kept}", f"chmod 600 {kept}")
+    return Finding("token", "", "")
 
 
 def _lock(name: str) -> Finding:

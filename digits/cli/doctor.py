@@ -11,7 +11,7 @@ from digits.cli.checks import findings
 def doctor() -> None:
     """Check what keeps this machine from serving or training, and say what to do about it.
 
-    The configuration, ports, limits, packages, HAProxy and MLflow; no service needs to run.  While one
+    The configuration, ports, limits, token, packages, HAProxy and MLflow; no service needs to run.  While one
     runs, its ports are taken.  The status is 1 if anything was found.
 
     \b

@@ -10,11 +10,10 @@ import click
 from digits.cli.flags import settings_flags
 from digits.errors import DigitsError, TrainingInterrupted
 from digits.registry.gate import GateSettings
+from digits.training.quiet import quiet_tensorflow
 from digits.training.settings import TrainSettings
 
 INTERRUPTED = 130  # the status of a program that Ctrl-C ended
-# Their messages on stderr would hide the progress: TensorFlow's about devices, oneDNN and CUDA.
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -29,8 +28,7 @@ def train(settings: TrainSettings, gate: GateSettings) -> None:
       python -m digits train --data my.npz            the arrays of Keras' mnist.npz
       python -m digits train --name digits-20260101-120000    continue an interrupted training
     """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    quiet_tensorflow()
     signal.signal(signal.SIGTERM, _interrupt)  # as Kubernetes and `timeout` end a program
     from digits.training import train as training
 
@@ -38,7 +36,9 @@ def train(settings: TrainSettings, gate: GateSettings) -> None:
         result = training.train(settings, gate)
     except TrainingInterrupted as error:
         click.echo(str(error), err=True)
-        sys.exit(INTERRUPTED)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)  # Ray has ended; at Python's end its C++ may still abort an interrupted program
     except DigitsError as error:
         raise click.ClickException(f"no model was trained: {error}") from error
     accuracy = result.manifest.metrics["test_accuracy"]

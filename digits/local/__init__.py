@@ -1,11 +1,13 @@
-"""The service on one machine: `make serve`, `make status`, `make deploy-config` and `make stop`.
+"""The service on one machine: make serve, status, deploy-config, monitor and stop.
 
 processes  finds, and ends, all processes of one start by a mark in their environment
 ports      who holds a port
 instance   the ports, folder and environment of one service
 config     reads a Serve configuration and checks it before anything starts or changes
+schema     checks it by Ray's schema, where Ray is loaded anyway
 driver     the process that runs Ray and `serve run`
 api        asks the running service
 runner     starts the service, waits until it answers, and ends it
+monitor    Prometheus with the alerts, for the running service
 commands   what the commands do and print
 """

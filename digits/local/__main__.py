@@ -2,7 +2,7 @@
 
 python -m digits.local serve [CONFIG] [--port 8100] [--no-haproxy]
 python -m digits.local deploy [CONFIG] [--port 8100]
-python -m digits.local status|stop|env [--port 8100]
+python -m digits.local status|stop|env|monitor [--port 8100]
 """
 
 import argparse
@@ -23,7 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["serve", "deploy", "status", "stop", "env"])
+    parser.add_argument("command", choices=["serve", "deploy", "status", "stop", "env", "monitor"])
     parser.add_argument(
         "config", nargs="?", type=Path, default=ROOT / "serve_config.yaml", help="a Serve configuration"
     )
@@ -41,6 +41,7 @@ def main() -> int:
         "status": lambda: commands.status(port, say),
         "stop": lambda: commands.stop(port, say),
         "env": lambda: commands.environment(port, say),
+        "monitor": lambda: commands.monitor(port, say),
     }
     return commands.explained(run[given.command], say)
 

@@ -87,9 +87,9 @@ class Service:
         return body
 
 
-def as_lines(config: Config | None) -> list[str]:
+def as_lines(config: Config) -> list[str]:
     """A configuration as sorted YAML, to compare it with another."""
-    return yaml.safe_dump(config or {}).splitlines()
+    return yaml.safe_dump(config).splitlines()
 
 
 def _last_line(text: str) -> str:

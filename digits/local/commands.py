@@ -1,4 +1,4 @@
-"""What `make serve`, `make status`, `make deploy-config` and `make stop` do and print.
+"""What `make serve`, `make status`, `make deploy-config`, `make monitor` and `make stop` do and print.
 
 Each returns an exit status: 0, 1 if the service does not do as asked, 2 if nothing was begun.
 """
@@ -10,13 +10,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from digits.errors import InvalidSettings, NotReady
 from digits.local.api import Service, as_lines
 from digits.local.config import read_config
 from digits.local.instance import Instance
-from digits.local.processes import end_marked
+from digits.local.monitor import DASHBOARD, prometheus_command, prometheus_port
+from digits.local.processes import end_all
 from digits.local.runner import Runner, Stopped, ready_line, signals_raise
+from digits.local.schema import check_by_rays_schema
 
 Say = Callable[[str], object]
 DEPLOY_WITHIN_S = 120.0
@@ -73,16 +76,11 @@ def deploy(file: Path, port: int | None, say: Say) -> int:
     instance = Instance(config["http_options"]["port"])
     service = Service(instance)
     before = service.state()
-    (application,) = config["applications"]
-    lines = difflib.unified_diff(
-        as_lines(before.config if before else None),
-        as_lines(application),
-        "running",
-        str(file),
-        lineterm="",
-        n=1,
+    wanted = {one["name"]: one for one in check_by_rays_schema(config)}
+    running = {before.config["name"]: before.config} if before and before.config else {}
+    difference = list(
+        difflib.unified_diff(as_lines(running), as_lines(wanted), "running", str(file), lineterm="", n=1)
     )
-    difference = list(lines)
     if not difference:
         say(f"{file} is what runs already")
     for line in difference:
@@ -120,7 +118,7 @@ def stop(port: int, say: Say) -> int:
     deadline = time.monotonic() + (STOP_WITHIN_S if runner else 0)
     while instance.running() and time.monotonic() < deadline:
         time.sleep(0.1)
-    end_marked(instance.mark)
+    end_all(instance.running)
     instance.remove()
     say(f"Stopped {len(found)} processes on port {port}")
     return 0
@@ -131,6 +129,17 @@ def environment(port: int, say: Say) -> int:
     for name, value in Instance(port).client_environment().items():
         say(f"export {name}={value}")
     return 0
+
+
+def monitor(port: int, say: Say) -> NoReturn:
+    """Becomes Prometheus, which scrapes the service and evaluates the alerts, until Ctrl-C."""
+    instance = Instance(port)
+    own_port = prometheus_port(instance)
+    folder = instance.log.with_suffix(".prometheus")
+    command = prometheus_command(folder, instance.ports["metrics"], own_port)
+    say(f"Prometheus: http://127.0.0.1:{own_port}/alerts (data in {os.path.relpath(folder)}); Ctrl-C ends it")
+    say(f"Grafana: add it as a data source and import {os.path.relpath(DASHBOARD)}")
+    os.execvp(command[0], command)
 
 
 def explained(command: Callable[[], int], say: Say) -> int:

@@ -9,13 +9,22 @@ import os
 import runpy
 import signal
 import sys
+from pathlib import Path
 
+import yaml
+
+from digits.errors import InvalidSettings
 from digits.gateway.haproxy import end_with_parent
+from digits.local.schema import check_by_rays_schema
 
 
 def main(config: str, metrics_port: str, dashboard_port: str, folder: str) -> None:
     if sys.platform == "linux":
         end_with_parent(os.getppid(), signal.SIGTERM)
+    try:
+        check_by_rays_schema(yaml.safe_load(Path(config).read_text()))
+    except InvalidSettings as error:
+        sys.exit(str(error))  # the last line of the log, which the runner repeats
     import ray
 
     ray.init(

@@ -14,9 +14,9 @@ from functools import cached_property
 from pathlib import Path
 
 from digits.errors import InvalidSettings
-from digits.gateway.environment import environment
+from digits.gateway.environment import ROOT, environment
 from digits.local.ports import holder, is_free
-from digits.local.processes import marked
+from digits.local.processes import marked, using
 
 DEFAULT_PORT = 8000
 # The ports of an instance whose PORT is 8000, by what listens there.
@@ -56,6 +56,14 @@ class Instance:
         """Ray's and HAProxy's files and the token: one folder for each user and port, closed to others."""
         return Path(tempfile.gettempdir()) / f"digits-{os.getuid()}-{self.port}"
 
+    @cached_property
+    def log(self) -> Path:
+        """Ray's output, which outlives the service; beside `folder` for a user who may not write out/."""
+        out = ROOT / "out"
+        file = out / f"serve-{self.port}.log"
+        first = next(path for path in (file, out, ROOT) if path.exists())
+        return file if os.access(first, os.W_OK) else self.folder.with_suffix(".log")
+
     @property
     def mark(self) -> str:
         """The variable that each process of this service has in its environment."""
@@ -93,7 +101,7 @@ class Instance:
 
     def running(self) -> list[int]:
         """The pids of this service's processes, the caller's excepted."""
-        return [pid for pid in marked(self.mark) if pid != os.getpid()]
+        return [pid for pid in {*marked(self.mark), *using(self.folder)} if pid != os.getpid()]
 
     def runner(self) -> int | None:
         """The pid of the command that started the service, None if it has ended."""
@@ -107,7 +115,13 @@ class Instance:
     def create(self) -> None:
         """Makes an empty folder, with a token and the pid of this process."""
         self.remove()
-        self.folder.mkdir(mode=0o700)
+        try:
+            self.folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise InvalidSettings(
+                f"the folder {self.folder} cannot be made ({error.strerror}): remove what is there, or set "
+                "TMPDIR to a folder of your own"
+            ) from None
         (self.folder / "haproxy").mkdir()
         self.token_file.touch(mode=0o600)
         self.token_file.write_text(secrets.token_hex(32))

@@ -5,6 +5,8 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+from digits.local.processes import target
+
 LISTENING = "0A"  # the state of a listening socket in /proc/net/tcp
 
 
@@ -31,13 +33,6 @@ def holder(port: int) -> str:
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             for file in (process / "fd").iterdir():
-                if _target(file) in inodes:
+                if target(file) in inodes:
                     return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
     return "a process of another user"
-
-
-def _target(file: Path) -> str:
-    try:
-        return str(file.readlink())
-    except OSError:  # closed meanwhile
-        return ""

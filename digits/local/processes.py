@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,10 +24,36 @@ def marked(mark: str, title: str = "") -> list[int]:
     return found
 
 
+def using(folder: Path) -> list[int]:
+    """The pids of the processes with an open file in the folder, also if it has been deleted.
+
+    Ray's dashboard agent overwrites its environment with its title, so it has no mark.
+    """
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # as above
+            if any(target(file).startswith(f"{folder}/") for file in (process / "fd").iterdir()):
+                found.append(int(process.name))
+    return found
+
+
+def target(file: Path) -> str:
+    """Where a link of /proc/PID/fd leads."""
+    try:
+        return str(file.readlink())
+    except OSError:  # closed meanwhile
+        return ""
+
+
 def end_marked(mark: str) -> None:
     """Kills the marked processes until none is left, those included that start meanwhile."""
+    end_all(lambda: marked(mark))
+
+
+def end_all(find: Callable[[], Iterable[int]]) -> None:
+    """Kills what `find` returns, but for this process, until it returns nothing more."""
     deadline = time.monotonic() + END_WITHIN_S
-    while pids := [pid for pid in marked(mark) if pid != os.getpid()]:
+    while pids := [pid for pid in find() if pid != os.getpid()]:
         if time.monotonic() > deadline:
             raise TimeoutError(f"processes {pids} still run {END_WITHIN_S} s after SIGKILL")
         for pid in pids:

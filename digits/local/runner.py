@@ -19,17 +19,18 @@ from typing import NoReturn
 import yaml
 
 from digits.errors import InvalidSettings, NotReady
-from digits.gateway.environment import ROOT
+from digits.gateway.environment import RAYS_PROXY, ROOT
 from digits.local.api import Service, State
 from digits.local.config import Config
 from digits.local.instance import Instance
-from digits.local.processes import end_marked
+from digits.local.processes import end_all
 
 START_WITHIN_S = 120.0
 END_WITHIN_S = 8.0  # what Ray gets to end by itself
 LOOK_EVERY_S = 0.3
 # HAProxy opens two files for each connection, and some for itself.
 HAPROXY_CONNECTIONS, HAPROXY_OWN_FILES, FEWEST_CONNECTIONS = 4096, 2078, 128
+HAPROXY_OPEN_FILES = 2 * HAPROXY_CONNECTIONS + HAPROXY_OWN_FILES
 
 
 class Stopped(Exception):
@@ -57,7 +58,7 @@ def limit_open_files() -> dict[str, str]:
     """Raises the soft limit to the hard one; returns variables by which HAProxy fits a low hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hard == resource.RLIM_INFINITY or hard >= 2 * HAPROXY_CONNECTIONS + HAPROXY_OWN_FILES:
+    if hard == resource.RLIM_INFINITY or hard >= HAPROXY_OPEN_FILES:
         return {}
     connections = (hard - HAPROXY_OWN_FILES) // 2
     if connections < FEWEST_CONNECTIONS:
@@ -75,7 +76,7 @@ class Runner:
         self._service = Service(instance)
         self._config = config
         self._haproxy = haproxy
-        self.log = ROOT / "out" / f"serve-{instance.port}.log"
+        self.log = instance.log
 
     def start(self) -> subprocess.Popen[bytes]:
         """Starts Ray and Serve.  Raises InvalidSettings if a port is taken or an earlier start is there."""
@@ -86,8 +87,6 @@ class Runner:
         file = self._instance.folder / "config.yaml"
         file.write_text(yaml.safe_dump(self._config, sort_keys=False))
         self.log.parent.mkdir(exist_ok=True)
-        wanted = fitted | self._instance.environment(self._haproxy)
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         ports = self._instance.ports
         with self.log.open("wb") as log:
             return subprocess.Popen(
@@ -95,10 +94,26 @@ class Runner:
                     sys.executable, "-m", "digits.local.driver", str(file),
                     str(ports["metrics"]), str(ports["dashboard"]), str(self._instance.folder),
                 ],
-                cwd=ROOT, env=wanted | os.environ | self._own(wanted) | {"PATH": path},
+                cwd=ROOT, env=self.environment(fitted),
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C reaches this process only
             )  # fmt: skip
+
+    def environment(self, fitted: dict[str, str]) -> dict[str, str]:
+        """The variables of the service: the caller's, which win, and those of the instance.
+
+        Only what names this instance, or chooses the proxy, is not the caller's.
+        """
+        wanted = fitted | self._instance.environment(self._haproxy)
+        own = {self._instance.mark.partition("=")[0], *RAYS_PROXY, *self._instance.client_environment()}
+        first = {
+            "PATH": str(Path(sys.executable).parent),  # HAProxy's start finds this Python there
+            "PYTHONPATH": str(ROOT),  # Ray's dashboard, which deploys, imports the autoscaling policy
+        }
+        paths = {
+            key: os.pathsep.join(filter(None, [path, os.environ.get(key)])) for key, path in first.items()
+        }
+        return wanted | os.environ | {key: wanted[key] for key in own} | paths
 
     def wait_until_ready(self, driver: subprocess.Popen[bytes]) -> str:
         """Returns the line that says where the service is.  Raises NotReady if it cannot start."""
@@ -116,14 +131,16 @@ class Runner:
 
     def end(self, driver: subprocess.Popen[bytes]) -> None:
         """Ends every process of the service within seconds, and removes its folder."""
-        driver.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + END_WITHIN_S
-        while self._instance.running() and time.monotonic() < deadline:
-            driver.poll()
-            time.sleep(0.1)
-        end_marked(self._instance.mark)
-        driver.wait()
-        self._instance.remove()
+        try:
+            driver.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + END_WITHIN_S
+            while self._instance.running() and time.monotonic() < deadline:
+                driver.poll()
+                time.sleep(0.1)
+        finally:  # a second Ctrl-C does not wait
+            end_all(self._instance.running)
+            driver.wait()
+            self._instance.remove()
 
     def _refuse_another_start(self) -> None:
         if pid := self._instance.runner():
@@ -133,12 +150,6 @@ class Runner:
             )
         if left := self._instance.running():
             raise InvalidSettings(f"{len(left)} processes of an earlier start are left: make stop ends them")
-
-    def _own(self, wanted: dict[str, str]) -> dict[str, str]:
-        """The variables that name this instance, or choose the proxy: the caller's do not replace them."""
-        name = self._instance.mark.partition("=")[0]
-        chosen = {name, "RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED"}
-        return {key: wanted[key] for key in chosen | self._instance.client_environment().keys()}
 
     def _state(self) -> State | None:
         try:

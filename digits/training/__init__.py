@@ -8,6 +8,7 @@ augmentation  random changes to training images
 network       the Keras network and its optimizer
 step          the training step, and the trainer of one worker
 checkpoints   the files that each epoch writes, and how a training resumes
+quiet         TensorFlow loaded without its lines on the terminal
 cluster       Ray joined or started, large enough for the workers, and left at Ctrl-C
 run           the Ray Train run: workers, restarts, progress
 evaluation    accuracy, calibration, slices

@@ -2,20 +2,19 @@
 
 import logging
 import os
+import signal
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from digits.errors import TrainingFailed
+from digits.training.quiet import VARIABLES, quiet_tensorflow
 from digits.training.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 
-# TensorFlow's lines about devices, oneDNN and CUDA would hide the progress; its errors come as exceptions.
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 Resources = dict[str, float]  # of one node or worker: "CPU", "GPU" and others
-Result = TypeVar("Result")
 
 
 def worker_resources(settings: TrainSettings) -> Resources:
@@ -31,8 +30,12 @@ def connect(settings: TrainSettings) -> None:
     import ray
 
     if not ray.is_initialized():
-        environment = QUIET | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-        ray.init(logging_level=logging.WARNING, runtime_env={"env_vars": environment})
+        environment = VARIABLES | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+        of_workers = {"env_vars": environment, "worker_process_setup_hook": quiet_tensorflow}
+        on_sigterm = signal.getsignal(signal.SIGTERM)
+        ray.init(logging_level=logging.WARNING, runtime_env=of_workers)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray's aborts the program when Python ends
     found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     nodes = [node["Resources"] for node in found if node["Alive"]]
     if shortage := describe_shortage(settings, nodes):
@@ -60,25 +63,17 @@ def _amounts(resources: Resources) -> str:
     return " and ".join(f"{amount:g} {name}" for name, amount in resources.items())
 
 
-def run_until_interrupted(run: Callable[[], Result]) -> Result:
-    """Returns the result of `run`; at Ctrl-C or SIGTERM leaves Ray, which ends the workers, and raises it.
+@contextmanager
+def left_when_interrupted() -> Iterator[None]:
+    """Leaves Ray at Ctrl-C or SIGTERM, which ends the workers, and raises it on.
 
-    `run` has a thread of its own: in the main thread Ray Train replaces Python's handler of Ctrl-C by one
-    that does not end a training that waits for CPUs.
+    The block must use Ray in this thread only: `ray.shutdown` frees what a waiting `ray.get` of another
+    thread still reads, and the process would end by SIGSEGV.
     """
     import ray
 
-    result: Future[Result] = Future()
-
-    def keep_result() -> None:
-        try:
-            result.set_result(run())
-        except BaseException as error:
-            result.set_exception(error)
-
-    threading.Thread(target=keep_result, name="ray-train", daemon=True).start()
     try:
-        return result.result()
+        yield
     except (KeyboardInterrupt, SystemExit):
         ray.shutdown()
         _close_bars()

@@ -57,7 +57,7 @@ def _confusion_matrix(confusion: NDArray[np.int64]) -> Any:
     axes = figure.subplots()
     mistakes = confusion - np.diag(np.diag(confusion))
     axes.imshow(mistakes, cmap="Oranges")
-    dark = mistakes.max() / 2  # black on the darker half of Oranges is hard to read
+    dark = 0.77 * mistakes.max()  # where black and white stand out alike from Oranges
     for (row, column), count in np.ndenumerate(confusion):
         colour = "white" if mistakes[row, column] > dark else "black"
         axes.text(

@@ -22,7 +22,7 @@ from digits.training.checkpoints import (
     resume_hint,
     write_checkpoint,
 )
-from digits.training.cluster import connect, run_until_interrupted, worker_resources
+from digits.training.cluster import connect, left_when_interrupted, worker_resources
 from digits.training.data import load
 from digits.training.network import use_keras_3
 from digits.training.settings import TrainSettings
@@ -31,6 +31,13 @@ from digits.training.step import History, OnEpoch, State, Trainer, state_sha256
 log = logging.getLogger(__name__)
 
 KEPT_CHECKPOINTS = 2
+
+
+class InterruptibleTrainer(TensorflowTrainer):
+    """Ctrl-C stays KeyboardInterrupt: Ray Train's own handler does not end a training that waits for CPUs."""
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        pass
 
 
 def prepare(settings: TrainSettings) -> None:
@@ -52,7 +59,7 @@ def run_workers(settings: TrainSettings, on_epoch: OnEpoch | None) -> ray.train.
     storage = _storage(settings)
     if "://" not in storage:
         repair_run_folder(Path(storage) / settings.name)
-    trainer = TensorflowTrainer(
+    trainer = InterruptibleTrainer(
         _train_on_worker,
         train_loop_config=settings.model_dump(),
         scaling_config=ray.train.ScalingConfig(
@@ -70,7 +77,8 @@ def run_workers(settings: TrainSettings, on_epoch: OnEpoch | None) -> ray.train.
         ),
     )
     try:
-        result = run_until_interrupted(trainer.fit)
+        with left_when_interrupted():
+            result = trainer.fit()
     except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
         cause, hint = _cause(error), resume_hint(settings.name)
         raise TrainingFailed(cause if hint in cause else f"{cause}; {hint}") from error

@@ -8,11 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-import yaml
 
+from digits.local.monitor import prometheus_command
 from testkit.cluster import LocalCluster, free_port, wait_until
 from tests.programs import require_program
-from tests.rules.monitoring import rules
 
 
 class Prometheus:
@@ -42,27 +41,14 @@ class Prometheus:
 
 @contextmanager
 def scraping(cluster: LocalCluster, folder: Path) -> Iterator[Prometheus]:
-    """Runs Prometheus with the project's alert rules."""
+    """Runs Prometheus as `make monitor` does, every second."""
     require_program("prometheus", "prometheus")
-    target = {
-        "targets": [urlsplit(cluster.metrics_url).netloc],
-        "labels": {"ray_io_cluster": "digits-local"},
-    }
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": ["rules.yaml"],
-        "scrape_configs": [{"job_name": "digits/digits-ray", "static_configs": [target]}],
-    }
-    (folder / "rules.yaml").write_text(yaml.safe_dump(rules()))
-    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    address, log = f"127.0.0.1:{free_port()}", folder / "prometheus.log"
-    command = [
-        "prometheus", f"--config.file={folder / 'prometheus.yaml'}", f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address={address}",
-    ]  # fmt: skip
+    port, log = free_port(), folder / "prometheus.log"
+    metrics_port = urlsplit(cluster.metrics_url).port or 0
+    command = prometheus_command(folder, metrics_port, port, every="1s")
     with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
         try:
-            prometheus = Prometheus(f"http://{address}")
+            prometheus = Prometheus(f"http://127.0.0.1:{port}")
             wait_until(prometheus.is_ready, timeout_s=30, on_timeout=log.read_text)
             yield prometheus
         finally:

@@ -1,39 +1,41 @@
-"""`make serve`, `make status` and `make stop` with the real service, and a start whose Ray is killed."""
+"""`make serve` and its fellows with the real service: Ctrl-C, a killed Ray, a narrow user, tuned advice."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import httpx2
 import pytest
 
+from benchmarks.tune import Choice, Measured, report, write
 from digits.local.instance import Instance
 from testkit.cluster import ROOT, wait_until
+from testkit.load import Open
+from testkit.local import LOCAL, free_service_port, serving
+from tests.programs import require_program, skip_or_fail
 from tests.serve.under_load import Figure
 
-LOCAL = [sys.executable, "-m", "digits.local"]
-PORT = 17300
+PORT = free_service_port()
 
 
 @pytest.fixture
 def service() -> Iterator[subprocess.Popen[str]]:
-    """A service on PORT, once it has said that it is ready."""
-    runner = subprocess.Popen(
-        [*LOCAL, "serve", "--port", str(PORT)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert runner.stdout
-    try:
-        assert runner.stdout.readline().startswith("Starting ")
-        assert runner.stdout.readline() == (
-            f"Ready: http://127.0.0.1:{PORT} (docs at /docs), model digits starter, 1 replica\n"
-        )
+    with serving(PORT) as runner:
         yield runner
-    finally:
-        subprocess.run([*LOCAL, "stop", "--port", str(PORT)], cwd=ROOT, check=True, timeout=60)
-        runner.wait(20)
+
+
+def ask(command: str, prefix: Sequence[str] = ()) -> tuple[int, str]:
+    """Runs one of the commands for the service on PORT; returns its status and what it says."""
+    done = subprocess.run(
+        [*prefix, *LOCAL, command, "--port", str(PORT)],
+        cwd=ROOT, text=True, timeout=60, check=False, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    return done.returncode, done.stdout
 
 
 def port_is_free() -> bool:
@@ -44,27 +46,25 @@ def port_is_free() -> bool:
         return False
 
 
-def test_ctrl_c_ends_the_service_with_status_0(service: subprocess.Popen[str], figure: Figure) -> None:
+def test_ctrl_c_ends_the_service_with_status_0(figure: Figure) -> None:
     """In ten seconds and one line, without a process, a port or a folder left."""
-    status = subprocess.run(
-        [*LOCAL, "status", "--port", str(PORT)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    ).stdout
-    assert status.startswith("Ready: ")
     start = time.monotonic()
-    service.send_signal(signal.SIGINT)
-    assert service.wait(20) == 0
-    figure(f"ended after {time.monotonic() - start:.1f} s")
-    assert time.monotonic() - start < 10
-    assert service.stdout
-    assert service.stdout.read() == "Stopped\n"
-    assert Instance(PORT).running() == []
-    assert not Instance(PORT).folder.exists()
-    assert port_is_free()
+    with serving(PORT) as service:
+        ready_s = time.monotonic() - start
+        assert ask("status")[1].startswith(
+            f"Ready: http://127.0.0.1:{PORT} (docs at /docs), model digits starter, 1 replica\n"
+        )
+        start = time.monotonic()
+        service.send_signal(signal.SIGINT)
+        assert service.wait(20) == 0
+        ended_s = time.monotonic() - start
+        assert service.stdout
+        assert service.stdout.read() == "Stopped\n"
+        assert Instance(PORT).running() == []
+        assert not Instance(PORT).folder.exists()
+        assert port_is_free()
+    figure(f"ready after {ready_s:.1f} s, ended after {ended_s:.1f} s")
+    assert ended_s < 10
 
 
 def test_a_killed_driver_leaves_nothing(service: subprocess.Popen[str], figure: Figure) -> None:
@@ -76,3 +76,60 @@ def test_a_killed_driver_leaves_nothing(service: subprocess.Popen[str], figure: 
     figure(f"port free after {time.monotonic() - start:.1f} s")
     assert service.wait(30) == 1
     assert Instance(PORT).running() == []
+
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def narrow_user() -> list[str]:
+    """What runs a command as another user, who may write nothing here, without a home, with 4,096 open files.
+
+    The capability lets that user read a Python that is in root's home.
+    """
+    require_program("setpriv", "util-linux")
+    if os.getuid():
+        skip_or_fail("root", "only root may start a program as another user")
+    reads = "dac_read_search"
+    return [
+        "env", "-u", "HOME", "prlimit", "--nofile=4096:4096",
+        "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
+        f"--inh-caps=+{reads}", f"--ambient-caps=+{reads}", "--",
+    ]  # fmt: skip
+
+
+def test_a_second_user_without_home_and_files_serves(
+    service: subprocess.Popen[str], narrow_user: list[str]
+) -> None:
+    """Beside the first user's service: neither's files, ports or limits are in the other's way."""
+    status, said = ask("serve", narrow_user)
+    assert (status, len(said.splitlines())) == (2, 1)
+    assert f"port {PORT} (requests) is held by a process of another user" in said
+    assert ask("status", narrow_user)[1].startswith(f"Error: no service of yours runs on port {PORT}")
+    other = free_service_port()
+    haproxy = Instance(other).folder.with_name(f"digits-{NOBODY}-{other}") / "haproxy" / "haproxy.cfg"
+    with serving(other, prefix=narrow_user) as runner:
+        for port in (PORT, other):
+            picture = (ROOT / "docs" / "seven.png").read_bytes()
+            assert httpx2.post(f"http://127.0.0.1:{port}/predict", content=picture).json()["digit"] == 7
+        assert re.search(r"(?m)^ +maxconn 1009$", haproxy.read_text())
+        runner.send_signal(signal.SIGINT)
+        assert runner.wait(20) == 0
+        assert not haproxy.exists()
+    assert ask("status")[0] == 0
+
+
+def test_the_advice_of_tune_is_what_make_serve_runs(tmp_path: Path) -> None:
+    """The command in the report, with as many replicas as a machine of two cores has CPUs."""
+    best = Measured(Choice(replicas=2, batch=32, ongoing=128), 1000, 2000)
+    seen = Open(750, 750, 750, 5, 50.6, {"200": 4500}, {"200": 60}, 0)
+    file = tmp_path / "serve_config.yaml"
+    write(best.choice, 750, 50, file)
+    report(file, 50, [best], best, 750, seen)
+    text = (tmp_path / "report.md").read_text()
+    assert "p99 50.6 ms: not kept" in text
+    (advice,) = re.findall(r"To use it: `make (.+?)`", text)
+    command = ["make", "-o", ".venv/serve.lock", *advice.split(), f"PORT={PORT}"]
+    with serving(PORT, command=command, replicas=2):
+        status, said = ask("status")
+        assert (status, "2 replicas" in said, "RUNNING" in said) == (0, True, True)

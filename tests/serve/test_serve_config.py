@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel
 from ray.serve.schema import ServeDeploySchema
 
+from digits.errors import InvalidSettings
 from digits.inference.settings import ServeSettings
+from digits.local.schema import check_by_rays_schema, unknown_keys
 from kuberay.manifests import declared_changes, more_applications, serve_config
 from tests.rules.kuberay import serve_configs
 from tests.rules.manifests import ROOT, Object, names, render
@@ -28,7 +29,7 @@ def _deployment(config: Object) -> Object:
 def test_the_serve_config_of_an_overlay_is_valid(name: str, config: Object) -> None:
     """For Ray and for the deployment, and apart from the model it is one of the declared copies."""
     schema = ServeDeploySchema.model_validate(config)
-    assert _unknown(schema, config) == []
+    assert unknown_keys(schema, config) == []
     ServeSettings(**_deployment(config)["user_config"])
     assert config["http_options"]["host"] == "0.0.0.0"
     _deployment(config)["user_config"]["model_uri"] = _deployment(DECLARED[0])["user_config"]["model_uri"]
@@ -48,21 +49,6 @@ def test_a_copy_differs_from_the_source_as_declared(manifest: str) -> None:
     assert differences == dict(declared.items() - back.items())
 
 
-def _unknown(model: BaseModel, values: Object, where: str = "") -> list[str]:
-    """Returns the keys that Ray takes and ignores, as it does at the top and in an application."""
-    found = []
-    for key, value in values.items():
-        if key not in type(model).model_fields:
-            found.append(f"{where}{key}")
-            continue
-        inner = getattr(model, key)
-        pairs = zip(inner, value, strict=True) if isinstance(inner, list) else [(inner, value)]
-        for one, its in pairs:
-            if isinstance(one, BaseModel) and isinstance(its, dict):
-                found += _unknown(one, its, f"{where}{key}.")
-    return found
-
-
 def _differences(ours: Any, theirs: Any, path: tuple[str, ...] = ()) -> dict[str, Any]:
     """Returns the values of `theirs` that differ, by the last two steps of their path."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
@@ -77,7 +63,30 @@ def _differences(ours: Any, theirs: Any, path: tuple[str, ...] = ()) -> dict[str
     return found
 
 
-def test_an_unknown_key_of_the_serve_config_is_found() -> None:
-    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
-    config["applications"][0]["replicas"] = 2
-    assert _unknown(ServeDeploySchema.model_validate(config), config) == ["applications.replicas"]
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("applications.0.replicas", "applications.replicas: unknown key"),
+        (
+            "applications.0.deployments.0.num_replica",
+            "applications.deployments.num_replica: unknown key; the nearest known one is 'num_replicas'",
+        ),
+        ("http_option", "http_option: unknown key; the nearest known one is 'http_options'"),
+        (
+            "applications.0.deployments.0.max_surge_percent",
+            "applications.0.deployments.0.max_surge_percent: Input should be less than or equal to 100",
+        ),
+    ],
+)
+def test_what_ray_would_ignore_or_refuse_is_said(key: str, said: str) -> None:
+    """In one line, and with the name that was probably meant."""
+    config: Any = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    check_by_rays_schema(config)
+    *path, last = [int(step) if step.isdigit() else step for step in key.split(".")]
+    place = config
+    for step in path:
+        place = place[step]
+    place[last] = 200
+    with pytest.raises(InvalidSettings) as error:
+        check_by_rays_schema(config)
+    assert str(error.value) == said

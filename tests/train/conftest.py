@@ -46,7 +46,6 @@ class Workplace:
                 DEADLINE_S
             ),  # Ray's 60 s are short on a busy machine
             "RAY_worker_niceness": "0",  # at Ray's 15, other work on the machine would starve the workers
-            "TF_CPP_MIN_LOG_LEVEL": "3",
         }
 
     def start(self, **flags: str) -> subprocess.Popen[str]:

@@ -1,6 +1,8 @@
 """`doctor` finds each fault, and says what to do about it."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,9 +25,9 @@ def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_taken_port_is_named_with_its_use(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        monkeypatch.setattr(checks, "PORTS", {port: "requests"})
-        assert "requests would listen there" in problems()[f"port {port}"].problem
-    assert f"port {port}" not in problems()
+        monkeypatch.setattr(checks, "PORTS", {"requests": port})
+        assert problems()[f"port {port} (requests)"].problem.endswith(" listens there")
+    assert f"port {port} (requests)" not in problems()
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,49 @@ def test_a_configuration_that_cannot_work_is_found(
     assert problems()[about].cure
 
 
+@pytest.mark.parametrize(
+    ("variables", "mode", "problem"),
+    [
+        ({"RAY_AUTH_TOKEN_PATH": "/nowhere/token"}, 0o600, "its service may have ended"),
+        ({"RAY_AUTH_MODE": "token"}, None, "RAY_AUTH_MODE is token, and there is none"),
+        ({"RAY_AUTH_MODE": "token"}, 0o644, "other users may read"),
+        ({"RAY_AUTH_MODE": "token"}, 0o600, ""),
+        ({}, None, ""),
+    ],
+)
+def test_a_token_that_cannot_serve_is_found(
+    variables: dict[str, str], mode: int | None, problem: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`mode` is that of ~/.ray/auth_token, None if there is no such file."""
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if mode:
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray" / "auth_token").touch(mode=mode)
+    found = problems().get("token", Finding("token", "", ""))
+    assert problem in found.problem
+    assert bool(found.problem) is bool(problem)
+
+
 def test_a_wrong_limit_of_the_gateway_and_a_bad_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITS_EDGE_MAX_HEADERS", "1")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
     assert problems().keys() >= {"DIGITS_EDGE_...", "MLflow"}
+
+
+def test_doctor_reports_each_check() -> None:
+    """A line for each, and a cure below each that is not well."""
+    command = [sys.executable, "-m", "digits", "doctor"]
+    done = subprocess.run(command, cwd=checks.ROOT, capture_output=True, text=True, timeout=60, check=False)
+    lines = done.stdout.splitlines()
+    well, ill, cures = (
+        [line for line in lines if line.startswith(begin)] for begin in ("ok  ", "no  ", "    -> ")
+    )
+    assert len(well) + len(ill) + len(cures) == len(lines), done.stdout + done.stderr
+    assert len(ill) == len(cures)
+    assert done.returncode == bool(ill)
+    named = {line[4:].partition(":")[0] for line in well + ill}
+    assert {"serve_config.yaml", "port 8000 (requests)", "open files", "token", "packages", "MLflow"} <= named

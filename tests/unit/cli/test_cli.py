@@ -1,6 +1,7 @@
 """The command line: help that loads nothing heavy, exit codes, one line for an error."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -38,6 +39,22 @@ def test_each_listed_command_has_help_with_an_example(name: str) -> None:
     command = getattr(import_module(f"digits.cli.{name}"), name)
     assert isinstance(command, click.Command)
     assert "Example" in CliRunner().invoke(main, [name, "--help"]).output
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [("digits reg", "registry"), ("digits registry pro", "promote"), ("digits predict --js", "--json")],
+)
+def test_bash_completes_by_the_lines_of_the_page(words: str, completed: str) -> None:
+    """Those of docs/operations.md."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    (lines,) = re.findall(r"```sh\n(alias.*?)```", page, re.DOTALL)
+    at = len(words.split()) - 1
+    ask = f'COMP_WORDS=({words}); COMP_CWORD={at}; _digits_completion digits; echo "${{COMPREPLY[@]}}"'
+    command = ["bash", "-c", f"{lines}\ncomplete -p digits >&2\n{ask}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == f"{completed}\n", done.stderr
+    assert "-F _digits_completion digits" in done.stderr
 
 
 def test_pictures_are_read_in_this_process() -> None:

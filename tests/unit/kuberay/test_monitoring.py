@@ -24,6 +24,7 @@ UP = 'up{job="digits/digits-ray"}'
 GCS = 'ray_gcs_actors_count{ray_io_cluster="%s"}'
 MODEL = 'ray_digits_model_info{name="digits", version="7"}'
 PROCESSING = 'ray_serve_replica_processing_queries{application="digits",replica="a"}'
+REJECTED = 'ray_digits_config_rejected{ray_io_cluster="digits-ab12c"}'
 QUEUED = "ray_digits_queued_images"
 STARTED = 'ray_serve_replica_startup_latency_ms_count{application="digits"}'
 APPLICATION = 'ray_serve_application_status{ray_io_cluster="digits-ab12c", application="%s"}'
@@ -34,7 +35,7 @@ HEALTHY_SERIES = {
     BUCKET % 250: "0+600x60", BUCKET % "+Inf": "0+600x60", LOADS % "loaded": "1x60", QUEUED: "5x60",
     OPERATOR: "1x60", UP: "1x60", GCS % "digits-ab12c": "9x60",
     APPLICATION % "digits": "6x60", APPLICATION % "handover": "6x60",
-    MODEL: "1x60", STARTED: "2x60", HEALTHY: "2x60",
+    MODEL: "1x60", REJECTED: "0x60", STARTED: "2x60", HEALTHY: "2x60",
 }  # fmt: skip
 
 # For each alert, changes of HEALTHY_SERIES with which it must fire, and changes with which it just must not.
@@ -66,6 +67,7 @@ CASES: dict[str, tuple[Series, Series]] = {
     "DigitsQueueGrows": ({QUEUED: "2000x60"}, {QUEUED: "900x60"}),
     "DigitsReplicasDie": ({STARTED: "2x50 2+1x10"}, {STARTED: "2x50 8x10"}),
     "DigitsModelRejected": ({LOADS % "rejected": "_x50 1x10"}, {LOADS % "rejected": "_x30 1x30"}),
+    "DigitsConfigRejected": ({REJECTED: "0x50 1x10"}, {REJECTED: "0x59 1x1"}),
     "DigitsRegistryUnreachable": (
         {LOADS % "unreachable": "_x30 1+12x30"},
         {LOADS % "unreachable": "_x50 1+12x10"},
@@ -78,6 +80,7 @@ LABELS = {
     "DigitsHandoverWaits": {"ray_io_cluster": "digits-ab12c"},
     "DigitsOperatorMissing": {"namespace": "digits", "name": "digits"},
     "DigitsModelRejected": {"outcome": "rejected"},
+    "DigitsConfigRejected": {"ray_io_cluster": "digits-ab12c"},
     "DigitsRegistryUnreachable": {"outcome": "unreachable"},
 }
 

@@ -1,22 +1,28 @@
 """What the commands say before anything starts: a taken port, a wrong configuration, no service."""
 
+import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from digits.errors import InvalidSettings
 from digits.gateway.environment import ROOT
-from digits.local import runner
+from digits.local import commands, runner
 from digits.local.config import read_config
 from digits.local.instance import Instance
 from digits.local.processes import marked
 from testkit.cluster import free_port
+from testkit.local import free_service_port
 
 
 @pytest.fixture(autouse=True)
@@ -24,17 +30,19 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
 
 
-def run(*arguments: str) -> tuple[int, str]:
+def run(*arguments: str, **started: Any) -> tuple[int, str]:
     command = [sys.executable, "-m", "digits.local", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False, **started
+    )
     assert done.stderr == ""
     return done.returncode, done.stdout
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc names the process that holds a port")
 def test_a_taken_port_is_named_with_its_process_in_one_line(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_service_port()
+    with socket.create_server(("127.0.0.1", port)):
         with pytest.raises(
             InvalidSettings, match=rf"port {port} \(requests\) is held by .+ \(pid \d+\)"
         ) as error:
@@ -104,6 +112,23 @@ def test_processes_of_an_earlier_start_are_named() -> None:
         left.wait()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc shows the files of processes")
+def test_stop_finds_a_process_that_lost_its_mark() -> None:
+    """By its open files: Ray's dashboard agent overwrites its environment with its title."""
+    service = Instance(free_port())
+    service.folder.mkdir()
+    with (service.folder / "log").open("w") as log:
+        left = subprocess.Popen(["sleep", "60"], stdout=log)
+    try:
+        said: list[str] = []
+        assert service.running() == [left.pid]
+        assert commands.stop(service.port, said.append) == 0
+        assert said == [f"Stopped 1 processes on port {service.port}"]
+        assert left.wait(10) == -signal.SIGKILL
+    finally:
+        left.kill()
+
+
 @pytest.mark.parametrize(("hard", "connections"), [(1_048_576, None), (4096, "1009")])
 def test_haproxy_fits_a_low_limit_of_open_files(
     hard: int, connections: str | None, monkeypatch: pytest.MonkeyPatch
@@ -111,6 +136,93 @@ def test_haproxy_fits_a_low_limit_of_open_files(
     monkeypatch.setattr(resource, "getrlimit", lambda which: (hard, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: None)
     assert runner.limit_open_files().get("RAY_SERVE_HAPROXY_MAXCONN") == connections
-    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 1024))
-    with pytest.raises(InvalidSettings, match="ulimit -Hn"):
-        runner.limit_open_files()
+
+
+def test_too_few_open_files_are_said_in_one_line() -> None:
+    """A real limit, below what HAProxy needs for a few connections."""
+    lower = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (1024, 1024))
+    assert run("serve", "--port", str(free_port()), preexec_fn=lower) == (
+        2,
+        "Error: a process may open 1024 files here, 2334 are needed: ulimit -Hn 2334\n",
+    )
+
+
+def test_a_folder_of_another_user_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not deleted, and not used."""
+    service = Instance(free_port())
+    service.folder.mkdir()
+    monkeypatch.setattr(Instance, "remove", lambda self: None)  # another user's: it stays
+    with pytest.raises(InvalidSettings, match=r"digits-\d+-\d+ cannot be made \(File exists\): .* TMPDIR"):
+        service.create()
+
+
+def test_a_user_who_may_not_write_here_has_an_own_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Instance(8123).log == ROOT / "out" / "serve-8123.log"
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    service = Instance(8123)
+    assert service.log == service.folder.with_suffix(".log")
+
+
+@pytest.mark.parametrize(("haproxy", "proxy"), [(True, "1"), (False, "0")])
+def test_the_callers_variables_win_but_for_proxy_and_token(
+    haproxy: bool, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the image.  `serve` and HAProxy's start find this Python first."""
+    monkeypatch.setenv("RAY_SERVE_HAPROXY_NBTHREAD", "7")
+    monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "2")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/of/another/service")
+    service = Instance(free_port())
+    variables = runner.Runner(service, {}, haproxy).environment({"RAY_SERVE_HAPROXY_MAXCONN": "9"})
+    assert variables["RAY_SERVE_HAPROXY_NBTHREAD"] == "7"
+    assert variables["RAY_SERVE_HAPROXY_MAXCONN"] == "9"
+    assert variables["RAY_SERVE_ENABLE_HA_PROXY"] == proxy
+    assert variables["RAY_AUTH_TOKEN_PATH"] == str(service.token_file)
+    assert variables["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+
+
+STUBBORN = """
+import os, signal
+signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"asked\\n"))
+os.write(1, b"runs\\n")
+while True:
+    signal.pause()
+"""
+STOPS = """
+import subprocess, sys
+from digits.local.instance import Instance
+from digits.local.runner import Runner, Stopped, signals_raise
+service = Instance(int(sys.argv[1]))
+name, value = service.mark.split("=", 1)
+driver = subprocess.Popen([sys.executable, "-c", sys.argv[2]], env={name: value})
+try:
+    with signals_raise():
+        driver.wait()
+except Stopped:
+    Runner(service, {}, True).end(driver)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc shows the environment of processes")
+def test_a_second_ctrl_c_ends_at_once_with_130() -> None:
+    """The first one asks Ray to end, which takes seconds; a driver that does not end is killed."""
+    service = Instance(free_port())
+    command = [sys.executable, "-c", STOPS, str(service.port), STUBBORN]
+    stopping = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": tempfile.gettempdir()},
+    )
+    assert stopping.stdout
+    try:
+        assert stopping.stdout.readline() == "runs\n"
+        stopping.send_signal(signal.SIGINT)
+        assert stopping.stdout.readline() == "asked\n"
+        start = time.monotonic()
+        stopping.send_signal(signal.SIGINT)
+        assert stopping.wait(20) == 130
+        assert time.monotonic() - start < runner.END_WITHIN_S / 2
+        assert marked(service.mark) == []
+    finally:
+        stopping.kill()

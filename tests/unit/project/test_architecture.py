@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,13 @@ SHARED = [module for module in MODULES if "." not in module]
 
 def read_table() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
     """Returns for each room those it may import, and for each library the modules that may import it."""
-    may_import, doors = {}, {}
+    may_import = {}
+    doors: dict[str, set[str]] = defaultdict(set)
     for line in ARCHITECTURE.splitlines():
         if row := re.fullmatch(r"\| `(\w+)/?` \|(.*?)\|(.*?)\|", line):
             may_import[row[1]] = set(re.findall(r"`(\w+)/`", row[2]))
             for library, modules in re.findall(r"`([\w.]+)` in ((?:(?:, | and )?`\w+\.py`)+)", row[3]):
-                doors[library] = {f"{row[1]}.{module}" for module in re.findall(r"(\w+)\.py", modules)}
+                doors[library] |= {f"{row[1]}.{module}" for module in re.findall(r"(\w+)\.py", modules)}
     return may_import, doors
 
 

@@ -1,0 +1,153 @@
+"""Every command of docs/operations.md is executed as it stands there, on a real service under load."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import yaml
+
+from digits.local.instance import Instance
+from digits.local.monitor import prometheus_port
+from testkit.cluster import ROOT, deployment_of, serve_config, wait_until
+from testkit.local import free_service_port, serving, wait_for_replicas
+from testkit.traffic import Traffic
+from tests.programs import require_program
+from tests.serve.under_load import RATE, Figure, described, failed_of
+
+PORT = free_service_port()
+PAGE = (ROOT / "docs" / "operations.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+KEYS, REQUEST = BLOCKS[1], BLOCKS[2]
+# Commands that other tests execute.
+ELSEWHERE = {
+    "make serve CONFIG=out/tuned/serve_config.yaml": "test_the_advice_of_tune_is_what_make_serve_runs",
+    "make serve PORT=8100": "test_a_second_user_without_home_and_files_serves",
+    ".venv/bin/python -m digits doctor": "test_doctor_reports_each_check",
+    "ulimit -Hn 10270": "test_haproxy_fits_a_low_limit_of_open_files",
+    "apt install prometheus": "what installs the program, not a command of this project",
+}
+HERE = {
+    "make serve", "make status", "make deploy-config", "make monitor", "make stop", 'eval "$(make -s env)"',
+}  # fmt: skip
+# `make` without installing anything; ports other than a service of the machine's user may have.
+PREFIX = f'make() {{ command make -o .venv/serve.lock "$@"; }}; export PORT={PORT};\n'
+
+
+def sh(commands: str, *, expect: int = 0, **variables: str) -> str:
+    done = subprocess.run(
+        ["bash", "-c", PREFIX + commands.replace(":8000/", f":{PORT}/")],
+        cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, timeout=170, check=False,
+    )  # fmt: skip
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_every_command_of_the_page_is_executed() -> None:
+    """Here, or by the test that is named."""
+    inline = re.findall(r"`((?:make|eval|ulimit|apt|\.venv)[ /][^`]*)`", PAGE)
+    assert set(inline) == HERE | ELSEWHERE.keys()
+    assert len(BLOCKS) == 4  # Ray's commands, keys, a request, completion
+    sources = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    for name in ELSEWHERE.values():
+        assert " " in name or f"def {name}(" in sources, name
+
+
+def edited(file: Path, **changes: object) -> str:
+    """Writes serve_config.yaml with changes to its deployment; returns its path."""
+    config = serve_config()
+    deployment = deployment_of(config)
+    if "num_replicas" in changes:
+        del deployment["autoscaling_config"]
+    user_config = changes.pop("user_config", {})
+    deployment |= changes
+    deployment["user_config"] |= user_config
+    file.write_text(yaml.safe_dump(config))
+    return str(file)
+
+
+@pytest.fixture(scope="module")
+def key() -> str:
+    return "a-key-of-the-test"
+
+
+@pytest.fixture(scope="module")
+def service(key: str) -> Iterator[subprocess.Popen[str]]:
+    """Started by the page's block about keys."""
+    commands = KEYS.replace("$(openssl rand -hex 32)", key)
+    assert key in commands
+    with serving(PORT, command=["bash", "-c", PREFIX + commands]) as runner:
+        yield runner
+
+
+def test_no_change_by_the_page_fails_a_request(
+    service: subprocess.Popen[str], key: str, tmp_path: Path, figure: Figure
+) -> None:
+    """Changes of each kind, a mistake, and Ray's own commands, with steady traffic meanwhile."""
+    assert json.loads(sh(REQUEST, KEY=key))["digit"] == 7
+    assert "key_missing" in sh(REQUEST.replace("-H", "-A"), KEY=key)
+    with Traffic(f"http://127.0.0.1:{PORT}", RATE, headers={"Authorization": f"Bearer {key}"}) as traffic:
+        assert "is what runs already" in sh("make -s deploy-config")
+        file = edited(tmp_path / "settings.yaml", user_config={"max_batch_size": 32})
+        said = sh("make -s deploy-config", CONFIG=file)
+        assert re.search(r"-\s+max_batch_size: 64\n\+\s+max_batch_size: 32\n", said)
+        assert said.splitlines()[-1].startswith("Ready: ")
+        wrong = edited(tmp_path / "wrong.yaml", user_config={"max_batchsize": 32})
+        said = sh("make -s deploy-config", CONFIG=wrong, expect=2)
+        assert said.startswith("Error: ")
+        assert "the nearest known one is 'max_batch_size'" in said
+        ignored = edited(tmp_path / "ignored.yaml", num_replica=2)
+        said = sh("make -s deploy-config", CONFIG=ignored, expect=2)
+        assert "num_replica: unknown key; the nearest known one is 'num_replicas'" in said
+        two = edited(tmp_path / "two.yaml", num_replicas=2)
+        assert "2 replicas" in sh("make -s deploy-config", CONFIG=two)
+        options = {"num_cpus": 1, "runtime_env": {"env_vars": {"DIGITS_TEST": "changed"}}}
+        other = edited(tmp_path / "other.yaml", num_replicas=2, ray_actor_options=options)
+        assert "2 replicas" in sh("make -s deploy-config", CONFIG=other)
+        rays_own = BLOCKS[0].replace("serve_config.yaml", two)
+        assert "status: RUNNING" in sh(rays_own.replace("http_options", ""))
+        wait_for_replicas(PORT, 2)
+        assert "Ready: " in sh("make -s status")
+    figure(failed_of(traffic))
+    assert traffic.failed == [], described(traffic.failed)
+
+
+def test_monitor_shows_the_service_and_its_alerts(service: subprocess.Popen[str]) -> None:
+    """Prometheus scrapes it, every rule can be evaluated, and none fires."""
+    require_program("prometheus", "prometheus")
+    url = f"http://127.0.0.1:{prometheus_port(Instance(PORT))}/api/v1"
+    running = subprocess.Popen(
+        ["bash", "-c", PREFIX + "make -s monitor"], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert running.stdout
+        assert running.stdout.readline().startswith(f"Prometheus: {url.removesuffix('/api/v1')}/alerts")
+
+        def is_scraped() -> bool:
+            try:
+                found = httpx2.get(f"{url}/query", params={"query": "ray_digits_model_info == 1"}).json()
+            except httpx2.TransportError:
+                return False
+            return bool(found["data"]["result"])
+
+        wait_until(is_scraped, timeout_s=60)
+        groups = httpx2.get(f"{url}/rules").json()["data"]["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        assert len(rules) > 10
+        assert [rule["name"] for rule in rules if rule["health"] == "err" or rule["state"] == "firing"] == []
+    finally:
+        os.killpg(running.pid, signal.SIGINT)
+        running.wait(20)
+
+
+def test_stop_ends_what_the_page_started(service: subprocess.Popen[str]) -> None:
+    assert re.fullmatch(rf"Stopped \d+ processes on port {PORT}\n", sh("make -s stop"))
+    assert sh("make -s stop") == f"No service of yours runs on port {PORT}\n"
+    assert Instance(PORT).running() == []
+    assert service.wait(20) in (0, 2)
