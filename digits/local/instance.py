@@ -101,7 +101,7 @@ class Instance:
 
     def running(self) -> list[int]:
         """The pids of this service's processes, the caller's excepted."""
-        return [pid for pid in {*marked(self.mark), *using(self.folder)} if pid != os.getpid()]
+        return [pid for pid in {*marked(self.mark), *using(self.folder, "ray::")} if pid != os.getpid()]
 
     def runner(self) -> int | None:
         """The pid of the command that started the service, None if it has ended."""

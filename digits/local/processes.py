@@ -24,15 +24,18 @@ def marked(mark: str, title: str = "") -> list[int]:
     return found
 
 
-def using(folder: Path) -> list[int]:
-    """The pids of the processes with an open file in the folder, also if it has been deleted.
+def using(folder: Path, title: str) -> list[int]:
+    """The pids of the processes so titled that have a file of the folder open, also a deleted one.
 
     Ray's dashboard agent overwrites its environment with its title, so it has no mark.
     """
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # as above
-            if any(target(file).startswith(f"{folder}/") for file in (process / "fd").iterdir()):
+            command = (process / "cmdline").read_bytes()
+            if command.startswith(title.encode()) and any(
+                target(file).startswith(f"{folder}/") for file in (process / "fd").iterdir()
+            ):
                 found.append(int(process.name))
     return found
 

@@ -118,7 +118,7 @@ def test_stop_finds_a_process_that_lost_its_mark() -> None:
     service = Instance(free_port())
     service.folder.mkdir()
     with (service.folder / "log").open("w") as log:
-        left = subprocess.Popen(["sleep", "60"], stdout=log)
+        left = subprocess.Popen(["ray::DashboardAgent", "60"], executable="/bin/sleep", stdout=log)
     try:
         said: list[str] = []
         assert service.running() == [left.pid]
