@@ -87,10 +87,7 @@ class Instance:
         return (
             environment(haproxy)
             | self.client_environment()
-            | {
-                f"RAY_SERVE_HAPROXY_{key}": f"{self.folder}/haproxy/{file}"
-                for key, file in HAPROXY_FILES.items()
-            }
+            | {f"RAY_SERVE_HAPROXY_{key}": f"{self.folder}/h/{file}" for key, file in HAPROXY_FILES.items()}
             | {
                 "RAY_SERVE_HAPROXY_STATS_PORT": str(self.ports["HAProxy's statistics"]),
                 "RAY_SERVE_HAPROXY_METRICS_PORT": str(self.ports["HAProxy's metrics"]),
@@ -122,7 +119,7 @@ class Instance:
                 f"the folder {self.folder} cannot be made ({error.strerror}): remove what is there, or set "
                 "TMPDIR to a folder of your own"
             ) from None
-        (self.folder / "haproxy").mkdir()
+        (self.folder / "h").mkdir()  # short: the path of HAProxy's socket has at most 97 bytes
         self.token_file.touch(mode=0o600)
         self.token_file.write_text(secrets.token_hex(32))
         (self.folder / "runner.json").write_text(json.dumps({"pid": os.getpid()}))

@@ -107,15 +107,16 @@ def test_a_second_user_without_home_and_files_serves(
     assert f"port {PORT} (requests) is held by a process of another user" in said
     assert ask("status", narrow_user)[1].startswith(f"Error: no service of yours runs on port {PORT}")
     other = free_service_port()
-    haproxy = Instance(other).folder.with_name(f"digits-{NOBODY}-{other}") / "haproxy" / "haproxy.cfg"
+    folder = Instance(other).folder.with_name(f"digits-{NOBODY}-{other}")
     with serving(other, prefix=narrow_user) as runner:
         for port in (PORT, other):
             picture = (ROOT / "docs" / "seven.png").read_bytes()
             assert httpx2.post(f"http://127.0.0.1:{port}/predict", content=picture).json()["digit"] == 7
+        (haproxy,) = folder.glob("h/**/haproxy.cfg")
         assert re.search(r"(?m)^ +maxconn 1009$", haproxy.read_text())
         runner.send_signal(signal.SIGINT)
         assert runner.wait(20) == 0
-        assert not haproxy.exists()
+        assert not folder.exists()
     assert ask("status")[0] == 0
 
 
