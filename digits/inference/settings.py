@@ -40,7 +40,7 @@ class ServeSettings(Settings):
         description="Most milliseconds for a batch of max_batch_size; a slower model is rejected.",
     )
     max_queued_work_s: float = Field(
-        0.5,
+        1.0,
         gt=0,
         le=60,
         description="Most seconds that pictures may wait to be decoded; further requests get 429.",
