@@ -111,8 +111,9 @@ class Reader:
             )
         done: asyncio.Future[list[Read]] = asyncio.get_running_loop().create_future()
         job = _Job(items, kinds, max_pixels, expected_s, line, deadline, is_abandoned, done)
-        if not line.jobs:  # an idle kind saves nothing up for later
-            line.spent_s = max(line.spent_s, min(self._short.spent_s, self._long.spent_s))
+        if not line.count:  # what a kind got before it was idle counts neither for it nor against it
+            other = self._long if line is self._short else self._short
+            line.spent_s = max(line.spent_s, other.spent_s) if other.count else other.spent_s
         line.add(job)
         self._start()
         return await done

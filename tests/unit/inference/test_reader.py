@@ -108,6 +108,24 @@ async def test_photos_are_not_starved_by_short_work(monkeypatch: pytest.MonkeyPa
     assert gate.read.index(b"photo") < 20
 
 
+async def test_a_kind_that_was_served_alone_is_not_starved_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many photos with no drawings, then a photo among drawings: it waits for its turn, not for all of them."""
+    gate = Gate(monkeypatch, {b"photo": 0.1, b"drawing": 0.003})
+    gate.open.set()
+    reader = Reader(1)
+    for _ in range(20):
+        await ask(reader, b"photo")
+    gate.open.clear()
+    gate.read.clear()
+    drawings = [asyncio.ensure_future(ask(reader, b"drawing")) for _ in range(100)]
+    await started(*drawings)
+    photo = asyncio.ensure_future(ask(reader, b"photo"))
+    await started(photo)
+    gate.open.set()
+    await asyncio.gather(*drawings, photo)
+    assert gate.read.index(b"photo") < 20
+
+
 async def test_one_kind_does_not_use_up_the_bound_of_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """A queue of photos refuses photos; a drawing is still admitted."""
     gate = Gate(monkeypatch, {b"photo": 0.2, b"drawing": 0.002})
