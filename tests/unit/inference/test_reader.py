@@ -109,7 +109,7 @@ async def test_photos_are_not_starved_by_short_work(monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_kind_that_was_served_alone_is_not_starved_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many photos with no drawings, then a photo among drawings: it waits for its turn, not for all of them."""
+    """Many photos with no drawings, then a photo among drawings: it waits for its turn, not for all."""
     gate = Gate(monkeypatch, {b"photo": 0.1, b"drawing": 0.003})
     gate.open.set()
     reader = Reader(1)

@@ -9,6 +9,8 @@ import pytest
 
 from benchmarks.capacity import breakdown
 from benchmarks.capacity import table as capacity_table
+from benchmarks.overload import overload_table
+from benchmarks.speed import speed_table
 from digits.gateway.settings import EdgeSettings
 from digits.inference.settings import ServeSettings
 from digits.settings import Settings
@@ -124,3 +126,11 @@ def test_the_scaling_tables_follow_from_the_measured_costs() -> None:
     for name, table in (("breakdown", breakdown(costs)), ("capacity", capacity_table(costs))):
         (written,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
         assert written == table
+
+
+def test_the_tables_of_pictures_follow_from_the_measurements() -> None:
+    text = (ROOT / "docs" / "benchmarks.md").read_text()
+    for name, table in (("speed", speed_table), ("overload", overload_table)):
+        measured = json.loads((ROOT / "docs" / "benchmarks" / f"{name}.json").read_text())
+        (written,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
+        assert written == table(measured), name
