@@ -21,7 +21,7 @@ from digits.local import commands, runner
 from digits.local.config import read_config
 from digits.local.instance import Instance
 from digits.local.processes import marked
-from testkit.cluster import free_port
+from testkit.cluster import free_port, wait_until
 from testkit.local import free_service_port
 
 
@@ -98,11 +98,11 @@ def test_without_a_service_status_and_stop_say_so() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc shows the environment of processes")
 def test_processes_of_an_earlier_start_are_named() -> None:
-    service = Instance(free_port())
+    service = Instance(free_service_port())
     name, value = service.mark.split("=", 1)
     left = subprocess.Popen(["sleep", "60"], env={name: value, "PATH": "/usr/bin:/bin"})
     try:
-        assert marked(service.mark) == [left.pid]
+        wait_until(lambda: marked(service.mark) == [left.pid], 10)
         with pytest.raises(
             InvalidSettings, match="1 processes of an earlier start are left: make stop ends them"
         ):
@@ -115,7 +115,7 @@ def test_processes_of_an_earlier_start_are_named() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc shows the files of processes")
 def test_stop_finds_a_process_that_lost_its_mark() -> None:
     """By its open files: Ray's dashboard agent overwrites its environment with its title."""
-    service = Instance(free_port())
+    service = Instance(free_service_port())
     service.folder.mkdir()
     with (service.folder / "log").open("w") as log:
         left = subprocess.Popen(["ray::DashboardAgent", "60"], executable="/bin/sleep", stdout=log)
@@ -141,7 +141,7 @@ def test_haproxy_fits_a_low_limit_of_open_files(
 def test_too_few_open_files_are_said_in_one_line() -> None:
     """A real limit, below what HAProxy needs for a few connections."""
     lower = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (1024, 1024))
-    assert run("serve", "--port", str(free_port()), preexec_fn=lower) == (
+    assert run("serve", "--port", str(free_service_port()), preexec_fn=lower) == (
         2,
         "Error: a process may open 1024 files here, 2334 are needed: ulimit -Hn 2334\n",
     )
@@ -149,7 +149,7 @@ def test_too_few_open_files_are_said_in_one_line() -> None:
 
 def test_a_folder_of_another_user_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not deleted, and not used."""
-    service = Instance(free_port())
+    service = Instance(free_service_port())
     service.folder.mkdir()
     monkeypatch.setattr(Instance, "remove", lambda self: None)  # another user's: it stays
     with pytest.raises(InvalidSettings, match=r"digits-\d+-\d+ cannot be made \(File exists\): .* TMPDIR"):
@@ -171,7 +171,7 @@ def test_the_callers_variables_win_but_for_proxy_and_token(
     monkeypatch.setenv("RAY_SERVE_HAPROXY_NBTHREAD", "7")
     monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "2")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/of/another/service")
-    service = Instance(free_port())
+    service = Instance(free_service_port())
     variables = runner.Runner(service, {}, haproxy).environment({"RAY_SERVE_HAPROXY_MAXCONN": "9"})
     assert variables["RAY_SERVE_HAPROXY_NBTHREAD"] == "7"
     assert variables["RAY_SERVE_HAPROXY_MAXCONN"] == "9"
@@ -205,7 +205,7 @@ except Stopped:
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc shows the environment of processes")
 def test_a_second_ctrl_c_ends_at_once_with_130() -> None:
     """The first one asks Ray to end, which takes seconds; a driver that does not end is killed."""
-    service = Instance(free_port())
+    service = Instance(free_service_port())
     command = [sys.executable, "-c", STOPS, str(service.port), STUBBORN]
     stopping = subprocess.Popen(
         command,
