@@ -38,7 +38,7 @@ def train(settings: TrainSettings, gate: GateSettings) -> None:
         click.echo(str(error), err=True)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(INTERRUPTED)  # Ray has ended; at Python's end its C++ may still abort an interrupted program
+        os._exit(INTERRUPTED)  # without Python's end, where an interrupted program has been seen to abort
     except DigitsError as error:
         raise click.ClickException(f"no model was trained: {error}") from error
     accuracy = result.manifest.metrics["test_accuracy"]

@@ -67,8 +67,8 @@ def _amounts(resources: Resources) -> str:
 def left_when_interrupted() -> Iterator[None]:
     """Leaves Ray at Ctrl-C or SIGTERM, which ends the workers, and raises it on.
 
-    The block must use Ray in this thread only: `ray.shutdown` frees what a waiting `ray.get` of another
-    thread still reads, and the process would end by SIGSEGV.
+    The block must use Ray in this thread only: a process whose other thread waited in `ray.get` while Ray was
+    shut down has ended by SIGSEGV, rarely, and for no cause that was found.
     """
     import ray
 
