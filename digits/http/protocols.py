@@ -3,9 +3,9 @@
 Most paths may name a version of the model: another one than the live one is not found.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
-from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -21,18 +21,23 @@ from digits.protocols.v2_schemas import NAME
 
 ItemsOf = Callable[[bytes, int], Sequence[Item]]  # a body and the most images -> images
 V2_MODEL, V1_MODEL = f"/v2/models/{NAME}", f"/v1/models/{NAME}"
-VERSION = "/versions/{version:version}"
+VERSION = "/versions/{version}"
 
 
-class _Version(StringConvertor):
-    """Without a colon, which begins a verb of TensorFlow Serving."""
+class _Versioned(Route):
+    """A route whose version has no colon, which begins a verb of TensorFlow Serving.
 
-    regex = "[^/:]+"
+    Not a convertor of the path: Ray's proxy makes routes of the same paths, for the names in its metrics, and
+    would not know it.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., object], method: str) -> None:
+        super().__init__(path, endpoint, methods=[method])
+        self.path_regex = re.compile(self.path_regex.pattern.replace("[^/]+", "[^/:]+"))
 
 
 def protocol_routes(predictor: Predictor) -> list[Route]:
     """The Open Inference Protocol, TensorFlow Serving's REST API and MLflow's /invocations."""
-    register_url_convertor("version", _Version())
     live = predictor.live
 
     def check(request: Request) -> None:
@@ -81,7 +86,7 @@ def protocol_routes(predictor: Predictor) -> list[Route]:
 
 
 def _with_version(path: str, end: str, endpoint: Callable[..., object], method: str = "GET") -> list[Route]:
-    return [Route(path + middle + end, endpoint, methods=[method]) for middle in ("", VERSION)]
+    return [_Versioned(path + middle + end, endpoint, method) for middle in ("", VERSION)]
 
 
 class _Infer:

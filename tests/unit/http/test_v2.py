@@ -1,6 +1,7 @@
 """The Open Inference Protocol over stand-in models, request by request as its clients send them."""
 
 import json
+import re
 import struct
 import time
 from collections.abc import Iterator
@@ -279,3 +280,10 @@ def test_torn_bytes_are_named(client: TestClient, data: bytes) -> None:
     for tensor in (files("x"), pixels(ONE)):
         response = ask_binary(client, tensor, data)
         assert (response.status_code, response.json()["code"]) == (422, "body_invalid"), response.text
+
+
+def test_ray_can_name_the_routes_in_its_metrics() -> None:
+    """Its proxy makes routes of their paths; one that it cannot make leaves all requests without a route."""
+    paths = [route.path for route in create_api(predictor_of(checksum_classifier())).routes]  # type: ignore[attr-defined]
+    assert "/predict" in paths
+    assert [path for path in paths if re.search(r"{\w+:", path)] == []
