@@ -44,7 +44,7 @@ CHANGES: dict[str, tuple[str, str, object]] = {
     "plain_errors": ("ray.serve._private.http_util", "send_http_response_on_exception", answers_json),
     "watchdog_headers": ("ray.serve._private.http_util", "parse_disconnect_disabled_header", lambda _: False),
     "haproxy_configuration": ("ray.serve._private.haproxy", "HAPROXY_CONFIG_TEMPLATE", "global\n"),
-    "haproxy_buffer": ("ray.serve._private.constants", "RAY_SERVE_HAPROXY_TUNE_BUFSIZE", 32768),
+    "haproxy_buffer": ("digits.ray_internals", "HAPROXY_BUFFERED_BYTES", 15 * 1024),
     "logger_name": ("ray.serve._private.constants", "SERVE_LOGGER_NAME", "ray.serving"),
     "loopback_node": ("ray._private.ray_constants", "ENABLE_RAY_CLUSTERS_ENV_VAR", "RAY_CLUSTER"),
 }
