@@ -1,4 +1,4 @@
-"""Clients of the other protocols, which others than this project wrote, get right answers and useful errors."""
+"""Clients of the other protocols, written by others, get right answers and useful errors."""
 
 import sys
 from pathlib import Path
