@@ -78,7 +78,7 @@ def test_a_killed_driver_leaves_nothing(service: subprocess.Popen[str], figure: 
     assert Instance(PORT).running() == []
 
 
-NOBODY = 65534
+OTHER_USER = 65534
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def narrow_user() -> list[str]:
     reads = "dac_read_search"
     return [
         "env", "-u", "HOME", "prlimit", "--nofile=4096:4096",
-        "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
+        "setpriv", f"--reuid={OTHER_USER}", f"--regid={OTHER_USER}", "--clear-groups",
         f"--inh-caps=+{reads}", f"--ambient-caps=+{reads}", "--",
     ]  # fmt: skip
 
@@ -107,7 +107,7 @@ def test_a_second_user_without_home_and_files_serves(
     assert f"port {PORT} (requests) is held by a process of another user" in said
     assert ask("status", narrow_user)[1].startswith(f"Error: no service of yours runs on port {PORT}")
     other = free_service_port()
-    folder = Instance(other).folder.with_name(f"digits-{NOBODY}-{other}")
+    folder = Instance(other).folder.with_name(f"digits-{OTHER_USER}-{other}")
     with serving(other, prefix=narrow_user) as runner:
         for port in (PORT, other):
             picture = (ROOT / "docs" / "seven.png").read_bytes()
