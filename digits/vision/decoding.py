@@ -32,8 +32,8 @@ DRAFT_SIDE = 300  # a JPEG is decoded at 1/8, 1/4 or 1/2 if that leaves so many 
 
 MAX_PIXELS = 50_000_000  # of a JPEG that is decoded in one pass, so that most of the work is skipped
 COSTLY_PIXELS = 16_000_000  # of a file that has to be decoded whole
-COSTLY_BYTES = 40_000_000  # of the levels of such a file
-WEBP_PIXELS = 10_000_000  # WebP costs twice as much as PNG
+COSTLY_BYTES = 37_000_000  # of the levels of such a file: 12 megapixels in colour
+WEBP_PIXELS = 6_000_000  # WebP costs three times as much as PNG
 LEAST_BITS_OF_BLOCK = 2  # of 8x8 pixels of a JPEG in one pass: two codes of at least one bit
 # OpenCV inflates a PNG's pixels to their end, up to 1032 bytes for each compressed one: 0.13 s for so many.
 # Pillow stops at the last row and needs a fifth more time for large files.
@@ -129,7 +129,9 @@ def _decode_jpeg(data: bytes, max_pixels: int) -> Picture:
     if header.components not in (1, 3) or header.orientation == 0:
         return _decode_with_pillow(data, max_pixels)
     draft = min(header.width, header.height) // DRAFT_SIDE
-    flags = next((flags for least, flags in _JPEG_FLAGS if draft >= least), _JPEG_WHOLE)
+    reduction, flags = next((each for each in _JPEG_FLAGS if draft >= each[0]), (1, _JPEG_WHOLE))
+    if header.width * header.height > COSTLY_PIXELS * reduction**2:  # a long strip
+        raise _too_large(COSTLY_PIXELS * reduction**2)
     levels = cv2.imdecode(
         np.frombuffer(data, np.uint8), flags[header.components == 3] | cv2.IMREAD_IGNORE_ORIENTATION
     )

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.capacity import breakdown
 from benchmarks.capacity import table as capacity_table
+from benchmarks.costly_files import costly_table
 from benchmarks.overload import overload_table
 from benchmarks.speed import speed_table
 from digits.gateway.settings import EdgeSettings
@@ -130,7 +131,8 @@ def test_the_scaling_tables_follow_from_the_measured_costs() -> None:
 
 def test_the_tables_of_pictures_follow_from_the_measurements() -> None:
     text = (ROOT / "docs" / "benchmarks.md").read_text()
-    for name, table in (("speed", speed_table), ("overload", overload_table)):
+    tables = {"speed": speed_table, "overload": overload_table, "costly_files": costly_table}
+    for name, table in tables.items():
         measured = json.loads((ROOT / "docs" / "benchmarks" / f"{name}.json").read_text())
         (written,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
         assert written == table(measured), name

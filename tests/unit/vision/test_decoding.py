@@ -15,7 +15,14 @@ from PIL import Image
 
 from digits.errors import BadInput
 from digits.task import Pixels
-from digits.vision.decoding import COSTLY_PIXELS, MAX_ENDLESS_BYTES, MAX_PIXELS, decode_picture
+from digits.vision.decoding import (
+    COSTLY_PIXELS,
+    DRAFT_SIDE,
+    MAX_ENDLESS_BYTES,
+    MAX_PIXELS,
+    WEBP_PIXELS,
+    decode_picture,
+)
 from digits.vision.golden import golden_digits
 from testkit.encodings import image_file
 from tests.bad_inputs import chunk, png, replaced, saved, scanlines
@@ -152,6 +159,22 @@ def test_a_jpeg_may_have_more_pixels_if_one_pass_decodes_it() -> None:
     side = int(MAX_PIXELS**0.5)
     assert code(jpeg_that_promises(side + 1, side + 1)) == "image_too_large"
     assert code(jpeg_that_promises(5000, 5000, b"\xff\xc2")) == "image_too_large"  # progressive
+
+
+def test_a_strip_that_cannot_be_decoded_smaller_has_fewer_pixels() -> None:
+    """Of its 39 million pixels none can be skipped, since its shorter side is already small."""
+    assert code(jpeg_of(65_500, 2 * DRAFT_SIDE - 1)) == "image_too_large"
+    assert decode_picture(jpeg_of(65_500, 240)).levels.size
+
+
+def jpeg_of(width: int, height: int) -> bytes:
+    return image_file(np.full((height, width), 200, np.uint8), "JPEG")
+
+
+def test_a_webp_may_have_fewer_pixels_than_a_png() -> None:
+    levels = np.zeros((WEBP_PIXELS // 2000 + 1, 2000, 3), np.uint8)
+    assert code(image_file(levels, "WEBP", method=0)) == "image_too_large"
+    assert decode_picture(image_file(levels[:-1], "WEBP", method=0)).levels.size
 
 
 def test_a_setting_lowers_the_limit_of_pixels() -> None:
