@@ -2,12 +2,14 @@
 
 Measures the capacity of one replica for each body, then sends three times as much for SECONDS: photos,
 drawings, and a mix of all bodies.  Then the latency of small pictures, alone and beside photos that saturate
-the replica.  Needs wrk and h2load.
+the replica.  At last photos at twice the capacity, until autoscaling has started a second replica.  Needs wrk
+and h2load.
 """
 
 import argparse
 import json
 import math
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -29,6 +31,7 @@ SECONDS = 15
 CONNECTIONS = 16  # of the closed loops
 TIMES = 3  # the capacity
 WAITS_AT_MOST_S = 3.0  # an accepted request: connections that an open loop needs
+SCALING_S = 40  # that autoscaling gets for a second replica
 BESIDE_RATE = 50  # small pictures a second beside photos
 
 
@@ -66,14 +69,17 @@ def main() -> None:
             )
         ]
         beside = beside_photos(url)
+        second_s = second_replica(cluster, 2 * capacity[TELEPHONE])
     figures = circumstances([]) | {
         "capacity": capacity,
         "overload": [asdict(one) for one in found],
         "beside_photos": beside,
+        "second_replica_s": second_s,
     }
     arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
     print(overload_table(figures), end="")
     print(f"28x28 PNG at {BESIDE_RATE}/s: {beside}")
+    print(f"a second replica {second_s:.1f} s after the first of twice as many photos as one can read")
 
 
 def overload(url: str, name: str, rates: dict[str, float]) -> Overload:
@@ -107,6 +113,18 @@ def beside_photos(url: str) -> dict[str, float | None]:
     return {"alone_p99_ms": alone.p99_ms, "beside_p99_ms": beside.p99_ms, "photos_per_s": rate}
 
 
+def second_replica(cluster: LocalCluster, rate: float) -> float:
+    """Returns the seconds from the first photo until autoscaling has a second replica running."""
+    cluster.serve(cluster.config(), replicas=1)
+    with ThreadPoolExecutor(1) as threads:
+        began = time.monotonic()
+        load = threads.submit(_open, f"{cluster.url}/predict", bodies()[TELEPHONE], rate, SCALING_S)
+        cluster.wait_until_running_are(2, timeout_s=SCALING_S)
+        seconds = time.monotonic() - began
+        load.result()
+    return seconds
+
+
 def overload_table(figures: dict[str, Any]) -> str:
     """Returns the table of docs/benchmarks.md."""
     rows = []
@@ -126,9 +144,9 @@ def _together(url: str, rates: dict[str, float]) -> list[Open]:
         return list(threads.map(lambda item: _open(url, bodies()[item[0]], item[1]), rates.items()))
 
 
-def _open(url: str, body: Body, rate: float) -> Open:
+def _open(url: str, body: Body, rate: float, seconds: float = SECONDS) -> Open:
     connections = max(32, min(1024, math.ceil(rate * WAITS_AT_MOST_S)))
-    return open_loop(url, body, rate, SECONDS, connections)
+    return open_loop(url, body, rate, seconds, connections)
 
 
 if __name__ == "__main__":
