@@ -21,9 +21,8 @@ CLOSE = b"Connection: close\r\n"
 async def shows_request(scope: Scope, receive: Receive, send: Send) -> None:
     request = Request(scope, receive)
     body = (await request.body()).decode()
-    await JSONResponse([request.method, request.url.path, body, request.headers.get("upgrade")])(
-        scope, receive, send
-    )
+    seen = [request.method, request.url.path, body, request.headers.get("upgrade"), scope["client"][0]]
+    await JSONResponse(seen)(scope, receive, send)
 
 
 @pytest.fixture
@@ -69,13 +68,19 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 async def test_an_upgrade_is_ignored(port: int, upgrade: bytes, more: bytes, body: bytes) -> None:
     answer = await ask(port, post(upgrade, more, body) + b"GET / HTTP/1.1\r\nHost: x\r\n" + CLOSE + b"\r\n")
     assert statuses(answer) == [200, 200]
-    assert b'["POST","/a","hello",null]' in answer
+    assert b'["POST","/a","hello",null,"127.0.0.1"]' in answer
+
+
+async def test_the_address_of_a_client_is_that_of_its_connection(port: int) -> None:
+    """uvicorn trusts X-Forwarded-For of loopback, where HAProxy is and any client may send it."""
+    answer = await ask(port, b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\n" + CLOSE + b"\r\n")
+    assert b'"127.0.0.1"' in answer
 
 
 async def test_an_upgrade_in_many_pieces_is_ignored(port: int) -> None:
     whole = post(b"h2c", LENGTH + CLOSE)
     answer = await ask(port, *[whole[place : place + 7] for place in range(0, len(whole), 7)])
-    assert b'["POST","/a","hello",null]' in answer
+    assert b'["POST","/a","hello",null,"127.0.0.1"]' in answer
 
 
 async def test_pipelined_upgrades_are_answered_in_order(port: int) -> None:

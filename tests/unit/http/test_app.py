@@ -6,10 +6,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from httpx2 import Response
+from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from digits.errors import DeadlineExceeded
+from digits.errors import BadInput, DeadlineExceeded
 from digits.gateway.settings import EdgeSettings
 from digits.http.app import create_api
 from digits.http.schemas import PredictManyResponse, PredictResponse
@@ -227,6 +229,30 @@ def test_an_explained_refusal_shows_what_the_model_was_given() -> None:
             (item,) = client.post(f"/predict{query}", json=json.loads(no_digit.content)).json()["predictions"]
             assert one["code"] == item["error"]["code"] == "not_a_digit"
             assert one.get("pixels") == item["error"].get("pixels") == expected
+
+
+class _Passing:
+    """A middleware that changes nothing."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+@pytest.mark.parametrize("error", [None, BadInput("image_blank", "x"), DeadlineExceeded("x"), KeyError("x")])
+def test_the_short_way_of_predict_answers_as_the_router_does(error: Exception | None) -> None:
+    """With a middleware of the user every request goes through Starlette's router."""
+    classifier = FailingClassifier(error) if error else checksum_classifier()
+    answers = []
+    for middleware in ([], [Middleware(_Passing)]):
+        app = create_api(predictor_of(classifier), middleware)
+        client = TestClient(app, raise_server_exceptions=False, headers={"X-Request-ID": "a"})
+        response = client.post("/predict", content=image_file(IMAGES[3]))
+        answers.append((response.status_code, dict(response.headers), response.json()))
+    assert answers[0] == answers[1]
+    assert (answers[0][0] == 200) == (error is None)
 
 
 @pytest.mark.parametrize("query", ["", "?explain=false", "?explain=", "?other=true", "?%ff&&=;" + "a&" * 99])
