@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ Figure = Callable[[str], None]
 READY_WITHIN_S = 180
 RATE = 20  # requests per second
 GRACE_S = 60
+AGAIN = "digits-serve:again"
 LISTENING = "0A"  # of /proc/net/tcp
 
 
@@ -120,6 +123,28 @@ def test_the_images_are_small_and_labelled(figure: Figure) -> None:
         labels = docker("image", "inspect", "--format", "{{json .Config.Labels}}", image)
         assert f'"org.opencontainers.image.version":"{VERSION}"' in labels
         assert '""' not in labels
+
+
+def test_two_builds_hold_the_same_files() -> None:
+    """With the same modes and owners.  Their timestamps differ, and so do the digests of the layers."""
+    flags = shlex.split(os.environ.get("DOCKER_FLAGS", ""))
+    build = ("build", "--quiet", "--no-cache", "--target", "serve", "--tag", AGAIN)
+    docker(*build, *flags, str(ROOT), timeout_s=900)
+    try:
+        first, again = files_of(SERVE), files_of(AGAIN)
+    finally:
+        docker("image", "rm", AGAIN)
+    assert len(first) > 5000
+    assert first ^ again == set()
+
+
+def files_of(image: str) -> set[str]:
+    """Returns a line for each file and folder of a build: mode, owner, path, target; or hash and path."""
+    look = (
+        "find /app /opt/venv -printf '%M %U %G %p %l\\n';"
+        "find /app /opt/venv -type f -print0 | xargs -0 sha256sum"
+    )
+    return set(docker("run", "--rm", image, "sh", "-c", look).splitlines())
 
 
 def test_the_bill_of_materials_lists_every_package() -> None:
