@@ -136,8 +136,7 @@ sbom: .venv/dev.lock  ## Write what the images hold into out/: CycloneDX of Pyth
 			--output-file out/digits-$$target.cdx.json out/digits-$$target.txt || exit 1; done
 
 image-scan: sbom  ## Look up known CVEs of the Python packages in the images (Debian's: any scanner, with the list of `sbom`)
-	for target in serve train; do \
-		$(BIN)/pip-audit --no-deps --disable-pip --requirement out/digits-$$target.txt || exit 1; done
+	$(BIN)/python -m requirements.audit --lists out/digits-serve.txt out/digits-train.txt
 
 image-test: .venv/dev.lock  ## Build the images and test each as a container (needs Docker)
 	$(BIN)/pytest tests/containers/test_image.py

@@ -1,9 +1,11 @@
 """Checks that the locks pin and hash every package, that these versions are installed, and known CVEs.
 
     python -m requirements.audit [--offline]
+    python -m requirements.audit --lists FILE...
 
---offline skips the CVEs.  These are looked up by pip-audit, which treats a package that its database does not
-know as a good one; so a version that is known to be vulnerable is looked up first.
+--offline skips the CVEs; --lists looks up those of the packages NAME==VERSION in the files, and no more.
+pip-audit treats a package that its database does not know as a good one; so a version that is known to be
+vulnerable is looked up first.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -110,8 +113,11 @@ def has_vulnerabilities(database: str) -> bool:
         return any(entry.get("vulns") for entry in ask(database, [file]) or [])
 
 
-def vulnerabilities() -> list[str]:
-    """Returns a problem for each known vulnerability of a locked package, or one if there is no database."""
+def vulnerabilities(groups: Sequence[list[Path]] = ()) -> list[str]:
+    """Returns a problem for each known vulnerability, or one if there is no database.
+
+    The files of a group agree in their versions.  Without groups these are the locks.
+    """
     database = next(filter(has_vulnerabilities, DATABASES), None)
     if database is None:
         return [
@@ -120,8 +126,8 @@ def vulnerabilities() -> list[str]:
             "api.osv.dev, set PIP_AUDIT_OSV_URL to a mirror, or skip this check with `make audit OFFLINE=1`"
         ]
     problems: list[str] = []
-    for locks in (LOCKS, [CLIENTS]):
-        entries = ask(database, locks)
+    for files in groups or (LOCKS, [CLIENTS]):
+        entries = ask(database, files)
         if entries is None:
             return [f"the vulnerability database {database} stopped answering; run the audit again"]
         problems += [problem for entry in entries for problem in _problems_of(entry)]
@@ -138,25 +144,33 @@ def _problems_of(entry: dict[str, Any]) -> list[str]:
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--offline", action="store_true", help="skip known vulnerabilities")
-    is_offline = parser.parse_args().offline
+def check_locks() -> list[str]:
+    """Returns what is wrong with the locks and with the installed packages."""
     problems = []
     for lock in (CLIENTS, *LOCKS):
         locked, found = read_lock(lock.read_text())
         problems += [f"{lock.name}: {problem}" for problem in found]
         if not found:
             print(f"{lock.name}: {len(locked)} requirements, each pinned with a sha256")
-    problems += differences(locked, installed_here()) + disagreements()
-    if not is_offline:
-        problems += vulnerabilities()
+    wrong = differences(locked, installed_here()) + disagreements()
+    if not wrong:
+        print("the installed packages are the locked ones")
+    return problems + wrong
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--offline", action="store_true", help="skip known vulnerabilities")
+    parser.add_argument("--lists", nargs="+", default=[], type=Path, metavar="FILE", help="files to look up")
+    given = parser.parse_args()
+    problems = [] if given.lists else check_locks()
+    if not given.offline:
+        problems += vulnerabilities([[file] for file in given.lists])
     if problems:
         sys.exit("\n".join(problems))
-    print("the installed packages are the locked ones")
-    print("known vulnerabilities were not checked" if is_offline else "no known vulnerability")
+    print("known vulnerabilities were not checked" if given.offline else "no known vulnerability")
 
 
 if __name__ == "__main__":

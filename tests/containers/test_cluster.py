@@ -31,6 +31,7 @@ Figure = Callable[[str], None]
 KEY = "a key of a client"
 RATE = 15  # requests per second: two cores run all of it
 MINUTE = 60.0
+SILENT_S = 15
 DELETION_DELAY_S = 5  # instead of the manifest's 180 s: a client opens a new connection when one is closed
 
 
@@ -49,6 +50,7 @@ class Installation:
     files: Files
     token: str
     service: Service
+    redis: RunningPod
     mlflow: RunningPod
     active: RayCluster
 
@@ -136,12 +138,14 @@ def production(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with network(), Service(folder) as service:
         redis = plain_pod(stateful["spec"]["template"], files)
         stand_in_for_redis(redis.image)
-        RunningPod(redis, folder / "redis", "digits-redis")
+        running_redis = RunningPod(redis, folder / "redis", "digits-redis")
         mlflow = start_mlflow("production", folder)
         spec = service_object["spec"]
         active = RayCluster(spec["rayClusterConfig"], "digits-aaaaa", files, token, folder)
         config = yaml.safe_load(spec["serveConfigV2"])
-        made = Installation(folder, spec["rayClusterConfig"], config, files, token, service, mlflow, active)
+        made = Installation(
+            folder, spec["rayClusterConfig"], config, files, token, service, running_redis, mlflow, active
+        )
         active.apply(config)
         active.take_over(service)
         try:
@@ -217,6 +221,20 @@ def test_a_killed_head_comes_back_with_its_state(production: Installation, figur
         wait_until(lambda: set(cluster.replicas()) == before, 3 * MINUTE, cluster.explain)
         back_s = time.monotonic() - began
     figure(f"{_failed(traffic)}; the same replicas known after {back_s:.0f} s")
+    assert traffic.failed == []
+
+
+def test_replicas_answer_while_redis_and_mlflow_are_silent(production: Installation, figure: Figure) -> None:
+    cluster, silent = production.active, (production.redis, production.mlflow)
+    before = set(cluster.replicas())
+    with production.traffic() as traffic:
+        for pod in silent:
+            docker("pause", pod.container.id)
+        time.sleep(SILENT_S)
+        for pod in silent:
+            docker("unpause", pod.container.id)
+        wait_until(lambda: set(cluster.replicas()) == before, MINUTE, cluster.explain)
+    figure(f"{_failed(traffic)} in {SILENT_S} s and after them")
     assert traffic.failed == []
 
 

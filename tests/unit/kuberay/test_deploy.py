@@ -143,7 +143,8 @@ def answering(folder: Path, *services: Object, **more: list[Any]) -> Kubectl:
 
 def test_make_deploy_waits_for_the_new_cluster_and_asks_it(tmp_path: Path) -> None:
     """Ready is true all the time; the head of the cluster that has the traffic in the end is asked."""
-    kubectl = answering(tmp_path, status(read=1), status(upgrades=True), status(active="new"))
+    upgrade = [status(upgrades=True)] * 20  # for longer than a deployment must be done
+    kubectl = answering(tmp_path, status(read=1), *upgrade, status(active="new"))
     done = kubectl.make("deploy", "OVERLAY=local")
     assert done.returncode == 0, done.stderr
     first, *_, pods, ask = kubectl.calls()
@@ -151,6 +152,18 @@ def test_make_deploy_waits_for_the_new_cluster_and_asks_it(tmp_path: Path) -> No
     assert "ray.io/cluster=digits-new," in pods
     assert "exec -n digits pod/head" in ask
     assert "digits-serve-svc:8000" in ask
+
+
+def test_an_upgrade_does_not_scale_the_old_cluster(tmp_path: Path) -> None:
+    """Whether it is an upgrade is known only once KubeRay has read the manifests."""
+    services = [status(read=1), *[status(upgrades=True)] * 3, status(active="new")]
+    kubectl = Kubectl(
+        tmp_path, **{"rayservice/digits": services, "raycluster/": [cluster(replicas=3)],
+                     "get -n digits pod": [{"text": "pod/head"}]},
+    )  # fmt: skip
+    done = kubectl.make("deploy", "OVERLAY=local")
+    assert done.returncode == 0, done.stderr
+    assert not [call for call in kubectl.calls() if call.startswith("patch")]
 
 
 def test_a_conflict_says_what_to_do(tmp_path: Path) -> None:

@@ -146,6 +146,19 @@ def test_a_known_vulnerability_is_named_with_its_fix(
     assert vulnerabilities() == []
 
 
+def test_the_packages_of_an_image_are_looked_up_alone(
+    database: type[Database], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `make image-scan` does with what `make sbom` lists."""
+    (tmp_path / "image.txt").write_text("good==1\nbad==2\n")
+    monkeypatch.setattr("sys.argv", ["audit", "--lists", str(tmp_path / "image.txt")])
+    audit.main()
+    assert database.asked == [KNOWN_BAD, "good==1", "bad==2"]
+    database.bad.add("bad==2")
+    with pytest.raises(SystemExit, match="bad 2: OSV-bad"):
+        audit.main()
+
+
 def test_a_database_without_vulnerabilities_is_not_trusted(
     database: type[Database], small_lock: None
 ) -> None:
