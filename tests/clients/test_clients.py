@@ -9,7 +9,7 @@ from tests.programs import ask_with
 
 
 @pytest.mark.essential
-@pytest.mark.parametrize("client", ["triton", "kserve_rest"])
+@pytest.mark.parametrize("client", ["triton", "kserve_rest", "mlserver_types"])
 def test_a_client_of_the_open_inference_protocol(service: str, client: str) -> None:
     """Health, metadata, binary and JSON tensors, files, 64 requests at once, wrong requests."""
     ask_with(client, service)
