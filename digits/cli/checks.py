@@ -158,12 +158,12 @@ def _haproxy() -> Finding:
 
 def _tracking() -> Finding:
     from digits.errors import DigitsError
-    from digits.registry.address import tracking_uri
+    from digits.registry.address import is_unwritten, tracking_uri
 
     try:
         uri = tracking_uri()
-        if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists():
-            return Finding("MLflow", "", "")  # no model was trained yet
+        if is_unwritten(uri):
+            return Finding("MLflow", "", "")
         from digits.registry.mlflow import mlflow_client
 
         with mlflow_client(uri) as client:
