@@ -79,12 +79,39 @@ def test_a_wrong_user_config_is_refused_before_it_is_sent(
         assert reason in said
 
 
-@pytest.mark.parametrize("content", ["a: [", "", "- 1", "applications: []"])
+ONE = "applications: [{deployments: [{name: DigitClassifier, user_config: {model_uri: models/starter}}]}]\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a: [",
+        "",
+        "- 1",
+        "applications: []",
+        "applications: x",
+        "applications: [x]",
+        "applications: [{deployments: 1}]",
+        "applications: [{deployments: [{name: DigitClasifier}]}]",
+        f"{ONE}http_options: 1",
+        f"{ONE}http_options: {{port: x}}",
+        f"{ONE}http_options: {{port: 99999}}",
+        "\xff",
+    ],
+)
 def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "config.yaml"
-    file.write_text(content)
+    file.write_bytes(content.encode("latin-1"))
     with pytest.raises(InvalidSettings, match=r"config\.yaml"):
         read_config(file, None)
+
+
+@pytest.mark.parametrize("rest", ["", "http_options:", "http_options: {}"])
+def test_a_configuration_without_a_port_is_on_8000(tmp_path: Path, rest: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(ONE + rest)
+    assert read_config(file, None)["http_options"]["port"] == 8000
+    assert read_config(file, 8100)["http_options"]["port"] == 8100
 
 
 def test_without_a_service_status_and_stop_say_so() -> None:
