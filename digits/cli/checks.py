@@ -78,15 +78,14 @@ def _config() -> Iterator[Finding]:
 
 
 def _gateway() -> Finding:
-    from pydantic import ValidationError
-
-    from digits.gateway.settings import EdgeSettings
+    from digits.errors import InvalidSettings
+    from digits.local.config import check_gateway
 
     try:
-        EdgeSettings.from_environment()
+        check_gateway()
         problem = ""
-    except ValidationError as error:
-        problem = error.errors(include_input=False)[0]["msg"]
+    except InvalidSettings as error:
+        problem = str(error)
     return Finding("DIGITS_EDGE_...", problem, "correct or unset the variable; README.md lists them")
 
 

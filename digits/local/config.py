@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from digits.errors import DigitsError, InvalidSettings
+from digits.gateway.settings import EDGE_PREFIX, EdgeSettings
 from digits.inference.settings import ServeSettings
 from digits.inference.source import FolderSource
 from digits.local.instance import DEFAULT_PORT
@@ -61,6 +62,17 @@ def read_config(file: Path, port: int | None) -> Config:
     http = form.http_options or _Http()
     config["http_options"] = (config.get("http_options") or {}) | {"port": port or http.port}
     return config
+
+
+def check_gateway() -> None:
+    """Raises InvalidSettings for a variable of the gateway, without its value, which may be a key."""
+    try:
+        EdgeSettings.from_environment()
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "..."
+        text = first["msg"].removeprefix("Value error, ")
+        raise InvalidSettings(f"{EDGE_PREFIX}{name}: {text}") from None
 
 
 def deployment_of(config: Config) -> Config:

@@ -123,6 +123,24 @@ def test_without_a_service_status_and_stop_say_so() -> None:
     assert run("stop", "--port", port) == (0, f"No service of yours runs on port {port}\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("DIGITS_EDGE_MAX_HEADERS", "1", "greater than or equal to 16"),
+        ("DIGITS_EDGE_MAX_HEADER", "64", "the nearest known one is 'max_headers'"),
+        ("DIGITS_EDGE_API_KEYS_SHA256", "my-own-key", "String should match pattern"),
+        ("DIGITS_EDGE_MAX_BODY_BYTES", "33554432", "twice max_body_bytes"),
+    ],
+)
+def test_a_wrong_variable_of_the_gateway_is_refused(name: str, value: str, reason: str) -> None:
+    """Before anything starts; a key that was given in place of its hash is not shown."""
+    status, said = run("serve", "--port", str(free_port()), env=os.environ | {name: value})
+    assert (status, len(said.splitlines())) == (2, 1)
+    assert said.startswith("Error: DIGITS_EDGE_")
+    assert reason in said
+    assert "my-own-key" not in said
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc shows the environment of processes")
 def test_processes_of_an_earlier_start_are_named() -> None:
     service = Instance(free_service_port())
