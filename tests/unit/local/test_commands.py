@@ -31,7 +31,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str, **started: Any) -> tuple[int, str]:
-    command = [sys.executable, "-m", "digits.local", *arguments]
+    command = [sys.executable, "-m", "digits", *arguments]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False, **started
     )
@@ -73,7 +73,7 @@ def test_a_wrong_user_config_is_refused_before_it_is_sent(
     config["applications"][0]["deployments"][0]["user_config"] |= change
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(config))
-    for command in ("serve", "deploy"):
+    for command in ("serve", "deploy-config"):
         status, said = run(command, str(file), "--port", str(free_port()))
         assert (status, len(said.splitlines())) == (2, 1)
         assert reason in said
@@ -248,8 +248,9 @@ except Stopped:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc shows the environment of processes")
-def test_a_second_ctrl_c_ends_at_once_with_130() -> None:
-    """The first one asks Ray to end, which takes seconds; a driver that does not end is killed."""
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_ctrl_c_ends_at_once_with_130(first: signal.Signals) -> None:
+    """The first one, SIGTERM or a closed terminal asks Ray to end; a driver that does not end is killed."""
     service = Instance(free_service_port())
     command = [sys.executable, "-c", STOPS, str(service.port), STUBBORN]
     stopping = subprocess.Popen(
@@ -262,7 +263,7 @@ def test_a_second_ctrl_c_ends_at_once_with_130() -> None:
     assert stopping.stdout
     try:
         assert stopping.stdout.readline() == "runs\n"
-        stopping.send_signal(signal.SIGINT)
+        stopping.send_signal(first)
         assert stopping.stdout.readline() == "asked\n"
         start = time.monotonic()
         stopping.send_signal(signal.SIGINT)
