@@ -15,7 +15,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 HAPROXY ?= 1
 CONFIG ?= serve_config.yaml
 PORT ?=
-LOCAL = @$(BIN)/python -m digits.local
+DIGITS = @$(BIN)/python -m digits
 ON_PORT = $(if $(PORT),--port $(PORT))
 
 export RAY_USAGE_STATS_ENABLED := 0
@@ -25,22 +25,22 @@ help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv/serve.lock  ## Serve CONFIG=serve_config.yaml on its port or PORT (HAPROXY=0 for Ray's own proxy)
-	$(LOCAL) serve $(CONFIG) $(ON_PORT) $(if $(filter 0,$(HAPROXY)),--no-haproxy)
+	$(DIGITS) serve $(CONFIG) $(ON_PORT) $(if $(filter 0,$(HAPROXY)),--no-haproxy)
 
 status: .venv/serve.lock  ## Report what answers on PORT=8000, what is wrong, and where dashboard and metrics are
-	$(LOCAL) status $(ON_PORT)
+	$(DIGITS) status $(ON_PORT)
 
 deploy-config: .venv/serve.lock  ## Check CONFIG=serve_config.yaml, show the difference, deploy it, report the result
-	$(LOCAL) deploy $(CONFIG) $(ON_PORT)
+	$(DIGITS) deploy-config $(CONFIG) $(ON_PORT)
 
 stop: .venv/serve.lock  ## End the service on PORT=8000 and whatever an earlier one left
-	$(LOCAL) stop $(ON_PORT)
+	$(DIGITS) stop $(ON_PORT)
 
 env: .venv/serve.lock  ## Print the variables for `serve ...` in another terminal: eval "$$(make -s env)"
-	$(LOCAL) env $(ON_PORT)
+	$(DIGITS) env $(ON_PORT)
 
 monitor: .venv/serve.lock  ## Run Prometheus with our alerts on 127.0.0.1:9090 against the service (needs prometheus)
-	$(LOCAL) monitor $(ON_PORT)
+	$(DIGITS) monitor $(ON_PORT)
 
 train: .venv/train.lock  ## Train a model, evaluate, register and promote it (DATA=mnist, FILE.npz or sklearn-digits)
 	$(BIN)/python train_ray.py --data "$(DATA)"
@@ -100,7 +100,7 @@ bench: .venv/dev.lock  ## Compare this service with other servers, for docs/benc
 load: .venv/dev.lock  ## Load URL=... with Locust's simulated users; its web page is on 127.0.0.1:8089
 	$(BIN)/locust -f benchmarks/users.py --host $(URL) --web-host 127.0.0.1 $(LOCUST)
 
-tune: .venv/dev.lock  ## Find the best configuration of this machine for a p99 of SLO_P99_MS=50 (needs wrk and h2load)
+tune: .venv/dev.lock  ## Find the best configuration of this machine for a p99 of SLO_P99_MS=50: 6 minutes (needs wrk and h2load)
 	$(BIN)/python -m benchmarks.tune --slo-p99-ms $(SLO_P99_MS)
 
 chaos: .venv/dev.lock  ## Kill a replica or the controller every EVERY_S=2 seconds, under load, for MINUTES=10

@@ -17,7 +17,7 @@ One folder for each role, in reading order; docs/architecture.md says which may 
     local/            one service on this machine: start, status, deploy, stop
     corpus/           pictures as people send them, made of people's pen strokes: to train on and to judge by
     training/         Ray Train: data, network, training step, evaluation, export, publishing
-    cli/              the command line: predict, train, registry, doctor
+    cli/              the command line: serve, predict, train, registry, doctor and others
     __main__.py       `python -m digits`
     ray_internals.py  each assumption about Ray's private behaviour, with a check for it
 """

@@ -11,7 +11,7 @@ from digits.local.instance import Instance
 from digits.local.ports import is_free
 from testkit.cluster import ROOT, free_port, wait_until
 
-LOCAL = (sys.executable, "-m", "digits.local")
+LOCAL = (sys.executable, "-m", "digits")
 
 
 def free_service_port() -> int:

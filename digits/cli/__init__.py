@@ -2,6 +2,7 @@
 
 main      the commands, each loaded when it is asked for
 flags     command-line flags made of settings
+service   serve, status, deploy-config, stop, env and monitor: one service on this machine
 predict   read picture files, in this process or at a running service
 registry  list, promote and roll back registered models
 train     train a model; train_ray.py is the same command

@@ -13,6 +13,7 @@ from digits.local.ports import holder, is_free
 from digits.local.runner import HAPROXY_OPEN_FILES
 
 ROOT = Path(__file__).parents[2]
+RAYS_MAX_ONGOING, RAYS_MOST_REPLICAS = 5, 100  # Ray Serve's defaults, the second one of num_replicas: auto
 
 
 class Finding(NamedTuple):
@@ -34,22 +35,23 @@ def findings() -> Iterator[Finding]:
 
 
 def _config() -> Iterator[Finding]:
-    import yaml
-    from pydantic import ValidationError
-
+    from digits.errors import InvalidSettings
     from digits.inference.settings import ServeSettings
+    from digits.local.config import deployment_of, read_config
+    from digits.local.schema import check_by_rays_schema
 
-    name = "serve_config.yaml"
+    file = ROOT / "serve_config.yaml"
     try:
-        (application,) = yaml.safe_load((ROOT / name).read_text())["applications"]
-        (deployment,) = application["deployments"]
-        settings = ServeSettings(**deployment["user_config"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        yield Finding(name, detail, "correct the file; README.md lists every key of user_config")
+        config = read_config(file, None)
+        check_by_rays_schema(config)
+    except InvalidSettings as error:
+        problem = str(error).removeprefix(f"{file}, ")
+        yield Finding(file.name, problem, "correct the file; README.md lists every key of user_config")
         return
-    yield Finding(name, "", "")
-    requests = deployment.get("max_ongoing_requests", 5)  # Ray Serve's default
+    yield Finding(file.name, "", "")
+    deployment = deployment_of(config)
+    settings = ServeSettings.parse(deployment["user_config"])
+    requests = deployment.get("max_ongoing_requests", RAYS_MAX_ONGOING)
     too_few = requests < 2 * settings.max_batch_size
     yield Finding(
         "batches",
@@ -58,8 +60,14 @@ def _config() -> Iterator[Finding]:
         else "",
         f"set max_ongoing_requests to {2 * settings.max_batch_size} or more, or max_batch_size lower",
     )
-    replicas = deployment.get("num_replicas") or deployment["autoscaling_config"]["max_replicas"]
-    needed = replicas * deployment["ray_actor_options"]["num_cpus"]
+    replicas = (
+        (deployment.get("autoscaling_config") or {}).get("max_replicas")
+        or deployment.get("num_replicas")
+        or 1
+    )
+    if replicas == "auto":
+        replicas = RAYS_MOST_REPLICAS
+    needed = replicas * (deployment.get("ray_actor_options") or {}).get("num_cpus", 1)
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield Finding(
         "replicas",
@@ -70,15 +78,14 @@ def _config() -> Iterator[Finding]:
 
 
 def _gateway() -> Finding:
-    from pydantic import ValidationError
-
-    from digits.gateway.settings import EdgeSettings
+    from digits.errors import InvalidSettings
+    from digits.local.config import check_gateway
 
     try:
-        EdgeSettings.from_environment()
+        check_gateway()
         problem = ""
-    except ValidationError as error:
-        problem = error.errors(include_input=False)[0]["msg"]
+    except InvalidSettings as error:
+        problem = str(error)
     return Finding("DIGITS_EDGE_...", problem, "correct or unset the variable; README.md lists them")
 
 
@@ -158,12 +165,12 @@ def _haproxy() -> Finding:
 
 def _tracking() -> Finding:
     from digits.errors import DigitsError
-    from digits.registry.address import tracking_uri
+    from digits.registry.address import is_unwritten, tracking_uri
 
     try:
         uri = tracking_uri()
-        if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists():
-            return Finding("MLflow", "", "")  # no model was trained yet
+        if is_unwritten(uri):
+            return Finding("MLflow", "", "")
         from digits.registry.mlflow import mlflow_client
 
         with mlflow_client(uri) as client:

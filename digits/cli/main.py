@@ -6,12 +6,18 @@ import click
 
 from digits.errors import DigitsError
 
-# Name of the module in this folder and of its command -> what the list of commands says.
+# Name of a command -> its module in this folder, and what the list of commands says.
 COMMANDS = {
-    "predict": "Read the digit in each picture.",
-    "train": "Train a model, register it, and promote it if it passes the gate.",
-    "registry": "List, promote and roll back registered models.",
-    "doctor": "Check what keeps this machine from serving or training.",
+    "serve": ("service", "Serve on this machine until Ctrl-C."),
+    "status": ("service", "Report what answers, and what is wrong."),
+    "deploy-config": ("service", "Check a configuration and change the running service to it."),
+    "stop": ("service", "End the service, and whatever an earlier one left."),
+    "env": ("service", "Print the variables for Ray's own commands."),
+    "monitor": ("service", "Run Prometheus with the alerts against the service."),
+    "predict": ("predict", "Read the digit in each picture."),
+    "train": ("train", "Train a model, register it, and promote it if it passes the gate."),
+    "registry": ("registry", "List, promote and roll back registered models."),
+    "doctor": ("doctor", "Check what keeps this machine from serving or training."),
 }
 
 
@@ -24,12 +30,13 @@ class LazyCommands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"digits.cli.{name}"), name)
+        module = import_module(f"digits.cli.{COMMANDS[name][0]}")
+        command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -40,10 +47,11 @@ class LazyCommands(click.Group):
 
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Handwritten digits: read pictures, train models, choose which one serves.
+    """Handwritten digits: serve, read pictures, train models, choose which one serves.
 
     \b
     Examples:
+      python -m digits serve
       python -m digits predict docs/seven.png
       python -m digits train --data my.npz
       python -m digits registry list

@@ -1,6 +1,7 @@
 """`python -m digits predict`."""
 
 import asyncio
+import http.client
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import click
 
 from digits.errors import BadInput
+from digits.registry.address import bypass_proxy
 
 Answer = dict[str, Any]  # as the service's JSON, or {"error": {"code", "detail"}}
 TIMEOUT_S = 60
@@ -68,22 +70,30 @@ def _error(code: str, detail: str) -> Answer:
 
 def _service(url: str) -> Callable[[bytes], Answer]:
     """Returns what sends a picture to a running service.  Raises click.ClickException without an answer."""
+    if not url.startswith(("http://", "https://")):
+        raise click.UsageError(f"--url must begin with http:// or https://, not {url!r}")
+    bypass_proxy(url)
 
     def ask(content: bytes) -> Answer:
-        headers = {"Content-Type": "application/octet-stream"}
+        headers = {"Content-Type": "image/*"}  # any other bytes are no picture, and no grey levels either
         if key := os.environ.get(KEY):
             headers["X-API-Key"] = key
         try:
             request = urllib.request.Request(f"{url.rstrip('/')}/predict", content, headers)
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
                 answer: Answer = json.load(response)
-                return answer
         except urllib.error.HTTPError as error:
             return {"error": _problem(error)}
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            reason = getattr(error, "reason", error)
             raise click.ClickException(
-                f"no service answers at {url}: {error}; start one with `make serve`, or leave out --url"
+                f"no service answers at {url}: {reason}; start one with `make serve`, or leave out --url"
             ) from error
+        except (http.client.HTTPException, ValueError):
+            answer = {}
+        if not isinstance(answer, dict) or "digit" not in answer:
+            raise click.ClickException(f"what answers at {url} is another program; check host and port")
+        return answer
 
     return ask
 
@@ -113,10 +123,10 @@ def _model(model_uri: str) -> Callable[[bytes], Answer]:
         return RegistrySource(uri, settings.model_cache) if is_registered(uri) else FolderSource(uri)
 
     # There is no queue here, so neither speed nor waiting is limited.
-    settings = ServeSettings(
-        model_uri=model_uri, max_batch_size=1, batch_budget_ms=10_000, queue_timeout_s=60,
-        max_queued_work_s=60,
-    )  # fmt: skip
+    settings = ServeSettings.parse({
+        "model_uri": model_uri, "max_batch_size": 1, "batch_budget_ms": 10_000, "queue_timeout_s": 60,
+        "max_queued_work_s": 60,
+    })  # fmt: skip
     log = logging.getLogger(__name__)
     runner = asyncio.Runner()
 

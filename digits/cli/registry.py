@@ -6,10 +6,24 @@ from pathlib import Path
 import click
 
 from digits.cli.flags import settings_flags
-from digits.errors import DataUnavailable, PromotionRefused
+from digits.errors import DataUnavailable, NotRegistered, PromotionRefused
+from digits.registry.address import is_unwritten, tracking_uri
 from digits.registry.gate import GateSettings
 
-MODEL = click.option("--name", default="digits", show_default=True, help="Registered model.")
+
+def _registered(_: click.Context, __: click.Parameter, name: str) -> str:
+    """Raises NotRegistered where MLflow would make an empty store."""
+    if is_unwritten(uri := tracking_uri()):
+        raise NotRegistered(
+            f"no model is registered, there is no {uri}: train one with `python -m digits train`, or set "
+            "MLFLOW_TRACKING_URI"
+        )
+    return name
+
+
+MODEL = click.option(
+    "--name", default="digits", show_default=True, callback=_registered, help="Registered model."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -11,6 +11,7 @@ from digits.protocols.v2_schemas import (
     InferRequest,
     InferResponse,
     Live,
+    ModelConfiguration,
     ModelMetadata,
     ModelReady,
     ServerMetadata,
@@ -18,8 +19,8 @@ from digits.protocols.v2_schemas import (
 )
 
 MODELS: tuple[type[BaseModel], ...] = (
-    InferRequest, InferResponse, Live, ModelMetadata, ModelReady, ServerMetadata, ServerReady,
-    Instances, Invocation, Scores,
+    InferRequest, InferResponse, Live, ModelConfiguration, ModelMetadata, ModelReady, ServerMetadata,
+    ServerReady, Instances, Invocation, Scores,
 )  # fmt: skip
 V2, TF, MLFLOW = "Open Inference Protocol", "TensorFlow Serving", "MLflow"
 VERSION: Json = {
@@ -45,6 +46,7 @@ def protocol_paths() -> Json:
         "/v2/health/ready": {"get": _open("is_ready", "A model is loaded", ServerReady, 503)},
         "/v2": {"get": _get("server_metadata", "Name and extensions of the server", ServerMetadata)},
         **_with_version(model, "", "get", _model_metadata),
+        **_with_version(model, "/config", "get", _model_configuration),
         **_with_version(model, "/ready", "get", _model_ready),
         **_with_version(model, "/infer", "post", _infer),
         **_with_version(v1, "", "get", _model_status),
@@ -71,6 +73,10 @@ def _get(name: str, summary: str, model: type[BaseModel], *statuses: int) -> Jso
 
 def _model_metadata(end: str) -> Json:
     return _get(f"model_metadata{end}", "Inputs and outputs of the model", ModelMetadata, *UNKNOWN)
+
+
+def _model_configuration(end: str) -> Json:
+    return _get(f"model_configuration{end}", "The same in Triton's words", ModelConfiguration, *UNKNOWN)
 
 
 def _model_ready(end: str) -> Json:

@@ -61,6 +61,10 @@ def protocol_routes(predictor: Predictor) -> list[Route]:
         check(request)
         return JSONResponse(v2.metadata(live.ready()))
 
+    async def config(request: Request) -> Response:
+        check(request)
+        return JSONResponse(v2.configuration(live.ready()))
+
     async def status(request: Request) -> Response:
         check(request)
         status = {
@@ -77,6 +81,7 @@ def protocol_routes(predictor: Predictor) -> list[Route]:
         Route("/v2/health/ready", is_ready),
         Route("/v2", server),
         *_with_version(V2_MODEL, "", model),
+        *_with_version(V2_MODEL, "/config", config),
         *_with_version(V2_MODEL, "/ready", is_model_ready),
         *_with_version(V2_MODEL, "/infer", infer, "POST"),
         *_with_version(V1_MODEL, "", status),

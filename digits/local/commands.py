@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from digits.errors import InvalidSettings, NotReady
 from digits.local.api import Service, as_lines
-from digits.local.config import read_config
+from digits.local.config import check_gateway, read_config
 from digits.local.instance import Instance
 from digits.local.monitor import DASHBOARD, prometheus_command, prometheus_port
 from digits.local.processes import end_all
@@ -30,6 +30,7 @@ SETTLED_S = 2.0  # Ray reports the old state for a moment after a deploy
 def serve(file: Path, port: int | None, haproxy: bool, say: Say) -> int:
     """Runs the service until Ctrl-C, `make stop`, or the end of Ray."""
     config = read_config(file, port)
+    check_gateway()
     instance = Instance(config["http_options"]["port"])
     runner = Runner(instance, config, haproxy)
     with signals_raise():

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel, Field, ValidationError
 
 from digits.errors import DigitsError, InvalidSettings
+from digits.gateway.settings import EDGE_PREFIX, EdgeSettings
 from digits.inference.settings import ServeSettings
 from digits.inference.source import FolderSource
 from digits.local.instance import DEFAULT_PORT
@@ -15,32 +17,70 @@ Config = dict[str, Any]
 DEPLOYMENT = "DigitClassifier"
 
 
+class _Deployment(BaseModel):
+    name: str
+
+
+class _Application(BaseModel):
+    deployments: list[_Deployment] = []
+
+
+class _Http(BaseModel):
+    port: int = Field(DEFAULT_PORT, ge=1, le=65535)
+
+
+class _Form(BaseModel):
+    """What is read of a configuration here; schema.py checks the whole."""
+
+    applications: list[_Application] = Field(min_length=1)
+    http_options: _Http | None = None
+
+
 def read_config(file: Path, port: int | None) -> Config:
     """Returns the configuration on `port`, or on its own port.
 
-    Raises InvalidSettings: no such file, no YAML, no applications, or a user_config that would be rejected.
+    Raises InvalidSettings: no such file, no YAML, another form, or a user_config that would be rejected.
     """
     try:
-        config = yaml.safe_load(file.read_text())
+        config: Config = yaml.safe_load(file.read_text())
     except OSError as error:
         raise InvalidSettings(f"{file} cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"{file} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(config, dict) or not config.get("applications"):
-        raise InvalidSettings(f"{file} has no `applications`; serve_config.yaml shows the form")
-    http = config.setdefault("http_options", {})
-    http["port"] = port or http.get("port", DEFAULT_PORT)
-    for application in config["applications"]:
-        for deployment in application.get("deployments", []):
-            if deployment.get("name") == DEPLOYMENT:
-                _check(file, deployment.get("user_config"))
-    return config
-
-
-def _check(file: Path, user_config: object) -> None:
     try:
-        settings = ServeSettings.parse(user_config)
+        form = _Form.model_validate(config)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise InvalidSettings(f"{file}, {where}: {first['msg']}; serve_config.yaml shows the form") from None
+    try:
+        settings = ServeSettings.parse(deployment_of(config).get("user_config"))
         if not is_registered(settings.model_uri):
             FolderSource(settings.model_uri).resolve()
     except DigitsError as error:
         raise InvalidSettings(f"{file}, user_config: {error}") from None
+    http = form.http_options or _Http()
+    config["http_options"] = (config.get("http_options") or {}) | {"port": port or http.port}
+    return config
+
+
+def check_gateway() -> None:
+    """Raises InvalidSettings for a variable of the gateway, without its value, which may be a key."""
+    try:
+        EdgeSettings.from_environment()
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "..."
+        text = first["msg"].removeprefix("Value error, ")
+        raise InvalidSettings(f"{EDGE_PREFIX}{name}: {text}") from None
+
+
+def deployment_of(config: Config) -> Config:
+    """Returns this project's deployment.  Raises InvalidSettings if there is none."""
+    deployments = [
+        one for application in config["applications"] for one in application.get("deployments", [])
+    ]
+    for deployment in deployments:
+        if deployment["name"] == DEPLOYMENT:
+            return dict(deployment)
+    raise InvalidSettings(f"there is no deployment {DEPLOYMENT}; serve_config.yaml shows the form")

@@ -107,7 +107,7 @@ class Instance:
             command = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         except (OSError, ValueError, KeyError):
             return None
-        return pid if "digits.local" in command else None
+        return pid if {"digits", "serve"} <= set(command) else None
 
     def create(self) -> None:
         """Makes an empty folder, with a token and the pid of this process."""

@@ -1,6 +1,6 @@
 """The Open Inference Protocol (V2 of KServe): requests -> images, rows -> answers, metadata.
 
-With the extensions for binary tensors and for classification, as Triton defines them.
+With the extensions for binary tensors, classification and the model configuration, as Triton defines them.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,11 @@ from digits.task import CLASSES, LABELS, SIDE, ModelVersion
 
 HEADER_LENGTH = b"inference-header-content-length"  # bytes of JSON at the start of a body with binary tensors
 OUTPUTS = (LABEL, PROBABILITIES, IS_DIGIT)
-SERVER = {"name": NAME, "version": "1", "extensions": ["binary_tensor_data", "classification"]}
+SERVER = {
+    "name": NAME,
+    "version": "1",
+    "extensions": ["binary_tensor_data", "classification", "model_configuration"],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,26 @@ def metadata(classifier: Classifier) -> dict[str, Any]:
         "outputs": tensors if classifier.says_is_digit else tensors[:-1],
         "parameters": {"reject_below": classifier.reject_below},
     }
+
+
+def configuration(classifier: Classifier) -> dict[str, Any]:
+    """The same in Triton's words: `perf_analyzer` asks for it before it sends anything.
+
+    An input is optional, because a request has only one of them.
+    """
+    described = metadata(classifier)
+    return {
+        "name": NAME,
+        "platform": described["platform"],
+        "max_batch_size": 0,  # the first dimension of each tensor is its number of images
+        "input": [_configured(tensor) | {"optional": True} for tensor in described["inputs"]],
+        "output": [_configured(tensor) for tensor in described["outputs"]],
+    }
+
+
+def _configured(tensor: dict[str, Any]) -> dict[str, Any]:
+    kind = {"BYTES": "STRING"}.get(tensor["datatype"], tensor["datatype"])
+    return {"name": tensor["name"], "data_type": f"TYPE_{kind}", "dims": tensor["shape"]}
 
 
 def _json_length(body: bytes, header: bytes | None) -> int | None:

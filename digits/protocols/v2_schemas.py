@@ -97,6 +97,26 @@ class ModelMetadata(BaseModel):
     ]
 
 
+class ConfiguredOutput(BaseModel):
+    name: str
+    data_type: Annotated[str, Field(examples=["TYPE_UINT8"])]
+    dims: Annotated[list[int], Field(description="-1: any number of images.")]
+
+
+class ConfiguredInput(ConfiguredOutput):
+    optional: Annotated[bool, Field(description="A request has one of the inputs.")]
+
+
+class ModelConfiguration(BaseModel):
+    """What the model takes and gives, in Triton's words."""
+
+    name: str
+    platform: str
+    max_batch_size: Annotated[int, Field(description="0: the shapes hold the number of images.")]
+    input: list[ConfiguredInput]
+    output: list[ConfiguredOutput]
+
+
 class ServerMetadata(BaseModel):
     name: str
     version: str

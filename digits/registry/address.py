@@ -25,6 +25,11 @@ def tracking_uri() -> str:
     return uri
 
 
+def is_unwritten(uri: str) -> bool:
+    """Whether the address is a file that no training has written yet; opening it creates it."""
+    return uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists()
+
+
 def _shown(uri: str) -> str:
     """Returns the text without what stands before an @: it may be a password."""
     return repr(re.sub(r".*@", "", uri))

@@ -61,6 +61,8 @@ def main(url: str, golden: str) -> None:
     model = client.get_model_metadata(MODEL)
     (version,) = model["versions"]
     assert client.is_model_ready(MODEL, version)
+    configured = client.get_model_config(MODEL, version)["input"]
+    assert [tensor["name"] for tensor in configured] == ["pixels", "image"]
     assert not client.is_model_ready(MODEL, "no-such-version")
 
     encoded = [png(image) for image in images]
@@ -93,7 +95,6 @@ def main(url: str, golden: str) -> None:
         ("404", "Send images to POST /predict", lambda: client.infer("other", pixels(images))),
         ("404", "no other", lambda: client.infer(MODEL, pixels(images), model_version="no-such-version")),
         ("404", "no other", lambda: client.get_model_metadata(MODEL, "no-such-version")),
-        ("404", "Send images to POST /predict", lambda: client.get_model_config(MODEL)),
         ("422", "send UINT8 with [n, 28, 28]", lambda: client.infer(MODEL, pixels(flat))),
         ("422", "The image is not valid base64", lambda: client.infer(MODEL, files([b"?"], binary=False))),
         ("415", "Send the body uncompressed",

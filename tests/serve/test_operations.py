@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,10 +15,11 @@ import yaml
 
 from digits.local.instance import Instance
 from digits.local.monitor import prometheus_port
+from digits.local.runner import HAPROXY_OPEN_FILES
 from testkit.cluster import ROOT, deployment_of, serve_config, wait_until
 from testkit.local import free_service_port, serving, wait_for_replicas
 from testkit.traffic import Traffic
-from tests.programs import require_program
+from tests.programs import require_program, skip_or_fail
 from tests.serve.under_load import RATE, Figure, described, failed_of
 
 PORT = free_service_port()
@@ -27,13 +29,13 @@ KEYS, REQUEST = BLOCKS[1], BLOCKS[2]
 # Commands that other tests execute.
 ELSEWHERE = {
     "make serve CONFIG=out/tuned/serve_config.yaml": "test_the_advice_of_tune_is_what_make_serve_runs",
-    "make serve PORT=8100": "test_a_second_user_without_home_and_files_serves",
-    ".venv/bin/python -m digits doctor": "test_doctor_reports_each_check",
-    "ulimit -Hn 10270": "test_haproxy_fits_a_low_limit_of_open_files",
+    "make serve PORT=8100": "test_the_advice_of_tune_is_what_make_serve_runs",
     "apt install prometheus": "what installs the program, not a command of this project",
 }
+DOCTOR, LIMIT = ".venv/bin/python -m digits doctor", f"ulimit -Hn {HAPROXY_OPEN_FILES}"
 HERE = {
     "make serve", "make status", "make deploy-config", "make monitor", "make stop", 'eval "$(make -s env)"',
+    DOCTOR, LIMIT,
 }  # fmt: skip
 # `make` without installing anything; ports other than a service of the machine's user may have.
 PREFIX = f'make() {{ command make -o .venv/serve.lock "$@"; }}; export PORT={PORT};\n'
@@ -56,6 +58,15 @@ def test_every_command_of_the_page_is_executed() -> None:
     sources = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
     for name in ELSEWHERE.values():
         assert " " in name or f"def {name}(" in sources, name
+
+
+def test_doctor_and_the_limit_run_without_a_service() -> None:
+    """doctor may find something on this machine; its status says so."""
+    found = sh(f"{DOCTOR}; test $? -le 1")
+    assert "serve_config.yaml" in found
+    if os.getuid() and resource.getrlimit(resource.RLIMIT_NOFILE)[1] < HAPROXY_OPEN_FILES:
+        skip_or_fail("root", "only root may raise the hard limit of open files")
+    assert sh(f"ulimit -Sn 1024; {LIMIT}; ulimit -Hn") == f"{HAPROXY_OPEN_FILES}\n"
 
 
 def edited(file: Path, **changes: object) -> str:

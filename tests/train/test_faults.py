@@ -31,8 +31,8 @@ from digits.training.train import train
 from testkit.cluster import wait_until
 from tests.mlflow_server import Server
 from tests.programs import skip_or_fail
-from tests.train.conftest import DEADLINE_S, ROOT, Workplace
-from tests.train.test_training import logged_steps, runs, steps
+from tests.train.conftest import DEADLINE_S, ROOT, Workplace, small_file
+from tests.train.test_training import NOISE, logged_steps, runs, steps
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,6 @@ class WorkplaceWithServer(Workplace):
 
 
 WORKER = "ray::RayTrainWorker"
-NAMES = ("x_train", "y_train", "x_test", "y_test")
-
-
-def small_file(folder: Path, count: int = 320) -> str:
-    """Writes the first of scikit-learn's digits in the layout of mnist.npz: an epoch takes under a second."""
-    whole = load("sklearn-digits")
-    parts = (whole.train_images, whole.train_labels, whole.test_images, whole.test_labels)
-    file = folder / "small.npz"
-    np.savez(file, **{name: part[:count] for name, part in zip(NAMES, parts, strict=True)})  # type: ignore[arg-type]
-    return str(file)
 
 
 def checkpoints(workplace: Workplace, name: str) -> int:
@@ -82,7 +72,8 @@ def test_killed_worker_and_driver_leave_one_run_without_a_gap(tmp_path: Path) ->
     process.wait(timeout=DEADLINE_S)
     wait_until(lambda: not workplace.pids("ray::"), DEADLINE_S, lambda: "a process survived the driver")
     assert max(logged_steps(workplace)) < 16, "the driver was killed too late to prove anything"
-    workplace.train(**asked)
+    said = workplace.train(**asked)
+    assert [line for line in said.splitlines() if NOISE.search(line)] == []
     (run,) = runs(workplace)
     assert run.info.status == "FINISHED"
     assert steps(workplace, run) == list(range(1, 17))

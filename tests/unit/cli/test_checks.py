@@ -10,6 +10,8 @@ import yaml
 
 from digits.cli import checks
 from digits.cli.checks import Finding, findings
+from digits.errors import InvalidSettings
+from digits.local import schema
 
 
 def problems() -> dict[str, Finding]:
@@ -19,6 +21,7 @@ def problems() -> dict[str, Finding]:
 @pytest.fixture(autouse=True)
 def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "PORTS", {})
+    monkeypatch.setattr(schema, "check_by_rays_schema", lambda config: [])  # loads Ray
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
@@ -35,13 +38,17 @@ def test_a_taken_port_is_named_with_its_use(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ({"user_config": {"model_uri": "x", "max_batchsize": 1}}, "serve_config.yaml"),
         ({"max_ongoing_requests": 127}, "batches"),
-        ({"num_replicas": 4096}, "replicas"),
+        ({"num_replicas": 4096, "autoscaling_config": None}, "replicas"),
+        ({"num_replicas": "auto", "autoscaling_config": None}, "replicas"),
+        ({"user_config": {"model_uri": "models/none"}}, "serve_config.yaml"),
+        ({"name": "Other"}, "serve_config.yaml"),
+        ({"user_config": None}, "serve_config.yaml"),
     ],
 )
 def test_a_configuration_that_cannot_work_is_found(
     change: dict[str, object], about: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """An unknown key, batches that never fill, more replicas than CPUs."""
+    """A wrong key or model, batches that never fill, more replicas than CPUs."""
     config = yaml.safe_load((checks.ROOT / "serve_config.yaml").read_text())
     config["applications"][0]["deployments"][0] |= change
     (tmp_path / "serve_config.yaml").write_text(yaml.safe_dump(config))
@@ -49,6 +56,14 @@ def test_a_configuration_that_cannot_work_is_found(
     monkeypatch.setattr(checks, "ROOT", tmp_path)
     assert about in problems()
     assert problems()[about].cure
+
+
+def test_what_rays_schema_refuses_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(config: object) -> None:
+        raise InvalidSettings("num_replica: unknown key; the nearest known one is 'num_replicas'")
+
+    monkeypatch.setattr(schema, "check_by_rays_schema", refuse)
+    assert "num_replica: unknown key" in problems()["serve_config.yaml"].problem
 
 
 @pytest.mark.parametrize(
@@ -81,7 +96,9 @@ def test_a_token_that_cannot_serve_is_found(
 def test_a_wrong_limit_of_the_gateway_and_a_bad_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITS_EDGE_MAX_HEADERS", "1")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
-    assert problems().keys() >= {"DIGITS_EDGE_...", "MLflow"}
+    found = problems()
+    assert found["DIGITS_EDGE_..."].problem.startswith("DIGITS_EDGE_MAX_HEADERS: Input should be greater")
+    assert found["MLflow"].cure
 
 
 def test_doctor_reports_each_check() -> None:

@@ -2,12 +2,12 @@
 
 import json
 import re
+import socketserver
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import import_module
 from pathlib import Path
 
 import click
@@ -36,7 +36,7 @@ def test_help_imports_no_command_and_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_listed_command_has_help_with_an_example(name: str) -> None:
-    command = getattr(import_module(f"digits.cli.{name}"), name)
+    command = main.get_command(click.Context(main), name)
     assert isinstance(command, click.Command)
     assert "Example" in CliRunner().invoke(main, [name, "--help"]).output
 
@@ -72,6 +72,7 @@ class Service(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
+        assert self.headers["Content-Type"] == "image/*"
         is_known = self.headers.get("X-API-Key") == "right"
         answer = (
             {"digit": 7, "confidence": 0.9} if is_known else {"code": "key_missing", "detail": "Send a key"}
@@ -98,6 +99,62 @@ def test_a_service_is_asked_with_the_key(url: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("DIGITS_API_KEY")
     refused = CliRunner().invoke(main, ["predict", "--url", url, SEVEN])
     assert (refused.exit_code, "Send a key" in refused.output) == (1, True)
+
+
+class OtherServer(socketserver.BaseRequestHandler):
+    """Sends `text` whatever it is asked."""
+
+    text = b""
+
+    def handle(self) -> None:
+        self.request.recv(65536)
+        self.request.sendall(self.text)
+
+
+@pytest.mark.parametrize(
+    "text", [b"SSH-2.0\r\n", b"HTTP/1.0 200 OK\r\n\r\n<html>", b"HTTP/1.0 200 OK\r\n\r\n7", b""]
+)
+def test_another_server_at_the_address_is_named(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line, whatever it answers."""
+    monkeypatch.setattr(OtherServer, "text", text)
+    with socketserver.TCPServer(("127.0.0.1", 0), OtherServer) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        asked = CliRunner().invoke(main, ["predict", "--url", url, SEVEN])
+    assert (asked.exit_code, len(asked.output.splitlines())) == (1, 1)
+    assert url in asked.output
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "localhost", "ftp://127.0.0.1"])
+def test_an_address_without_http_is_a_wrong_command_line(url: str) -> None:
+    asked = CliRunner().invoke(main, ["predict", "--url", url, SEVEN])
+    assert (asked.exit_code, "must begin with http://" in asked.output) == (2, True)
+
+
+def test_no_proxy_is_asked_for_a_service_on_this_machine(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    assert "Send a key" in CliRunner().invoke(main, ["predict", "--url", url, SEVEN]).output
+
+
+@pytest.mark.parametrize("model", ["", "models/none", "models:/digits"])
+def test_a_model_that_is_none_is_one_line(model: str) -> None:
+    asked = CliRunner().invoke(main, ["predict", "--model", model, SEVEN])
+    assert (asked.exit_code, len(asked.output.splitlines())) == (1, 1)
+    assert asked.output.startswith("Error: ")
+
+
+@pytest.mark.parametrize("command", ["list", "promote", "rollback"])
+def test_a_registry_that_is_not_there_is_not_made(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line that says how to get one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    asked = CliRunner().invoke(main, ["registry", command])
+    assert (asked.exit_code, len(asked.output.splitlines())) == (1, 1)
+    assert "python -m digits train" in asked.output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_errors_of_this_project_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

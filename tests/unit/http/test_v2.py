@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from digits.http.app import create_api
 from digits.problems import PROBLEMS
-from digits.protocols.v2_schemas import InferResponse, ModelMetadata
+from digits.protocols.v2_schemas import InferResponse, ModelConfiguration, ModelMetadata
 from digits.task import CLASSES, LABELS, Images
 from digits.vision.golden import golden_digits
 from testkit.encodings import base64_png, image_file
@@ -161,7 +161,22 @@ def test_the_metadata_describes_what_the_model_takes(client: TestClient) -> None
         assert (model.name, model.versions, model.parameters) == ("digits", ["1"], {"reject_below": 0.5})
         assert [tensor.name for tensor in model.inputs] == ["pixels", "image"]
         assert [tensor.name for tensor in model.outputs] == ["digit", "probabilities", "is_digit"]
-    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data", "classification"]
+    extensions = client.get("/v2").json()["extensions"]
+    assert extensions == ["binary_tensor_data", "classification", "model_configuration"]
+
+
+def test_the_configuration_is_the_metadata_in_tritons_words(client: TestClient) -> None:
+    for path in ("/v2/models/digits/config", "/v2/models/digits/versions/1/config"):
+        found = ModelConfiguration.model_validate_json(client.get(path).content)
+        described = [(one.name, one.data_type, one.dims) for one in (*found.input, *found.output)]
+        assert described == [
+            ("pixels", "TYPE_UINT8", [-1, 28, 28]),
+            ("image", "TYPE_STRING", [-1]),
+            ("digit", "TYPE_INT64", [-1]),
+            ("probabilities", "TYPE_FP32", [-1, 10]),
+            ("is_digit", "TYPE_FP32", [-1]),
+        ]
+    assert client.get("/v2/models/digits/versions/2/config").status_code == 404
 
 
 def test_a_model_that_cannot_say_is_digit_has_no_such_output(sure_client: TestClient) -> None:

@@ -31,7 +31,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str, **started: Any) -> tuple[int, str]:
-    command = [sys.executable, "-m", "digits.local", *arguments]
+    command = [sys.executable, "-m", "digits", *arguments]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False, **started
     )
@@ -73,18 +73,45 @@ def test_a_wrong_user_config_is_refused_before_it_is_sent(
     config["applications"][0]["deployments"][0]["user_config"] |= change
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(config))
-    for command in ("serve", "deploy"):
+    for command in ("serve", "deploy-config"):
         status, said = run(command, str(file), "--port", str(free_port()))
         assert (status, len(said.splitlines())) == (2, 1)
         assert reason in said
 
 
-@pytest.mark.parametrize("content", ["a: [", "", "- 1", "applications: []"])
+ONE = "applications: [{deployments: [{name: DigitClassifier, user_config: {model_uri: models/starter}}]}]\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a: [",
+        "",
+        "- 1",
+        "applications: []",
+        "applications: x",
+        "applications: [x]",
+        "applications: [{deployments: 1}]",
+        "applications: [{deployments: [{name: DigitClasifier}]}]",
+        f"{ONE}http_options: 1",
+        f"{ONE}http_options: {{port: x}}",
+        f"{ONE}http_options: {{port: 99999}}",
+        "\xff",
+    ],
+)
 def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "config.yaml"
-    file.write_text(content)
+    file.write_bytes(content.encode("latin-1"))
     with pytest.raises(InvalidSettings, match=r"config\.yaml"):
         read_config(file, None)
+
+
+@pytest.mark.parametrize("rest", ["", "http_options:", "http_options: {}"])
+def test_a_configuration_without_a_port_is_on_8000(tmp_path: Path, rest: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(ONE + rest)
+    assert read_config(file, None)["http_options"]["port"] == 8000
+    assert read_config(file, 8100)["http_options"]["port"] == 8100
 
 
 def test_without_a_service_status_and_stop_say_so() -> None:
@@ -94,6 +121,24 @@ def test_without_a_service_status_and_stop_say_so() -> None:
         f"Error: no service of yours runs on port {port}; start it: make serve\n",
     )
     assert run("stop", "--port", port) == (0, f"No service of yours runs on port {port}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("DIGITS_EDGE_MAX_HEADERS", "1", "greater than or equal to 16"),
+        ("DIGITS_EDGE_MAX_HEADER", "64", "the nearest known one is 'max_headers'"),
+        ("DIGITS_EDGE_API_KEYS_SHA256", "my-own-key", "String should match pattern"),
+        ("DIGITS_EDGE_MAX_BODY_BYTES", "33554432", "twice max_body_bytes"),
+    ],
+)
+def test_a_wrong_variable_of_the_gateway_is_refused(name: str, value: str, reason: str) -> None:
+    """Before anything starts; a key that was given in place of its hash is not shown."""
+    status, said = run("serve", "--port", str(free_port()), env=os.environ | {name: value})
+    assert (status, len(said.splitlines())) == (2, 1)
+    assert said.startswith("Error: DIGITS_EDGE_")
+    assert reason in said
+    assert "my-own-key" not in said
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc shows the environment of processes")
@@ -203,8 +248,9 @@ except Stopped:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc shows the environment of processes")
-def test_a_second_ctrl_c_ends_at_once_with_130() -> None:
-    """The first one asks Ray to end, which takes seconds; a driver that does not end is killed."""
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_ctrl_c_ends_at_once_with_130(first: signal.Signals) -> None:
+    """The first one, SIGTERM or a closed terminal asks Ray to end; a driver that does not end is killed."""
     service = Instance(free_service_port())
     command = [sys.executable, "-c", STOPS, str(service.port), STUBBORN]
     stopping = subprocess.Popen(
@@ -217,7 +263,7 @@ def test_a_second_ctrl_c_ends_at_once_with_130() -> None:
     assert stopping.stdout
     try:
         assert stopping.stdout.readline() == "runs\n"
-        stopping.send_signal(signal.SIGINT)
+        stopping.send_signal(first)
         assert stopping.stdout.readline() == "asked\n"
         start = time.monotonic()
         stopping.send_signal(signal.SIGINT)
