@@ -15,9 +15,10 @@ One folder for each role, in reading order; docs/architecture.md says which may 
     gateway/          in front of every route: limits, API keys, HAProxy (its retries: serve.env)
     serving/          Ray Serve: the deployment and its Prometheus metrics
     local/            one service on this machine: start, status, deploy, stop
+    scoring/          Ray Data: many files -> a table of predictions
     corpus/           pictures as people send them, made of people's pen strokes: to train on and to judge by
     training/         Ray Train: data, network, training step, evaluation, export, publishing
-    cli/              the command line: serve, predict, train, registry, doctor and others
+    cli/              the command line: serve, predict, score, train, registry, doctor and others
     __main__.py       `python -m digits`
     ray_internals.py  each assumption about Ray's private behaviour, with a check for it
 """

@@ -110,6 +110,10 @@ class TrainingFailed(DigitsError):
     """The text holds what was needed, or the failed worker's last error line and the command to continue."""
 
 
+class ScoringFailed(DigitsError):
+    """The text holds the failed worker's last error line; the same command goes on with what is left."""
+
+
 class TrainingInterrupted(DigitsError):
     """The text holds the command that continues the training."""
 

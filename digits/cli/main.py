@@ -15,6 +15,7 @@ COMMANDS = {
     "env": ("service", "Print the variables for Ray's own commands."),
     "monitor": ("service", "Run Prometheus with the alerts against the service."),
     "predict": ("predict", "Read the digit in each picture."),
+    "score": ("score", "Read many files on all cores, into a table."),
     "train": ("train", "Train a model, register it, and promote it if it passes the gate."),
     "registry": ("registry", "List, promote and roll back registered models."),
     "doctor": ("doctor", "Check what keeps this machine from serving or training."),
@@ -53,6 +54,7 @@ def main() -> None:
     Examples:
       python -m digits serve
       python -m digits predict docs/seven.png
+      python -m digits score scans/ --out out/scores
       python -m digits train --data my.npz
       python -m digits registry list
       python -m digits doctor

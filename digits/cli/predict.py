@@ -1,6 +1,5 @@
 """`python -m digits predict`."""
 
-import asyncio
 import http.client
 import json
 import os
@@ -108,37 +107,15 @@ def _problem(error: urllib.error.HTTPError) -> Answer:
 
 def _model(model_uri: str) -> Callable[[bytes], Answer]:
     """Returns what reads a picture with a model that is loaded here.  Raises ModelRejected and others."""
-    import logging
-
-    from digits.inference.live_model import LiveModel
-    from digits.inference.predictor import Predictor
-    from digits.inference.reader import Reader
+    from digits.inference.offline import OfflineModel
     from digits.inference.settings import ServeSettings
-    from digits.inference.source import FolderSource, ModelSource
-    from digits.registry.source import RegistrySource
-    from digits.registry.versions import is_registered
+    from digits.registry.source import open_source
 
-    def open_source(settings: ServeSettings) -> ModelSource:
-        uri = settings.model_uri
-        return RegistrySource(uri, settings.model_cache) if is_registered(uri) else FolderSource(uri)
-
-    # There is no queue here, so neither speed nor waiting is limited.
-    settings = ServeSettings.parse({
-        "model_uri": model_uri, "max_batch_size": 1, "batch_budget_ms": 10_000, "queue_timeout_s": 60,
-        "max_queued_work_s": 60,
-    })  # fmt: skip
-    log = logging.getLogger(__name__)
-    runner = asyncio.Runner()
-
-    async def load() -> Predictor:
-        live = LiveModel(open_source, threads=1, log=log, on_load=lambda outcome: None)
-        await live.configure(settings)
-        return Predictor(live, Reader(1), [], log)
-
-    predictor = runner.run(load())
+    settings = ServeSettings.parse({"model_uri": model_uri})
+    model = OfflineModel(open_source(settings.model_uri, settings.model_cache), max_batch_size=1)
 
     def ask(content: bytes) -> Answer:
-        item = runner.run(predictor.predict([content])).items[0]
+        (item,) = model.predict([content])
         if isinstance(item, BadInput):
             return _error(item.code, item.detail)
         found: Answer = {

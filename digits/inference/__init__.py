@@ -8,5 +8,7 @@ counters    counts of batches, waits and answers
 live_model  the classifier that answers now, and how another replaces it
 costs       what reading a picture costs, learned while pictures are read
 reader      pictures -> candidates, in threads, admitted by the work that waits
+verdicts    the scores of a picture's candidates -> its prediction, or why there is none
 predictor   pictures -> predictions, and who observes them
+offline     pictures -> predictions in this process, without queue and limits
 """

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from digits.inference.source import FolderSource, ModelSource
 from digits.registry import cache, versions
 from digits.task import ModelVersion
 
@@ -25,3 +26,10 @@ class RegistrySource:
 
     def last_good(self) -> ModelVersion | None:
         return cache.last_good(self._uri, self._cache)
+
+
+def open_source(model_uri: str, model_cache: str) -> ModelSource:
+    """Returns where a model comes from: MLflow for an address models:/..., else a folder."""
+    if versions.is_registered(model_uri):
+        return RegistrySource(model_uri, model_cache)
+    return FolderSource(model_uri)

@@ -17,10 +17,7 @@ from digits.http.app import create_api
 from digits.inference.live_model import LiveModel
 from digits.inference.predictor import Predictor
 from digits.inference.reader import Reader
-from digits.inference.settings import ServeSettings
-from digits.inference.source import FolderSource, ModelSource
-from digits.registry.source import RegistrySource
-from digits.registry.versions import is_registered
+from digits.registry.source import open_source
 from digits.serving.autoscaling import WORK, OfferedWork
 from digits.serving.metrics import Metrics
 
@@ -38,7 +35,7 @@ class DigitClassifier:
         resources: dict[str, float] = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
         threads = max(1, int(resources.get("CPU", 1)))
         self._live = LiveModel(
-            open_source,
+            lambda settings: open_source(settings.model_uri, settings.model_cache),
             threads=threads,
             log=log,
             on_load=self._metrics.count_load,
@@ -79,10 +76,3 @@ class DigitClassifier:
         while True:
             await asyncio.sleep(REPORT_EVERY_S)
             self._metrics.report(self._live)
-
-
-def open_source(settings: ServeSettings) -> ModelSource:
-    """Where `model_uri` points: a version in MLflow, or a folder."""
-    if is_registered(settings.model_uri):
-        return RegistrySource(settings.model_uri, settings.model_cache)
-    return FolderSource(settings.model_uri)

@@ -81,7 +81,7 @@ def test_no_module_imports_itself_through_others() -> None:
 
 
 HEAVY = {"ray", "tensorflow", "keras", "mlflow", "matplotlib", "sklearn"}
-RAYS = ("serving.deployment", "serving.handover", "serving.metrics", "training.run")
+RAYS = ("serving.deployment", "serving.handover", "serving.metrics", "scoring.run", "training.run")
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module not in RAYS])

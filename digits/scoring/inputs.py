@@ -1,0 +1,101 @@
+"""Files, folders, patterns and Parquet, on this disk or at any address of fsspec -> blocks of pictures."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import fsspec
+import pyarrow.parquet as pq
+
+from digits.errors import DataUnavailable
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")  # of the files that a folder is searched for
+PARQUET = ".parquet"
+IMAGE, PATH = "image", "path"  # columns of Parquet: bytes of an image file, and its name, which may be absent
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Pictures that are scored together: files, or one row group of a Parquet file."""
+
+    files: tuple[str, ...]
+    row_group: int | None = None
+
+
+Picture = tuple[str, bytes | None, str]  # its name, its bytes or None, and why it has none
+
+
+def blocks_of(inputs: Sequence[str], size: int) -> list[Block]:
+    """Returns the blocks of all inputs, of at most `size` files each, in the order of their names.
+
+    Raises DataUnavailable for an input that holds nothing, and for Parquet without a column of images.
+    """
+    files, groups = [], []
+    for given in inputs:
+        found = _files_of(given)
+        if not found:
+            raise DataUnavailable(
+                f"{given} holds no picture; give files, folders with {', '.join(SUFFIXES)} or {PARQUET}, "
+                "or patterns such as 'scans/*.png'"
+            )
+        files += [file for file in found if not file.endswith(PARQUET)]
+        groups += [block for file in found if file.endswith(PARQUET) for block in _row_groups(file)]
+    unique = tuple(dict.fromkeys(files))
+    return [Block(unique[start : start + size]) for start in range(0, len(unique), size)] + groups
+
+
+def _files_of(given: str) -> list[str]:
+    """Returns the addresses of an input, sorted; a file that is named is taken whatever its suffix."""
+    try:
+        system, path = fsspec.core.url_to_fs(given)
+        if system.isfile(path):
+            return [_address(system, path)]
+        if system.isdir(path):
+            found = [file for file in system.find(path) if file.lower().endswith((*SUFFIXES, PARQUET))]
+        else:
+            found = [file for file in system.glob(path) if system.isfile(file)]
+    except (ImportError, OSError, ValueError) as error:
+        raise DataUnavailable(f"{given} cannot be read: {error}") from error
+    return sorted(_address(system, file) for file in found)
+
+
+def _address(system: fsspec.AbstractFileSystem, path: str) -> str:
+    """Returns what opens a file: a path on this disk, else its address."""
+    return path if "file" in system.protocol else system.unstrip_protocol(path)
+
+
+def _row_groups(file: str) -> list[Block]:
+    with fsspec.open(file) as opened:
+        table = pq.ParquetFile(opened)
+        if IMAGE not in table.schema_arrow.names:
+            raise DataUnavailable(
+                f"{file} has the columns {', '.join(table.schema_arrow.names)}; it needs one named "
+                f"`{IMAGE}` with the bytes of image files, and may have `{PATH}` with their names"
+            )
+        return [Block((file,), group) for group in range(table.num_row_groups)]
+
+
+def pictures_of(block: Block) -> Iterator[Picture]:
+    """Yields the pictures of a block; one that cannot be read is part of the result, not an error."""
+    if block.row_group is not None:
+        yield from _rows(block.files[0], block.row_group)
+        return
+    for file in block.files:
+        try:
+            with fsspec.open(file) as opened:
+                yield file, opened.read(), ""
+        except OSError as error:
+            yield file, None, f"the file cannot be read: {error.strerror or error}"
+
+
+def _rows(file: str, group: int) -> Iterator[Picture]:
+    with fsspec.open(file) as opened:
+        table = pq.ParquetFile(opened)
+        columns = [name for name in (IMAGE, PATH) if name in table.schema_arrow.names]
+        rows = table.read_row_group(group, columns=columns).to_pylist()
+    for number, row in enumerate(rows):
+        name = row.get(PATH) or f"{file}#{group}.{number}"
+        content = row[IMAGE]
+        if isinstance(content, bytes):
+            yield name, content, ""
+        else:
+            yield name, None, f"the column `{IMAGE}` holds no bytes in this row"

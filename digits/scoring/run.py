@@ -1,0 +1,95 @@
+"""The Ray Data job: blocks -> a pool of actors -> parts.  The only module that imports ray.data."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import ray
+import ray.data
+from tqdm import tqdm
+
+from digits.errors import ScoringFailed
+from digits.registry.source import open_source
+from digits.registry.versions import is_registered
+from digits.scoring.inputs import Block, blocks_of
+from digits.scoring.results import Format, Results
+from digits.scoring.worker import Scorer
+
+BLOCK = 500  # files in one part: seconds of work, so that little is done again after an interruption
+
+
+@dataclass(frozen=True)
+class Summary:
+    parts: int
+    pictures: int  # of the parts that this call has scored
+    digits: int  # of these
+    seconds: float
+
+
+def score(
+    inputs: Sequence[str], out: str, form: Format, model_uri: str, model_cache: str, workers: int | None
+) -> Summary:
+    """Scores all pictures that are not in `out` yet, by so many actors of one CPU (None: one for each CPU).
+
+    Raises DataUnavailable, InvalidSettings, ScoringFailed, and what loading the model raises.
+    """
+    out = out if "://" in out else str(Path(out).resolve())
+    blocks = blocks_of(inputs, BLOCK)
+    version = open_source(model_uri, model_cache).resolve()
+    # An alias may move while this runs: all parts are of the version that it means now.
+    pinned = f"models:/{version.name}/{version.version}" if is_registered(model_uri) else model_uri
+    results = Results(out, form)
+    left = results.begin(blocks, version)
+    began, pictures, digits = time.monotonic(), 0, 0
+    if left:
+        bar = tqdm(total=sum(map(_size, blocks)), unit="picture", initial=_done(blocks, left), smoothing=0.1)
+        with bar:
+            for done in _run(blocks, left, Scorer, (pinned, model_cache, out, form), workers):
+                bar.update(done["pictures"])
+                pictures, digits = pictures + done["pictures"], digits + done["digits"]
+    summary = Summary(len(blocks), pictures, digits, round(time.monotonic() - began, 1))
+    results.end(asdict(summary) | {"model": asdict(version)})
+    return summary
+
+
+def _size(block: Block) -> int:
+    return len(block.files)
+
+
+def _done(blocks: Sequence[Block], left: Sequence[int]) -> int:
+    return sum(map(_size, blocks)) - sum(_size(blocks[number]) for number in left)
+
+
+def _run(
+    blocks: Sequence[Block],
+    left: Sequence[int],
+    scorer: type[Scorer],
+    arguments: tuple[str, ...],
+    workers: int | None,
+) -> Iterator[dict[str, int]]:
+    # Ray Data's own actors cause an error of the C++ core at each start, which it prints and survives.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    if not ray.is_initialized():
+        ray.init(logging_level=logging.ERROR, log_to_driver=False)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    rows = [{"number": number, **asdict(blocks[number])} for number in left]
+    cores: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    actors = min(workers or int(cores["CPU"]), len(rows))
+    parts = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+        scorer,  # type: ignore[arg-type]
+        fn_constructor_args=arguments,
+        num_cpus=1,
+        compute=ray.data.ActorPoolStrategy(size=actors),
+    )
+    try:
+        yield from parts.iter_rows()
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ScoringFailed(
+            f"a worker failed: {reason}; the same command goes on with what is left"
+        ) from error

@@ -1,0 +1,92 @@
+"""Offline scoring by a real Ray: the service's answers, and no picture twice after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from digits.corpus.examples import sample
+from digits.inference.offline import OfflineModel
+from digits.inference.source import FolderSource
+from digits.local.processes import marked
+from digits.task import Prediction
+from testkit.cluster import ROOT, wait_until
+
+PER_PART = 500  # as BLOCK of digits.scoring.run, which loads Ray
+MARK = "DIGITS_TEST_SCORING"
+
+
+def command(folder: Path, out: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "digits", "score", str(folder), "--out", str(out), *more]
+
+
+def score(folder: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(folder, out, *more), cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three parts of drawings, one of them with a file that is no picture."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (drawing,) = sample("judge", 1, 1, ("canvas_white_on_black",))
+    for number in range(2 * PER_PART + 100):
+        (folder / f"{number:05}.png").write_bytes(drawing.data)
+    (folder / "99999.png").write_bytes(b"no picture")
+    return folder
+
+
+def test_a_killed_scoring_goes_on_and_answers_as_the_service(pictures: Path, tmp_path: Path) -> None:
+    """The driver is killed after its first part; no part is written twice, and none is missing."""
+    out = tmp_path / "out"
+    began = subprocess.Popen(
+        command(pictures, out, "--workers", "1"),
+        cwd=ROOT, env=os.environ | {MARK: str(tmp_path)}, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    parts = wait_until(lambda: sorted(out.glob("part-*.parquet")), timeout_s=300)
+    os.kill(began.pid, signal.SIGKILL)
+    began.wait()
+    wait_until(lambda: not marked(f"{MARK}={tmp_path}"), timeout_s=60)
+    assert not (out / "summary.json").exists()
+    parts = sorted(out.glob("part-*.parquet"))
+    written = {part.name: part.stat().st_mtime_ns for part in parts}
+    assert len(written) < 3, "it was not interrupted in time"
+
+    done = score(pictures, out)
+    assert done.returncode == 0, done.stderr
+    parts = sorted(out.glob("part-*.parquet"))
+    assert len(parts) == 3
+    assert {part.name: part.stat().st_mtime_ns for part in parts if part.name in written} == written
+    rows = [row for part in parts for row in pq.read_table(part).to_pylist()]
+    assert [row["path"] for row in rows] == sorted(map(str, pictures.iterdir()))
+    assert rows[-1]["error"] == "image_unsupported"
+    (expected,) = OfflineModel(FolderSource("models/starter"), 64).predict(
+        [(pictures / "00000.png").read_bytes()]
+    )
+    assert isinstance(expected, Prediction)
+    for row in rows[:-1]:
+        assert (row["digit"], row["error"]) == (expected.label, None)
+        assert row["probabilities"] == pytest.approx(expected.probabilities, abs=2e-6)
+    assert json.loads((out / "summary.json").read_text())["parts"] == 3
+    again = score(pictures, out)
+    assert "0 pictures scored" in again.stdout, again.stderr
+
+
+@pytest.mark.parametrize(
+    ("folder", "more", "message"),
+    [("docs", ("--model", "models/none"), "models/none"), ("models", (), "models holds no picture")],
+)
+def test_a_wrong_scoring_is_one_line(
+    tmp_path: Path, folder: str, more: tuple[str, ...], message: str
+) -> None:
+    done = score(ROOT / folder, tmp_path / "out", *more)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert message in line
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,126 @@
+"""What is scored, and where it goes: blocks of pictures, and parts that are whole or absent."""
+
+import csv
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from digits.errors import DataUnavailable, InvalidSettings
+from digits.scoring.inputs import Block, blocks_of, pictures_of
+from digits.scoring.results import Results, Row
+from digits.task import ModelVersion
+
+VERSION = ModelVersion("digits", "3", "0" * 64)
+BLOCKS = [Block(("a",)), Block(("b",))]
+ROW: Row = {
+    "path": "a", "digit": 7, "confidence": 0.9, "is_digit": None, "probabilities": [0.1, 0.9],
+    "model": "digits", "version": "3", "error": None, "detail": None,
+}  # fmt: skip
+
+
+def files(folder: Path, *names: str) -> list[str]:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    return [str(folder / name) for name in names]
+
+
+def parquet(file: Path, rows: list[dict[str, object]], row_group_size: int = 2) -> str:
+    pq.write_table(pa.Table.from_pylist(rows), file, row_group_size=row_group_size)
+    return str(file)
+
+
+def test_a_folder_is_searched_for_pictures_in_order(tmp_path: Path) -> None:
+    a, b, c, _ = files(tmp_path, "a.png", "deep/b.JPG", "c.webp", "notes.txt")
+    assert blocks_of([str(tmp_path)], 2) == [Block((a, c)), Block((b,))]
+
+
+def test_a_named_file_and_a_pattern_need_no_suffix(tmp_path: Path) -> None:
+    scan, other = files(tmp_path, "scan", "scan 2")
+    assert blocks_of([scan, f"{tmp_path}/scan*"], 9) == [Block((scan, other))]  # each file once
+
+
+def test_each_row_group_of_parquet_is_a_block(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"image": b"1", "path": "one"}, {"image": b"2"}, {"image": None}]
+    file = parquet(tmp_path / "in.parquet", rows)
+    blocks = blocks_of([str(tmp_path)], 500)
+    assert blocks == [Block((file,), 0), Block((file,), 1)]
+    reason = "the column `image` holds no bytes in this row"
+    assert [picture for block in blocks for picture in pictures_of(block)] == [
+        ("one", b"1", ""), (f"{file}#0.1", b"2", ""), (f"{file}#1.0", None, reason),
+    ]  # fmt: skip
+
+
+def test_a_file_that_has_gone_is_part_of_the_result(tmp_path: Path) -> None:
+    there, gone = files(tmp_path, "a.png", "b.png")
+    (block,) = blocks_of([str(tmp_path)], 9)
+    Path(gone).unlink()
+    assert list(pictures_of(block)) == [
+        (there, b"a.png", ""), (gone, None, "the file cannot be read: No such file or directory"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ["", "nothing/*.png", "missing.png", "nowhere://a"])
+def test_an_input_without_pictures_is_named(tmp_path: Path, given: str) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    address = given if "://" in given else str(tmp_path / given)
+    with pytest.raises(DataUnavailable, match=r"holds no picture|cannot be read") as caught:
+        blocks_of([address], 9)
+    assert str(caught.value).startswith(address)
+
+
+def test_parquet_without_images_says_which_columns_it_has(tmp_path: Path) -> None:
+    file = parquet(tmp_path / "in.parquet", [{"pixels": b"1"}])
+    with pytest.raises(DataUnavailable, match="it needs one named `image`"):
+        blocks_of([file], 9)
+
+
+def test_a_part_that_is_there_is_not_done_again(tmp_path: Path) -> None:
+    results = Results(str(tmp_path / "out"), "parquet")
+    assert results.begin(BLOCKS, VERSION) == [0, 1]
+    results.write_part(0, [ROW])
+    assert Results(str(tmp_path / "out"), "parquet").begin(BLOCKS, VERSION) == [1]
+    assert pq.read_table(tmp_path / "out" / "part-000000.parquet").to_pylist() == [ROW]
+
+
+def test_a_part_that_was_torn_does_not_count(tmp_path: Path) -> None:
+    results = Results(str(tmp_path), "parquet")
+    results.begin(BLOCKS, VERSION)
+    (tmp_path / ".part-000000.parquet").write_bytes(b"half of it")  # what a killed writer leaves
+    assert results.begin(BLOCKS, VERSION) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "version", "form", "what"),
+    [
+        (BLOCKS[:1], VERSION, "parquet", "pictures and parts"),
+        (BLOCKS, ModelVersion("digits", "4", "1" * 64), "parquet", "model"),
+        (BLOCKS, VERSION, "csv", "format"),
+    ],
+)
+def test_other_results_are_never_mixed_in(
+    tmp_path: Path, blocks: list[Block], version: ModelVersion, form: str, what: str
+) -> None:
+    Results(str(tmp_path), "parquet").begin(BLOCKS, VERSION)
+    with pytest.raises(InvalidSettings, match=f"holds a scoring with other {what}; choose another --out"):
+        Results(str(tmp_path), form).begin(blocks, version)  # type: ignore[arg-type]
+
+
+def test_csv_has_the_same_columns(tmp_path: Path) -> None:
+    results = Results(str(tmp_path), "csv")
+    results.begin(BLOCKS, VERSION)
+    results.write_part(1, [ROW])
+    (row,) = csv.DictReader((tmp_path / "part-000001.csv").open())
+    assert row["probabilities"] == "0.1 0.9"
+    assert list(row) == list(ROW)
+
+
+def test_the_summary_comes_last(tmp_path: Path) -> None:
+    results = Results(str(tmp_path), "csv")
+    results.begin(BLOCKS, VERSION)
+    assert not (tmp_path / "summary.json").exists()
+    results.end({"pictures": 2})
+    assert json.loads((tmp_path / "summary.json").read_text()) == {"pictures": 2}
