@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import fsspec
 import pyarrow.parquet as pq
+from fsspec.utils import get_protocol
 
 from digits.errors import DataUnavailable
 
@@ -81,10 +83,17 @@ def pictures_of(block: Block) -> Iterator[Picture]:
         return
     for file in block.files:
         try:
-            with fsspec.open(file) as opened:
-                yield file, opened.read(), ""
+            yield file, _content(file), ""
         except OSError as error:
             yield file, None, f"the file cannot be read: {error.strerror or error}"
+
+
+def _content(file: str) -> bytes:
+    """Returns the bytes of a file; of one on this disk by the shortest way, as small pictures are read fast."""
+    if "://" not in file:
+        return Path(file).read_bytes()
+    content: bytes = fsspec.filesystem(get_protocol(file)).cat_file(file)
+    return content
 
 
 def _rows(file: str, group: int) -> Iterator[Picture]:
