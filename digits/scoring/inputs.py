@@ -1,6 +1,6 @@
 """Files, folders, patterns and Parquet, on this disk or at any address of fsspec -> blocks of pictures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +26,14 @@ class Block:
 Picture = tuple[str, bytes | None, str]  # its name, its bytes or None, and why it has none
 
 
-def blocks_of(inputs: Sequence[str], size: int) -> list[Block]:
-    """Returns the blocks of all inputs, of at most `size` files each, in the order of their names.
+def blocks_of(inputs: Sequence[str], most_files: int, most_bytes: int) -> list[Block]:
+    """Returns the blocks of all inputs, in the order of their names.
 
-    Raises DataUnavailable for an input that holds nothing, and for Parquet without a column of images.
+    A block has at most so many files, and no more bytes unless one file alone has them.  Raises
+    DataUnavailable for an input that holds nothing, and for Parquet without a column of images.
     """
-    files, groups = [], []
+    files: dict[str, int] = {}  # each once, with its bytes
+    groups = []
     for given in inputs:
         found = _files_of(given)
         if not found:
@@ -39,25 +41,41 @@ def blocks_of(inputs: Sequence[str], size: int) -> list[Block]:
                 f"{given} holds no picture; give files, folders with {', '.join(SUFFIXES)} or {PARQUET}, "
                 "or patterns such as 'scans/*.png'"
             )
-        files += [file for file in found if not file.endswith(PARQUET)]
-        groups += [block for file in found if file.endswith(PARQUET) for block in _row_groups(file)]
-    unique = tuple(dict.fromkeys(files))
-    return [Block(unique[start : start + size]) for start in range(0, len(unique), size)] + groups
+        files |= {file: size for file, size in found if not file.endswith(PARQUET)}
+        groups += [block for file, _ in found if file.endswith(PARQUET) for block in _row_groups(file)]
+    return [*_grouped(files, most_files, most_bytes), *groups]
 
 
-def _files_of(given: str) -> list[str]:
-    """Returns the addresses of an input, sorted; a file that is named is taken whatever its suffix."""
+def _grouped(files: Mapping[str, int], most_files: int, most_bytes: int) -> Iterator[Block]:
+    some: list[str] = []
+    held = 0
+    for file, size in files.items():
+        if some and (len(some) == most_files or held + size > most_bytes):
+            yield Block(tuple(some))
+            some, held = [], 0
+        some.append(file)
+        held += size
+    if some:
+        yield Block(tuple(some))
+
+
+def _files_of(given: str) -> list[tuple[str, int]]:
+    """Returns the sorted addresses of an input and their bytes; a file that is named may have any suffix."""
     try:
         system, path = fsspec.core.url_to_fs(given)
         if system.isfile(path):
-            return [_address(system, path)]
-        if system.isdir(path):
-            found = [file for file in system.find(path) if file.lower().endswith((*SUFFIXES, PARQUET))]
+            found = {path: system.info(path)}
+        elif system.isdir(path):
+            every = system.find(path, detail=True)
+            found = {
+                file: info for file, info in every.items() if file.lower().endswith((*SUFFIXES, PARQUET))
+            }
         else:
-            found = [file for file in system.glob(path) if system.isfile(file)]
+            every = system.glob(path, detail=True)
+            found = {file: info for file, info in every.items() if info["type"] == "file"}
     except (ImportError, OSError, ValueError) as error:
         raise DataUnavailable(f"{given} cannot be read: {error}") from error
-    return sorted(_address(system, file) for file in found)
+    return sorted((_address(system, file), info.get("size") or 0) for file, info in found.items())
 
 
 def _address(system: fsspec.AbstractFileSystem, path: str) -> str:
@@ -89,7 +107,7 @@ def pictures_of(block: Block) -> Iterator[Picture]:
 
 
 def _content(file: str) -> bytes:
-    """Returns the bytes of a file; of one on this disk by the shortest way, as small pictures are read fast."""
+    """Returns the bytes of a file; of one on this disk by the shortest way, for the sake of small ones."""
     if "://" not in file:
         return Path(file).read_bytes()
     content: bytes = fsspec.filesystem(get_protocol(file)).cat_file(file)

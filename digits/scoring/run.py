@@ -18,7 +18,8 @@ from digits.scoring.inputs import Block, blocks_of
 from digits.scoring.results import Format, Results
 from digits.scoring.worker import Scorer
 
-BLOCK = 500  # files in one part: seconds of work, so that little is done again after an interruption
+# Of one part: some seconds of work, so that its start costs little, and little is done again after a kill.
+MOST_FILES, MOST_BYTES = 5_000, 100_000_000
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def score(
     Raises DataUnavailable, InvalidSettings, ScoringFailed, and what loading the model raises.
     """
     out = out if "://" in out else str(Path(out).resolve())
-    blocks = blocks_of(inputs, BLOCK)
+    blocks = blocks_of(inputs, MOST_FILES, MOST_BYTES)
     version = open_source(model_uri, model_cache).resolve()
     # An alias may move while this runs: all parts are of the version that it means now.
     pinned = f"models:/{version.name}/{version.version}" if is_registered(model_uri) else model_uri

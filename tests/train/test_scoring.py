@@ -17,7 +17,7 @@ from digits.local.processes import marked
 from digits.task import Prediction
 from testkit.cluster import ROOT, wait_until
 
-PER_PART = 500  # as BLOCK of digits.scoring.run, which loads Ray
+PER_PART = 5_000  # as MOST_FILES of digits.scoring.run, which loads Ray
 MARK = "DIGITS_TEST_SCORING"
 
 

@@ -13,6 +13,7 @@ from digits.scoring.inputs import Block, blocks_of, pictures_of
 from digits.scoring.results import Results, Row
 from digits.task import ModelVersion
 
+MANY = 1_000_000  # bytes
 VERSION = ModelVersion("digits", "3", "0" * 64)
 BLOCKS = [Block(("a",)), Block(("b",))]
 ROW: Row = {
@@ -35,18 +36,24 @@ def parquet(file: Path, rows: list[dict[str, object]], row_group_size: int = 2) 
 
 def test_a_folder_is_searched_for_pictures_in_order(tmp_path: Path) -> None:
     a, b, c, _ = files(tmp_path, "a.png", "deep/b.JPG", "c.webp", "notes.txt")
-    assert blocks_of([str(tmp_path)], 2) == [Block((a, c)), Block((b,))]
+    assert blocks_of([str(tmp_path)], 2, MANY) == [Block((a, c)), Block((b,))]
+
+
+def test_a_part_of_large_files_has_fewer_of_them(tmp_path: Path) -> None:
+    a, b, c = files(tmp_path, "a.png", "b.png", "c.png")  # of five bytes each
+    assert blocks_of([str(tmp_path)], 9, 11) == [Block((a, b)), Block((c,))]
+    assert blocks_of([str(tmp_path)], 9, 1) == [Block((a,)), Block((b,)), Block((c,))]
 
 
 def test_a_named_file_and_a_pattern_need_no_suffix(tmp_path: Path) -> None:
     scan, other = files(tmp_path, "scan", "scan 2")
-    assert blocks_of([scan, f"{tmp_path}/scan*"], 9) == [Block((scan, other))]  # each file once
+    assert blocks_of([scan, f"{tmp_path}/scan*"], 9, MANY) == [Block((scan, other))]  # each file once
 
 
 def test_each_row_group_of_parquet_is_a_block(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [{"image": b"1", "path": "one"}, {"image": b"2"}, {"image": None}]
     file = parquet(tmp_path / "in.parquet", rows)
-    blocks = blocks_of([str(tmp_path)], 500)
+    blocks = blocks_of([str(tmp_path)], 500, MANY)
     assert blocks == [Block((file,), 0), Block((file,), 1)]
     reason = "the column `image` holds no bytes in this row"
     assert [picture for block in blocks for picture in pictures_of(block)] == [
@@ -56,7 +63,7 @@ def test_each_row_group_of_parquet_is_a_block(tmp_path: Path) -> None:
 
 def test_a_file_that_has_gone_is_part_of_the_result(tmp_path: Path) -> None:
     there, gone = files(tmp_path, "a.png", "b.png")
-    (block,) = blocks_of([str(tmp_path)], 9)
+    (block,) = blocks_of([str(tmp_path)], 9, MANY)
     Path(gone).unlink()
     assert list(pictures_of(block)) == [
         (there, b"a.png", ""), (gone, None, "the file cannot be read: No such file or directory"),
@@ -68,14 +75,14 @@ def test_an_input_without_pictures_is_named(tmp_path: Path, given: str) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
     address = given if "://" in given else str(tmp_path / given)
     with pytest.raises(DataUnavailable, match=r"holds no picture|cannot be read") as caught:
-        blocks_of([address], 9)
+        blocks_of([address], 9, MANY)
     assert str(caught.value).startswith(address)
 
 
 def test_parquet_without_images_says_which_columns_it_has(tmp_path: Path) -> None:
     file = parquet(tmp_path / "in.parquet", [{"pixels": b"1"}])
     with pytest.raises(DataUnavailable, match="it needs one named `image`"):
-        blocks_of([file], 9)
+        blocks_of([file], 9, MANY)
 
 
 def test_a_part_that_is_there_is_not_done_again(tmp_path: Path) -> None:
