@@ -4,12 +4,13 @@ import base64
 import json
 import re
 import statistics
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Request, Response, Route, expect
+from playwright.sync_api import Browser, FilePayload, Page, Request, Response, Route, expect
 
 from digits.corpus.handwriting import Writing
 from tests.browser.conftest import KEY
@@ -27,9 +28,37 @@ WATCH = """() => {
     .observe(document.getElementById("spoken"), {childList: true, characterData: true});
 }"""
 
+# Returns once what an answer changes is shown.
+FRAME = "new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
 FIRST_PAINT = """() => new Promise(
   done => new PerformanceObserver(list => done(list.getEntries()[0].startTime))
   .observe({type: "paint", buffered: true}))"""
+# Pixels of ink on the field.
+INK = """() => {
+  const drawing = document.getElementById("drawing"), side = drawing.width;
+  const pixels = drawing.getContext("2d").getImageData(0, 0, side, side).data;
+  let ink = 0;
+  for (let i = 0; i < pixels.length; i += 4) ink += pixels[i + 3] > 200 && pixels[i] < 100;
+  return ink;
+}"""
+# The backgrounds of an element and of what it stands on.
+COLOURS = """selector => [document.querySelector(selector), document.querySelector(selector).parentNode]
+  .map(element => getComputedStyle(element).backgroundColor).map(
+    colour => colour === "rgba(0, 0, 0, 0)" ? getComputedStyle(document.body).backgroundColor : colour)"""
+# Puts a picture in front of a camera, which sends it half a second after it was turned on.
+CAMERA = """async source => {
+  const canvas = document.createElement("canvas"), picture = new Image();
+  picture.src = source; await picture.decode();
+  canvas.width = 640; canvas.height = 480;
+  navigator.mediaDevices.getUserMedia = async () => {
+    const stream = canvas.captureStream(0);
+    setTimeout(() => {
+      canvas.getContext("2d").drawImage(picture, 80, 0, 480, 480);
+      stream.getVideoTracks()[0].requestFrame();
+    }, 500);
+    return stream;
+  };
+}"""
 
 
 def expect_digit(page: Page, label: int) -> None:
@@ -114,6 +143,35 @@ def test_undo_takes_one_stroke_back_and_clear_all(page: Page) -> None:
     expect(page.locator("#saw")).to_be_hidden()
 
 
+def test_the_pen_is_as_wide_as_chosen(page: Page) -> None:
+    ink = []
+    for width in (8, 40):
+        page.locator("#width").fill(str(width))
+        page.locator("#drawing").press("Delete")
+        draw(page, a_digit(1))
+        ink.append(page.evaluate(INK))
+    assert ink[1] > 3 * ink[0] > 0
+
+
+def test_a_picture_is_taken_by_the_camera(page: Page) -> None:
+    """The camera is off again afterwards."""
+    page.evaluate(CAMERA, f"data:image/png;base64,{base64.b64encode(SEVEN.read_bytes()).decode()}")
+    page.click("#camera")
+    page.click("#take")  # once there is a picture
+    expect_digit(page, 7)
+    expect(page.locator("#cam")).to_be_hidden()
+    tracks = page.evaluate(
+        "document.getElementById('video').srcObject.getTracks().map(one => one.readyState)"
+    )
+    assert tracks == ["ended"]
+
+
+def test_a_camera_that_may_not_be_used_is_said(page: Page) -> None:
+    page.evaluate("() => { navigator.mediaDevices.getUserMedia = async () => { throw new Error() } }")
+    page.click("#camera")
+    expect(page.locator("#sentence")).to_have_text("The camera cannot be used")
+
+
 def test_a_chosen_picture_is_read(page: Page) -> None:
     page.set_input_files("#file", SEVEN)
     expect_digit(page, 7)
@@ -135,6 +193,42 @@ def test_several_files_are_a_list(page: Page, tmp_path: Path) -> None:
     expect(rows.nth(0)).to_contain_text(re.compile(r"7\s*seven.png: \d+\.\d %"))
     expect(rows.nth(1)).to_contain_text("cannot be decoded")
     expect(page.locator("#spoken")).to_have_text("2 of 3 pictures read")
+
+
+def test_what_is_no_picture_shows_no_broken_icon(page: Page) -> None:
+    other: FilePayload = {"name": "other.png", "mimeType": "image/png", "buffer": b"%PDF-1.4"}
+    picture: FilePayload = {"name": "seven.png", "mimeType": "image/png", "buffer": SEVEN.read_bytes()}
+    page.set_input_files("#file", [other, picture])
+    rows = page.locator("#files li")
+    expect(rows.nth(0)).to_contain_text("other.png: This image format is not supported")
+    expect(rows.nth(0).locator("img[src]")).to_have_count(0)
+    expect(rows.nth(1).locator("img[src]")).to_have_count(1)
+
+
+def test_files_that_are_left_out_are_said(page: Page) -> None:
+    """At most 50, and pictures only."""
+    text: FilePayload = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"7"}
+    picture: FilePayload = {"name": "seven.png", "mimeType": "image/png", "buffer": SEVEN.read_bytes()}
+    page.set_input_files("#file", [text, picture, picture])
+    expect(page.locator("#list-title")).to_contain_text("2 of 3 files")
+    page.set_input_files("#file", [picture] * 60)
+    expect(page.locator("#list-title")).to_contain_text("50 of 60 files, at most 50")
+    page.set_input_files("#file", [picture] * 2)
+    expect(page.locator("#list-title")).to_have_text("Your pictures")
+
+
+def test_a_newer_list_replaces_the_older(page: Page) -> None:
+    """What comes late for the older one is not announced, also if its requests cannot be aborted."""
+    page.evaluate("AbortController.prototype.abort = () => {}")
+    gate = Gate(page)
+    for count, held in ((3, 3), (2, 5)):
+        page.set_input_files("#file", [SEVEN] * count)
+        gate.wait_for(held)
+    for route in reversed(gate.held):
+        with page.expect_response(lambda response: "predict" in response.url):
+            route.continue_()
+    page.evaluate(FRAME)
+    expect(page.locator("#spoken")).to_have_text("2 of 2 pictures read")
 
 
 EXAMPLES = {
@@ -160,7 +254,15 @@ class Gate:
     def __init__(self, page: Page) -> None:
         self.held: list[Route] = []
         self.is_closed = True
+        self._page = page
         page.route("**/predict*", self._pass)
+
+    def wait_for(self, requests: int) -> None:
+        """Returns once so many are held; Playwright hands them over while it waits."""
+        deadline = time.monotonic() + 10
+        while len(self.held) < requests:
+            assert time.monotonic() < deadline
+            self._page.wait_for_timeout(10)
 
     def _pass(self, route: Route) -> None:
         if self.is_closed:
@@ -211,7 +313,7 @@ def test_the_newest_request_wins(page: Page, late: str) -> None:
         with page.expect_response(lambda response: "predict" in response.url):
             status, body = (200, answer) if late == "an answer" else (500, problem)
             route.fulfill(status=status, content_type="application/json", body=json.dumps(body))
-    page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    page.evaluate(FRAME)
     assert page.inner_text("#answer") == before
 
 
@@ -273,6 +375,25 @@ def test_a_key_is_asked_for_and_used(browser: Browser, keyed_service: str) -> No
     expect(page.locator("#code")).to_contain_text("X-API-Key: $KEY")
     assert KEY not in page.inner_text("body")
     assert page.evaluate("localStorage.length") == 0
+    context.close()
+
+
+def test_pictures_that_needed_a_key_are_asked_again_with_it(browser: Browser, keyed_service: str) -> None:
+    """A key that no header can hold is not taken."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(keyed_service)
+    page.set_input_files("#file", [SEVEN] * 2)
+    expect(page.locator("#files li").first).to_contain_text("asks for an API key")
+    page.fill("#key", "ключ")
+    page.keyboard.press("Enter")
+    expect(page.locator("#key:invalid")).to_be_visible()
+    page.fill("#key", f" {KEY} ")
+    page.keyboard.press("Enter")
+    for row in page.locator("#files li").all():
+        expect(row).to_contain_text(re.compile(r"7\s*seven.png: \d+"))
+    expect(page.locator("#sentence")).to_have_text("Nothing to read yet")
+    expect(page.locator("#spoken")).to_have_text("2 of 2 pictures read")
     context.close()
 
 
@@ -391,6 +512,19 @@ def test_a_finger_draws_on_a_phone(phone: Page) -> None:
     phone.context.close()
 
 
+@pytest.mark.parametrize("width", [320, 640, 740])
+def test_the_whole_field_is_seen_on_a_low_screen(browser: Browser, service: str, width: int) -> None:
+    """A small phone, a laptop at 200 %, a phone on its side: a finger on the field cannot scroll the page."""
+    context = browser.new_context(viewport={"width": width, "height": 360}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(service)
+    box = page.locator("#drawing").bounding_box()
+    assert box
+    assert 200 <= box["height"] < 360
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    context.close()
+
+
 def touch(page: Page, writing: Writing) -> None:
     session = page.context.new_cdp_session(page)
     for (x, y), *rest in on_field(page, writing.strokes):
@@ -417,6 +551,29 @@ def test_axe_finds_nothing(
         expect(page.locator("#sentence")).to_contain_text("3" if state == "answered" else "API key")
     results = Axe().run(page)
     assert [(found["id"], found["nodes"][0]["html"]) for found in results.response["violations"]] == []
+    context.close()
+
+
+def test_forced_colours_show_bars_and_what_is_chosen(page: Page) -> None:
+    """Windows' contrast themes replace every background."""
+    page.emulate_media(forced_colors="active")
+    draw(page, a_digit(3))
+    expect_digit(page, 3)
+    for bar in ("#bars .best i", "#sizes i"):
+        colours = page.evaluate(COLOURS, bar)
+        assert len(set(colours)) == 2, bar
+    borders = [
+        page.evaluate(f"getComputedStyle(document.querySelector('[data-code={name}]')).borderWidth")
+        for name in ("curl", "python")
+    ]
+    assert borders[0] != borders[1]
+
+
+def test_without_scripts_the_page_says_so(browser: Browser, service: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(service)
+    expect(page.get_by_text("This page needs JavaScript")).to_be_visible()
     context.close()
 
 

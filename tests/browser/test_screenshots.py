@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.hand import a_digit, draw
 
-DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
     "is_mobile": True,
