@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -31,6 +32,16 @@ def score(folder: Path, out: Path, *more: str) -> subprocess.CompletedProcess[st
     )
 
 
+def scorers_of(mark: Path) -> list[int]:
+    """Returns the actors that score for the driver with this mark."""
+    found = []
+    for pid in marked(f"{MARK}={mark}"):
+        with suppress(OSError):  # it has ended meanwhile
+            if b"Scorer" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three parts of drawings, one of them with a file that is no picture."""
@@ -52,7 +63,10 @@ def test_a_killed_scoring_goes_on_and_answers_as_the_service(pictures: Path, tmp
     parts = wait_until(lambda: sorted(out.glob("part-*.parquet")), timeout_s=300)
     os.kill(began.pid, signal.SIGKILL)
     began.wait()
-    wait_until(lambda: not marked(f"{MARK}={tmp_path}"), timeout_s=60)
+    wait_until(lambda: not scorers_of(tmp_path), timeout_s=60)
+    for pid in marked(f"{MARK}={tmp_path}"):  # Ray's agents outlive a killed driver
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     assert not (out / "summary.json").exists()
     parts = sorted(out.glob("part-*.parquet"))
     written = {part.name: part.stat().st_mtime_ns for part in parts}
