@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.capacity import breakdown
+from benchmarks.capacity import bodies_table, breakdown
 from benchmarks.capacity import table as capacity_table
 from benchmarks.costly_files import costly_table
 from benchmarks.overload import overload_table
+from benchmarks.scoring import scoring_table
 from benchmarks.speed import speed_table
 from digits.gateway.settings import EdgeSettings
 from digits.inference.settings import ServeSettings
@@ -124,15 +125,20 @@ def test_the_kubernetes_manual_names_tests_that_exist() -> None:
 def test_the_scaling_tables_follow_from_the_measured_costs() -> None:
     costs = json.loads((ROOT / "docs" / "benchmarks" / "cost.json").read_text())
     text = (ROOT / "docs" / "scaling.md").read_text()
-    for name, table in (("breakdown", breakdown(costs)), ("capacity", capacity_table(costs))):
+    tables = {
+        "breakdown": breakdown(costs), "capacity": capacity_table(costs), "bodies": bodies_table(costs),
+    }  # fmt: skip
+    for name, table in tables.items():
         (written,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
         assert written == table
 
 
 def test_the_tables_of_pictures_follow_from_the_measurements() -> None:
-    text = (ROOT / "docs" / "benchmarks.md").read_text()
-    tables = {"speed": speed_table, "overload": overload_table, "costly_files": costly_table}
+    tables = {
+        "speed": speed_table, "overload": overload_table, "costly_files": costly_table, "scoring": scoring_table,
+    }  # fmt: skip
     for name, table in tables.items():
+        text = (ROOT / "docs" / ("scoring.md" if name == "scoring" else "benchmarks.md")).read_text()
         measured = json.loads((ROOT / "docs" / "benchmarks" / f"{name}.json").read_text())
         (written,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
         assert written == table(measured), name
