@@ -1,4 +1,4 @@
-"""The folder of a scoring: its plan, one part for each block, and at the end a summary.
+"""The folder of a scoring: its plan, one part for each block, and a summary once all parts are there.
 
 A part appears whole or not at all, so a scoring that was interrupted goes on with the parts that are missing.
 """

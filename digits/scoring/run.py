@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Never
 
 import ray
 import ray.data
@@ -24,7 +25,7 @@ MOST_FILES, MOST_BYTES = 5_000, 100_000_000
 
 @dataclass(frozen=True)
 class Summary:
-    parts: int
+    parts: int  # in all
     pictures: int  # of the parts that this call has scored
     digits: int  # of these
     seconds: float
@@ -46,22 +47,21 @@ def score(
     left = results.begin(blocks, version)
     began, pictures, digits = time.monotonic(), 0, 0
     if left:
-        bar = tqdm(total=sum(map(_size, blocks)), unit="picture", initial=_done(blocks, left), smoothing=0.1)
-        with bar:
+        with _bar(blocks, left) as bar:
             for done in _run(blocks, left, Scorer, (pinned, model_cache, out, form), workers):
                 bar.update(done["pictures"])
                 pictures, digits = pictures + done["pictures"], digits + done["digits"]
     summary = Summary(len(blocks), pictures, digits, round(time.monotonic() - began, 1))
-    results.end(asdict(summary) | {"model": asdict(version)})
+    results.end({"parts": len(blocks), "model": asdict(version)})
     return summary
 
 
-def _size(block: Block) -> int:
-    return len(block.files)
-
-
-def _done(blocks: Sequence[Block], left: Sequence[int]) -> int:
-    return sum(map(_size, blocks)) - sum(_size(blocks[number]) for number in left)
+def _bar(blocks: Sequence[Block], left: Sequence[int]) -> "tqdm[Never]":
+    """Shows the rate, and of files the time that is left; how many pictures Parquet holds is not known."""
+    whole = sum(len(block.files) for block in blocks)
+    done = whole - sum(len(blocks[number].files) for number in left)
+    has_parquet = any(block.row_group is not None for block in blocks)
+    return tqdm(total=None if has_parquet else whole, initial=0 if has_parquet else done, unit="picture")
 
 
 def _run(

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.capacity import bodies_table, breakdown
 from benchmarks.capacity import table as capacity_table
 from benchmarks.costly_files import costly_table
+from benchmarks.forms import forms_table
 from benchmarks.overload import overload_table
 from benchmarks.scoring import scoring_table
 from benchmarks.speed import speed_table
@@ -135,7 +136,8 @@ def test_the_scaling_tables_follow_from_the_measured_costs() -> None:
 
 def test_the_tables_of_pictures_follow_from_the_measurements() -> None:
     tables = {
-        "speed": speed_table, "overload": overload_table, "costly_files": costly_table, "scoring": scoring_table,
+        "speed": speed_table, "forms": forms_table, "overload": overload_table, "costly_files": costly_table,
+        "scoring": scoring_table,
     }  # fmt: skip
     for name, table in tables.items():
         text = (ROOT / "docs" / ("scoring.md" if name == "scoring" else "benchmarks.md")).read_text()
