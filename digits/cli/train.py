@@ -1,15 +1,14 @@
 """`python -m digits train`, and train_ray.py."""
 
 import os
-import signal
 import sys
-from types import FrameType
 
 import click
 
 from digits.cli.flags import settings_flags
 from digits.errors import DigitsError, TrainingInterrupted
 from digits.registry.gate import GateSettings
+from digits.training.interrupts import interrupt_on_signals
 from digits.training.quiet import quiet_tensorflow
 from digits.training.settings import TrainSettings
 
@@ -29,7 +28,7 @@ def train(settings: TrainSettings, gate: GateSettings) -> None:
       python -m digits train --name digits-20260101-120000    continue an interrupted training
     """
     quiet_tensorflow()
-    signal.signal(signal.SIGTERM, _interrupt)  # as Kubernetes and `timeout` end a program
+    interrupt_on_signals()  # SIGTERM: as Kubernetes and `timeout` end a program
     from digits.training import train as training
 
     try:
@@ -43,7 +42,3 @@ def train(settings: TrainSettings, gate: GateSettings) -> None:
         raise click.ClickException(f"no model was trained: {error}") from error
     accuracy = result.manifest.metrics["test_accuracy"]
     click.echo(f"test accuracy {accuracy:.4f}, model in {result.folder}\n{result.outcome}")
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -9,6 +9,7 @@ network       the Keras network and its optimizer
 step          the training step, and the trainer of one worker
 checkpoints   the files that each epoch writes, and how a training resumes
 quiet         TensorFlow loaded without its lines on the terminal
+interrupts    SIGINT and SIGTERM as KeyboardInterrupt, raised again until it is caught
 cluster       Ray joined or started, large enough for the workers, and left at Ctrl-C
 run           the Ray Train run: workers, restarts, progress
 evaluation    accuracy, calibration, slices

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from digits.errors import TrainingFailed
+from digits.training.interrupts import caught
 from digits.training.quiet import VARIABLES, quiet_tensorflow
 from digits.training.settings import TrainSettings
 
@@ -75,6 +76,7 @@ def left_when_interrupted() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
+        caught()
         ray.shutdown()
         _close_bars()
         raise

@@ -9,6 +9,7 @@ from digits.registry.gate import GateSettings
 from digits.training.checkpoints import resume_hint
 from digits.training.data import Dataset, load
 from digits.training.fit import FitResult, fit, resolve_settings
+from digits.training.interrupts import caught
 from digits.training.provenance import collect_provenance
 from digits.training.publish import MlflowRun, publish
 from digits.training.settings import TrainSettings
@@ -40,6 +41,7 @@ def train(settings: TrainSettings, gate: GateSettings) -> TrainResult:
         fitted = fit(settings, dataset, provenance, on_epoch=run.log_epoch)
         return _published(fitted, run, dataset, gate)
     except (KeyboardInterrupt, SystemExit):
+        caught()
         run.mark("KILLED")
         raise TrainingInterrupted(f"interrupted; {resume_hint(settings.name)}") from None
     except BaseException:
