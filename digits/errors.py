@@ -14,6 +14,7 @@
     ├── DataUnavailable         training data is missing or invalid
     ├── DiskFull                no space for a checkpoint or a model
     ├── TrainingFailed          workers failed more often than allowed, or do not fit the cluster
+    ├── ScoringFailed           a worker of a scoring failed
     ├── TrainingInterrupted     Ctrl-C or SIGTERM
     ├── TrackingUnavailable     MLflow cannot be reached
     ├── NotRegistered           MLflow has no such model, version or alias
@@ -35,13 +36,13 @@ class DigitsError(Exception):
 
 
 class RequestError(DigitsError):
-    """`code` is a key of `digits.problems.PROBLEMS`; the text is for the client."""
+    """The base of errors for clients: `code` is a key of `digits.problems.PROBLEMS`."""
 
     code: str
 
 
 class BadInput(RequestError):
-    """The client's fault: the same request will fail again."""
+    """The request is invalid: the same request will fail again."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(code, detail)
@@ -53,7 +54,7 @@ class BadInput(RequestError):
 
 
 class NoDigit(BadInput):
-    """`guess` is what the model says all the same: its is_digit is low, and 0 for several digits."""
+    """A picture shows no digit or several. `guess` has the model's best guess and a low is_digit."""
 
     def __init__(self, code: str, detail: str, guess: "Prediction") -> None:
         super().__init__(code, detail)
@@ -62,7 +63,7 @@ class NoDigit(BadInput):
 
 
 class Overloaded(RequestError):
-    """`retry_after_s`: seconds after which the same request may be accepted."""
+    """A queue is full; the same request may be accepted after `retry_after_s` seconds."""
 
     code = "overloaded"
 
@@ -83,19 +84,19 @@ class NotReady(RequestError):
 
 
 class InvalidSettings(DigitsError):
-    """The text names each wrong setting and what is allowed."""
+    """Settings are invalid; the text names each wrong one and what is allowed."""
 
 
 class Abandoned(DigitsError):
-    """The client has disconnected, so no one would read an answer."""
+    """The client has disconnected, so an answer would reach no client."""
 
 
 class Wedged(DigitsError):
-    """Raised from the health check, so that Ray Serve restarts the replica."""
+    """A model call hangs; raised from the health check, so that Ray Serve restarts the replica."""
 
 
 class ModelRejected(DigitsError):
-    """Missing file, wrong sha256, wrong signature, too slow, or golden digits that come out wrong."""
+    """A model failed a check: missing file, wrong sha256 or signature, too slow, misread golden digits."""
 
 
 class DataUnavailable(DigitsError):
@@ -103,35 +104,35 @@ class DataUnavailable(DigitsError):
 
 
 class DiskFull(DigitsError):
-    """The text names the folder, and the command that continues the training."""
+    """The disk is full; the text names the folder, and the command that continues the training."""
 
 
 class TrainingFailed(DigitsError):
-    """The text holds what was needed, or the failed worker's last error line and the command to continue."""
+    """A training failed; the text says what was needed, or the last error line and how to continue."""
 
 
 class ScoringFailed(DigitsError):
-    """The text holds the failed worker's last error line; the same command goes on with what is left."""
+    """A scoring failed; the text has the last error line. The same command continues."""
 
 
 class TrainingInterrupted(DigitsError):
-    """The text holds the command that continues the training."""
+    """A training was interrupted; the text has the command that continues it."""
 
 
 class TrackingUnavailable(DigitsError):
-    """The tracking server does not answer, or its address is none; the text holds the address."""
+    """The tracking server does not answer, or its address is invalid; the text has the address."""
 
 
 class NotRegistered(DigitsError):
-    """The text names what was asked for, and the tracking server."""
+    """MLflow has no such model, version or alias; the text names it and the tracking server."""
 
 
 class AlreadyRegistered(DigitsError):
-    """Of two processes that create the same thing at once, the second one gets this and goes on."""
+    """Another process has created the same thing at the same time, or the run has finished."""
 
 
 class PromotionRefused(DigitsError):
-    """`reasons` holds a sentence for each rule that failed."""
+    """A candidate failed the gate; `reasons` has a sentence for each failed rule."""
 
     def __init__(self, reasons: list[str]) -> None:
         super().__init__(reasons)
@@ -139,3 +140,9 @@ class PromotionRefused(DigitsError):
 
     def __str__(self) -> str:
         return "; ".join(self.reasons)
+
+
+def last_line(text: str) -> str:
+    """Returns the last line of the text of an error in another process, without the class of our own."""
+    line = text.strip().rpartition("\n")[2]
+    return line.partition(": ")[2] if line.startswith(f"{__name__}.") else line

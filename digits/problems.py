@@ -1,6 +1,6 @@
-"""Every problem that a client can be told, and its RFC 9457 form (application/problem+json, or JSON).
+"""Every problem that a client can receive, and its RFC 9457 form (application/problem+json, or JSON).
 
-The table holds the text of each problem once.  The gateway, HAProxy's error files and the HTTP app all render
+The table holds the text of each problem once. The gateway, HAProxy's error files and the HTTP app all render
 their answers here.
 """
 
@@ -12,14 +12,14 @@ from http import HTTPStatus
 from typing import Any
 
 MEDIA_TYPE = "application/problem+json"
-# Of the Open Inference Protocol, TensorFlow Serving and MLflow.
+# The paths of the Open Inference Protocol, TensorFlow Serving and MLflow.
 PROTOCOL_PATHS = ("/v1/", "/v2", "/invocations")
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`detail` is the default; code that knows the limit or the place of the fault passes its own."""
+    """A problem. `detail` is the default; code that knows the limit or the place overrides it."""
 
     status: int
     title: str
@@ -184,14 +184,14 @@ PROBLEMS = {
 
 
 def request_id_from(given: bytes) -> str:
-    """Returns the client's own id if it is well-formed, else 32 hexadecimal digits: unique, not secret."""
+    """Returns the client's own id if it is well-formed, else 32 random hexadecimal digits, not secret."""
     return given.decode() if REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 
 
 def problem_document(code: str, detail: str | None, request_id: str) -> dict[str, Any]:
-    """Returns the JSON of a problem, with the table's detail for None.
+    """Returns the JSON of a problem; `detail` None means the table's.
 
-    `type` is a relative reference that the service itself answers: that page lists the codes.
+    `type` is a relative reference to a page of this service that lists the codes.
     """
     problem = PROBLEMS[code]
     return {
@@ -207,9 +207,9 @@ def problem_document(code: str, detail: str | None, request_id: str) -> dict[str
 def problem_response(
     code: str, detail: str | None, request_id: str, path: str, more: dict[str, Any] | None = None
 ) -> tuple[dict[str, str], bytes]:
-    """Returns the headers and the body, with `more` members; the answer's status is PROBLEMS[code].status.
+    """Returns headers and body, with `more` members; the status is PROBLEMS[code].status.
 
-    Under the PROTOCOL_PATHS the answer is JSON with `error`, as their clients expect it: the detail again.
+    Under the PROTOCOL_PATHS the body is JSON with the detail also as `error`, as those clients expect.
     """
     document = problem_document(code, detail, request_id) | (more or {})
     media_type = MEDIA_TYPE
@@ -223,7 +223,7 @@ def problem_response(
 def problem_on_the_wire(code: str) -> bytes:
     """Returns a whole HTTP/1.1 response, after which the connection closes.
 
-    For answers that are given before a request has an id, which is "unknown" then, and for any path.
+    It is for answers before a request has an id ("unknown" then), and for any path.
     """
     headers, body = problem_response(code, None, "unknown", "", {"error": PROBLEMS[code].detail})
     status = HTTPStatus(PROBLEMS[code].status)

@@ -1,9 +1,8 @@
-"""The base of all settings.
+"""The base class of all settings.
 
-Each folder keeps its own settings beside what they set: inference/settings.py is the `user_config` of
-serve_config.yaml, gateway/settings.py is read from the environment, training/settings.py are the flags of
-`python -m digits train`, registry/gate.py those of `python -m digits registry promote`; cli/flags.py makes
-flags of settings.
+Each folder keeps its own settings: inference/settings.py is the `user_config` of serve_config.yaml,
+gateway/settings.py is read from the environment, training/settings.py are the flags of `python -m digits
+train`, registry/gate.py those of `python -m digits registry promote`. cli/flags.py turns settings into flags.
 """
 
 from difflib import get_close_matches
@@ -16,7 +15,7 @@ from digits.errors import InvalidSettings
 
 
 class Settings(BaseModel):
-    """Frozen; an unknown key is an error that names the nearest known one."""
+    """Immutable settings; an unknown key is an error that names the nearest known one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,7 +29,7 @@ class Settings(BaseModel):
 
     @classmethod
     def parse(cls, values: object) -> Self:
-        """The settings.  Raises InvalidSettings, which names each wrong value and what is allowed."""
+        """Returns the settings. Raises InvalidSettings, which names each wrong value and what is allowed."""
         if not isinstance(values, dict):
             raise InvalidSettings(f"settings are keys with values, not {values!r}")
         try:

@@ -1,32 +1,46 @@
-"""What is predicted, said once: labels, image side, and the arrays and answers that carry them.
+"""The task, defined once: what an image shows, how it looks, and how a picture becomes an image.
 
-A model for other labels or another image side changes this module, the network (training/network.py), the
-data (training/data.py) and the golden images (vision/golden.npz).
+For a model of your own change the first half of this module, the data, the golden images (vision/golden.npz,
+chosen by `python -m digits golden`) and, if needed, the network (training/network.py):
+docs/your-own-model.md.
 """
 
+import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Label = int
-LABELS: tuple[Label, ...] = tuple(range(10))  # in the order of the model's outputs
-CLASSES = len(LABELS)
-SIDE = 28  # pixels, of the square image that the model takes
-PIXELS = SIDE * SIDE  # grey levels of one image; one channel
+NOUN = "digit"  # what an image shows: used in texts, and as the key of the label's position in answers
+LABELS = tuple("0123456789")  # in the order of the model's outputs; at most 127
+SIDE = 28  # width and height of the model's images, in pixels
+CHANNELS: Literal[1, 3] = 1  # grey; or red, green and blue
+# For each channel. The network computes with (level / 255 - MEAN) / STD, as torchvision's Normalize does.
+MEAN, STD = (0.0,), (1.0,)
+# How a picture becomes an image: "digit" finds the digit and converts it to MNIST's form, light on black;
+# "resize" uses the whole picture.
+READER: Literal["digit", "resize"] = "digit"
+# Distortions of test images that the gate also compares: keys of training/evaluation.py's DISTORTIONS.
+SLICES = ("rotated", "noisy", "inverted", "shifted")
+DATA = "mnist"  # the default of train_ray.py's --data
 
-Pixels = NDArray[np.uint8]  # (SIDE, SIDE), light digit on black, 0 to 255
-Images = NDArray[np.uint8]  # (n, SIDE, SIDE)
+# Everything below follows from the above.
+CLASSES = len(LABELS)
+SHAPE: tuple[int, ...] = (SIDE, SIDE) if CHANNELS == 1 else (SIDE, SIDE, CHANNELS)
+LEVELS = math.prod(SHAPE)  # number of levels in one image, each 0 to 255
+
+Pixels = NDArray[np.uint8]  # SHAPE
+Images = NDArray[np.uint8]  # (n, *SHAPE)
 Probabilities = NDArray[np.floating]  # (n, CLASSES); rows add up to 1
-# (n, CLASSES) probabilities; (n, CLASSES + 1) from a model that also says whether an image shows one digit,
-# 0 to 1, in the last column.
+# (n, CLASSES) probabilities; (n, CLASSES + 1) from a model that also tells how much an image looks like one
+# digit, 0 to 1, in the last column.
 Scores = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """Which model: its name and version, and the SHA-256 of its ONNX file."""
+    """A model's name and version, and the SHA-256 of its ONNX file."""
 
     name: str
     version: str
@@ -36,12 +50,16 @@ class ModelVersion:
 class Prediction(NamedTuple):
     """The answer to one image."""
 
-    label: Label
+    position: int  # of the label in LABELS
     confidence: float  # the label's probability
     probabilities: list[float]  # in the order of LABELS
-    is_digit: float | None  # how much the image looks like one digit, 0 to 1; None: the model cannot say
-    model: ModelVersion  # that answered
+    is_digit: float | None  # how much it looks like one digit, 0 to 1; None: the model has no such output
+    model: ModelVersion  # the model that answered
     queue_ms: float  # from arrival in the batch queue to the start of the image's batch
     model_ms: float  # from the start of that batch to its results
     batch_size: int  # images in that batch, of all requests
-    pixels: Pixels  # what the model was given
+    pixels: Pixels  # the image that the model was given
+
+    @property
+    def label(self) -> str:
+        return LABELS[self.position]

@@ -1,12 +1,13 @@
-"""What the tests and the benchmarks share; what only one of them uses stays with it.
+"""What the tests and the benchmarks share, or import in a copy of the package; the rest stays with either.
 
 cluster.py     a Ray cluster of one node with the service in it; the one way that both start Ray Serve
 encodings.py   one digit, or many, in every form that POST /predict takes
 fakes.py       stand-in models whose answers depend on their input
 serving.py     the HTTP API in a thread of this process, without Ray
 models.py      the starter model and other model folders, loaded as a replica loads them
+own_models.py  docs/your-own-model.md as a program, and drawn data for its two models
 local.py       a service as `make serve` starts it, ended by `make stop`
 load.py        load generators: wrk for closed loops, h2load for open ones
-processes.py   processes found by their environment, measured and ended
+processes.py   memory and CPU time of processes
 traffic.py     steady traffic from a thread, each request with its outcome
 """

@@ -17,15 +17,11 @@ from typing import Any, Self, TypeVar
 import httpx2
 import yaml
 
+from digits.local.instance import haproxy_files
 from digits.local.processes import end_marked, marked
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-# The files of Ray's HAProxy, placed in the cluster's own folder: two clusters must not share them.
-HAPROXY_FILES = (
-    ("CONFIG_FILE_LOC", "haproxy.cfg"), ("SOCKET_PATH", "admin.sock"),
-    ("METRICS_SOCKET_PATH", "metrics.sock"), ("SERVER_STATE_BASE", ""), ("SERVER_STATE_FILE", "server-state"),
-)  # fmt: skip
 Seen = TypeVar("Seen")
 # Below 32768, where the system's ports for outgoing connections begin, and above 19999, where those of Ray's
 # workers end: no other process takes one before its server does.
@@ -81,7 +77,7 @@ def serve_config() -> dict[str, Any]:
 
 
 def deployment_of(config: dict[str, Any]) -> dict[str, Any]:
-    """The one deployment of a Serve configuration, to change in place."""
+    """Returns the one deployment of a Serve configuration, to change in place."""
     deployment: dict[str, Any] = config["applications"][0]["deployments"][0]
     return deployment
 
@@ -118,7 +114,7 @@ class LocalCluster:
             "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
             "PYTHONPATH": str(ROOT),
             "RAY_worker_niceness": "0",  # with Ray's 15 any other work on the machine starves the replicas
-            **{f"RAY_SERVE_HAPROXY_{name}": f"{self._folder}/haproxy/{file}" for name, file in HAPROXY_FILES},
+            **haproxy_files(Path(self._folder) / "haproxy"),
             **environment,
         }
 
@@ -217,7 +213,7 @@ class LocalCluster:
         return application
 
     def _deployment(self) -> dict[str, Any]:
-        """Empty for a moment after a change."""
+        """Returns the deployment's state; {} for a moment after a change."""
         deployment: dict[str, Any] = self._application().get("deployments", {}).get("DigitClassifier", {})
         return deployment
 

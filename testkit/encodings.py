@@ -22,7 +22,7 @@ class Body:
 
 
 def v2_body(images: Images, **more: object) -> Body:
-    """An inference request of the Open Inference Protocol with a binary tensor, and with `more` JSON."""
+    """Returns a request of the Open Inference Protocol with a binary tensor, and with `more` JSON."""
     size = {"parameters": {"binary_data_size": images.nbytes}}
     tensor = {"name": "pixels", "datatype": "UINT8", "shape": images.shape} | size
     head = json.dumps({"inputs": [tensor], **more}).encode()

@@ -39,7 +39,9 @@ class ChecksumModel:
     def predict(self, images: Images) -> Probabilities:
         self.threads.append(threading.current_thread().name)
         probabilities = np.full((len(images), CLASSES), 0.01, np.float32)
-        probabilities[np.arange(len(images)), images.sum(axis=(1, 2), dtype=int) % CLASSES] = 0.91
+        probabilities[
+            np.arange(len(images)), images.reshape(len(images), -1).sum(axis=1, dtype=int) % CLASSES
+        ] = 0.91
         return probabilities
 
 
@@ -74,7 +76,7 @@ class FailingClassifier(Classifier):
 
 
 def predictor_of(classifier: Classifier | None) -> Predictor:
-    """A predictor with this live model, or with none yet."""
+    """Returns a predictor with this live model, or with none yet."""
     live = LiveModel(
         lambda settings: FolderSource(settings.model_uri),
         threads=1, log=LOG, on_load=lambda outcome: None,
@@ -84,5 +86,5 @@ def predictor_of(classifier: Classifier | None) -> Predictor:
 
 
 def api_of(classifier: Classifier | None, settings: EdgeSettings | None = None) -> Edge:
-    """The HTTP API behind its gateway, as in every replica."""
+    """Returns the HTTP API behind its gateway, as in every replica."""
     return Edge(create_api(predictor_of(classifier)), settings or EdgeSettings(), behind_haproxy=False)

@@ -12,13 +12,15 @@ from digits.local.ports import is_free
 from testkit.cluster import ROOT, free_port, wait_until
 
 LOCAL = (sys.executable, "-m", "digits")
+REPLICA_PORTS = 30_000  # from here on Ray gives ports to replicas, of any service
 
 
 def free_service_port() -> int:
     """Returns a port for a service all of whose ports are free."""
     while True:
         port = free_port()
-        if all(map(is_free, Instance(port).ports.values())):
+        ports = Instance(port).ports.values()
+        if max(ports) < REPLICA_PORTS and all(map(is_free, ports)):
             return port
 
 
@@ -30,15 +32,17 @@ def serving(
     replicas: int = 1,
     command: Sequence[str] = (),
     prefix: Sequence[str] = (),
+    folder: Path = ROOT,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Yields the process that serves, once it says that it is ready and so many replicas run.
+    """Yields the process that serves, once it is ready and this number of replicas runs.
 
-    Its output goes on behind that line.  `command` stands in for that of `make serve`; `prefix` runs it,
-    and the end, in other circumstances.  Raises RuntimeError with its output if it does not start.
+    Its stdout is read up to the line that says so. `command` replaces that of `make serve`; `prefix` comes
+    before it and before the command that stops it; `folder` may be another copy of the project. Raises
+    RuntimeError with the output if the service does not start.
     """
     start = command or [*LOCAL, "serve", str(config), "--port", str(port)]
     runner = subprocess.Popen(
-        [*prefix, *start], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*prefix, *start], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert runner.stdout
     said = []
@@ -54,12 +58,12 @@ def serving(
         yield runner
     finally:
         stop = [*prefix, *LOCAL, "stop", "--port", str(port)]
-        subprocess.run(stop, cwd=ROOT, stdout=subprocess.DEVNULL, check=True, timeout=60)
+        subprocess.run(stop, cwd=folder, stdout=subprocess.DEVNULL, check=True, timeout=60)
         runner.wait(20)
 
 
 def wait_for_replicas(port: int, replicas: int) -> None:
-    """Returns once so many replicas run and none starts or stops."""
+    """Returns once this number of replicas runs and none starts or stops."""
 
     def are_there() -> bool:
         state = Service(Instance(port)).state()

@@ -1,4 +1,4 @@
-"""What processes of this machine use; digits.local.processes finds and ends them."""
+"""Memory and CPU time of processes of this machine; digits.local.processes finds and ends them."""
 
 import os
 import re
@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def resident_mb(pid: int) -> float:
-    """Its resident memory; a page shared with other processes counts in full."""
+    """Returns the resident memory; a page shared with other processes counts in full."""
     return _kilobytes(pid, "status", "VmRSS") / 1024
 
 
 def proportional_mb(pid: int) -> float:
-    """Its resident memory; of a page shared by n processes, one n-th."""
+    """Returns the resident memory; of a page shared by n processes, one n-th."""
     return _kilobytes(pid, "smaps_rollup", "Pss") / 1024
 
 
@@ -22,6 +22,6 @@ def _kilobytes(pid: int, file: str, field: str) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """The CPU time it has used so far, in user and kernel mode."""
+    """Returns the CPU time used so far, in user and kernel mode."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -9,19 +9,16 @@ from contextlib import contextmanager
 import uvicorn
 
 from digits.gateway.settings import EdgeSettings
-from digits.inference.classifier import Classifier
 from digits.inference.settings import ServeSettings
-from digits.inference.source import FolderSource
 from testkit.cluster import free_port, wait_until
 from testkit.fakes import api_of
+from testkit.models import load_classifier
 
 
 @contextmanager
 def served(settings: EdgeSettings) -> Iterator[str]:
-    """The address of the app behind its gateway, in a thread of this process."""
-    serving = ServeSettings(model_uri="models/starter")
-    source = FolderSource(serving.model_uri)
-    classifier = Classifier.load(serving, 1, source, source.resolve())
+    """Yields the address of the app behind its gateway, in a thread of this process."""
+    classifier = load_classifier(ServeSettings(model_uri="models/starter"))
     port = free_port()
     server = uvicorn.Server(
         uvicorn.Config(api_of(classifier, settings), port=port, log_level=logging.WARNING, loop="asyncio")

@@ -144,6 +144,14 @@ def segments(block: bytes) -> bytes:
     return b"".join(b"\xff\xe1" + struct.pack(">H", len(one) + 8) + b"Exif\0\0" + one for one in pieces)
 
 
+def bmp_of_runs(width: int, height: int, runs: bytes) -> bytes:
+    """Returns a BMP of 8 bits whose pixels are run-length encoded: a count and a level for each run."""
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(runs), 0, 0, 256, 0)
+    palette = bytes(channel for level in range(256) for channel in (level, level, level, 0))
+    start = 14 + len(info) + len(palette)
+    return b"BM" + struct.pack("<IHHI", start + len(runs), 0, 0, start) + info + palette + runs
+
+
 def gif_with(added: bytes) -> bytes:
     """Returns the seven as a GIF, with bytes added between its palette and its frame."""
     start = 13 + 3 * 2 ** ((GIF[10] & 7) + 1)
@@ -302,7 +310,7 @@ DAMAGED = {
     "png of interlace 7": as_png(png(interlace=7, pixels=b"x"), "image_unreadable"),
     "png with an unknown chunk that matters": as_png(png(before=chunk(b"ABCD", b"x")), 7),
     "png with its text inflating to 100 MB": as_png(
-        png(before=chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(100_000_000), 9))), "image_unreadable"
+        png(before=chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(100_000_000), 9))), 7
     ),
     "png with its colour profile inflating to 100 MB": as_png(
         png(before=chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(100_000_000), 9))), 7
@@ -327,6 +335,12 @@ DAMAGED = {
         JPEG[:2] + segments(exif(5_000, ">")) + JPEG[2:], "image_unreadable"
     ),
     "jpeg of print settings": as_jpeg(JPEG[:2] + _PHOTOSHOP * 120 + JPEG[2:], 7),
+    "bmp of runs": typed("image/bmp", 7, bmp_of_runs(28, 28, b"".join(
+        b"".join(bytes((1, level)) for level in row) + b"\0\0" for row in SEVEN[::-1]) + b"\0\1")),
+    "bmp of runs past a line": typed(
+        "image/bmp", "image_unreadable", bmp_of_runs(28, 28, b"\1\xff" * (MAX_BYTES // 2 - 1000))),
+    "bmp of many runs": typed(
+        "image/bmp", "image_too_large", bmp_of_runs(4000, 3000, b"\1\xff" * (MAX_BYTES // 2 - 1000))),
     "gif of a comment": typed("image/gif", 7, gif_with(b"\x21\xfe\x03ABC\0")),
     # Pillow needs 0.1 s for each MB of the shortest blocks.
     "gif of comments": typed(
@@ -502,6 +516,9 @@ JSON = rows_of(
     ("images of 16 million pixels each", json_body({"images": [_LARGE] * 256}), ["image_too_large"] * 256),
     ("images of 16 million pixels, eight", json_body({"images": [_LARGE] * 8}), ["image_blank"] * 8),
     ("images that are too many", json_body({"images": ["x"] * (MAX_IMAGES + 1)}), "too_many_images"),
+    ("images of many numbers", raw_json(f'{{"images": [{"1," * 2**20}1]}}'), "too_many_images"),
+    ("pixels of an image and much else", json_body({"pixels": [SEVEN.tolist()] + [[1]] * 5000}),
+     "too_many_images"),
     ("pixels of nothing", json_body({"pixels": []}), "body_invalid"),
     ("pixels of null", json_body({"pixels": None}), "body_invalid"),
     ("pixels of text", json_body({"pixels": "0" * 784}), "body_invalid"),
@@ -567,6 +584,9 @@ FORMS = rows_of(
     ("form of a text field of a megabyte", form(text_field="7" * 2**20), "body_invalid"),
     ("form of 10,000 text fields", parts(*[part('Content-Disposition: form-data; name="a"', b"7")] * 10_000),
      "body_invalid"),
+    ("form of nothing but text fields", parts(
+        *[part('Content-Disposition: form-data; name="a"', b"7")] * (MAX_BYTES // 80)), "body_invalid"),
+    ("form of nothing but files", parts(*[part(FILE, b"7")] * (MAX_BYTES // 90)), "too_many_images"),
     ("form of an empty file", form(b""), "image_empty"),
     ("form of a file that is no image", form(b"seven"), "image_unsupported"),
     ("form of one file twice", form(PNG, PNG), [7, 7]),
@@ -747,10 +767,12 @@ def check(row: Row, status: int, headers: dict[str, str], content: bytes) -> Non
     assert status == 200, content[:500]
     assert headers["content-type"] == "application/json"
     if isinstance(row.answer, int):
-        assert PredictResponse.model_validate_json(content, strict=True).digit == row.answer
+        assert PredictResponse.model_validate_json(content, strict=True).position == row.answer
         return
     items = PredictManyResponse.model_validate_json(content).predictions
-    assert [item.error.code if isinstance(item, FailedItem) else item.digit for item in items] == row.answer
+    assert [
+        item.error.code if isinstance(item, FailedItem) else item.position for item in items
+    ] == row.answer
     for item in items:
         if isinstance(item, FailedItem):
             _check_problem(item.error)

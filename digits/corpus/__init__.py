@@ -1,7 +1,7 @@
-"""A corpus that looks like the world: people's handwriting, drawn with any pen on any ground.
+"""Realistic pictures for training and testing: people's handwriting, drawn with any pen on any ground.
 
 handwriting  pen strokes of digits and letters of real writers, and drawn symbols; split by writer
-mislabelled  samples of them that no person reads as their label
+mislabelled  samples of it that no person reads as their label
 drawing      a writing -> its ink, at any size and with any pen
 canvas       a writing -> a canvas: where it stands, how large, with which pen and colour
 colours      random colours of paper and ink, and pairs that a person tells apart
@@ -19,5 +19,6 @@ kinds        every kind by name
 shapes       shapes, signs and scribbles as strokes
 negatives    what is not one digit: letters, words, shapes, signs, scribbles, nothing at all
 several      two or three digits side by side
+threads      many pictures at once
 examples     labelled pictures of every kind, reproducible from a seed
 """

@@ -1,4 +1,4 @@
-"""What light, lens and sensor do to what they see."""
+"""The effects of light, lens and sensor on a picture."""
 
 import cv2
 import numpy as np
@@ -105,7 +105,7 @@ def moved(canvas: Canvas, rng: Rng, length: float) -> Canvas:
 
 
 def tilted(canvas: Canvas, rng: Rng, turn: float, tilt: float, outside: Colour | None = None) -> Canvas:
-    """Returns the canvas seen askew: turned by up to `turn` degrees, corners moved by up to a share `tilt`.
+    """Returns the canvas in perspective: rotated up to `turn` degrees, corners moved by up to a share `tilt`.
 
     Outside is the colour at its edge, or the given one.
     """
@@ -124,9 +124,9 @@ def tilted(canvas: Canvas, rng: Rng, turn: float, tilt: float, outside: Colour |
 
 
 def lie_on(ground: Canvas, sheet: Canvas, rng: Rng, share: Range, turn: float, tilt: float = 0.04) -> Canvas:
-    """Lays a sheet with its shadow on the ground, askew, in place, and returns the ground.
+    """Lays a rotated sheet with its shadow on the ground, in place, and returns the ground.
 
-    `share` is how much of the ground's sides the sheet may reach at most.
+    `share` is the largest share of the ground's sides that the sheet may cover.
     """
     height, width = ground.shape[:2]
     high, wide = sheet.shape[:2]
@@ -146,7 +146,7 @@ def lie_on(ground: Canvas, sheet: Canvas, rng: Rng, share: Range, turn: float, t
 
 
 def enlarged(canvas: Canvas, megapixels: float) -> Canvas:
-    """Returns the canvas with so many millions of pixels."""
+    """Returns the canvas scaled to this many megapixels."""
     height, width = canvas.shape[:2]
     times = np.sqrt(megapixels * 1e6 / (width * height))
     large: Canvas = cv2.resize(

@@ -1,4 +1,4 @@
-"""A writing -> a canvas: where it stands, how large it is, and with which pen and colour it is written."""
+"""A writing -> a canvas: its position and size, and the pen and colour it is written with."""
 
 import cv2
 import numpy as np
@@ -27,14 +27,10 @@ def blank(width: float, height: float, colour: Colour) -> Canvas:
     return canvas
 
 
-def between(rng: Rng, limits: Range) -> float:
-    return float(rng.uniform(*limits))
-
-
 def ink_of(writing: Writing, rng: Rng, side: float, pens: Range = PENS) -> Ink:
-    """Returns the ink of a writing, slightly bent, whose longer side is `side` pixels and the pen.
+    """Returns the ink of a writing, slightly bent, whose longer side is `side` pixels plus the pen.
 
-    The pen's width is drawn from `pens`, shares of the height that one character of the writing has.
+    The pen's width is drawn from `pens`, shares of the height of one character of the writing.
     """
     width, corners = np.exp(rng.uniform(*np.log(pens))), rng.random() < CORNERS
     bent = bend(writing, rng) if writing is not BLANK else writing
@@ -62,11 +58,11 @@ def ink_on(
 ) -> Ink:
     """Returns the ink of a writing within a (width, height) canvas.
 
-    `share` is its longer side in shares of the shorter side of the canvas; `spread` says how far from the
-    centre it may stand: 0 at the centre, 1 anywhere.
+    `share` is its longer side relative to the shorter side of the canvas. `spread` is how far from the centre
+    it may be: 0 at the centre, 1 anywhere.
     """
     width, height = size
-    ink = ink_of(writing, rng, between(rng, share) * min(size), pens)
+    ink = ink_of(writing, rng, rng.uniform(*share) * min(size), pens)
     ink = ink[:height, :width]
     high, wide = ink.shape
     across, down = 0.5 + rng.uniform(-0.5, 0.5, 2) * spread
@@ -112,7 +108,7 @@ def grained(ink: Ink, rng: Rng, grain: float) -> Ink:
 
 
 def clouds(rng: Rng, width: int, height: int, cells: float) -> Field:
-    """Returns smooth noise of mean 0 and deviation of some 0.7, with so many cells along the longer side."""
+    """Returns smooth noise of mean 0 and deviation about 0.7, with this many cells along the longer side."""
     longer = max(width, height)
     shape = tuple(max(2, round(side / longer * cells)) for side in (height, width))
     noise = rng.standard_normal(shape, np.float32)

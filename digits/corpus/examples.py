@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from digits.corpus.handwriting import Split, Writing, writings
 from digits.corpus.kinds import KINDS, make_picture
 from digits.corpus.negatives import NEGATIVES
 from digits.corpus.several import several_digits
+from digits.corpus.threads import in_threads
 from digits.task import CLASSES
 
 SEVERAL = "several_digits"
@@ -41,13 +43,12 @@ class Example:
 
 
 def sample(split: Split, seed: int, per_kind: int, kinds: Sequence[str] | None = None) -> Iterator[Example]:
-    """Yields `per_kind` pictures of each kind (None: of KINDS, NEGATIVES and SEVERAL), the same for a seed.
+    """Returns `per_kind` pictures of each kind (None: of KINDS, NEGATIVES and SEVERAL), the same for a seed.
 
     Writers, symbols and shapes of one split are in no other. Each kind has digits of every label alike.
     """
-    for kind in kinds if kinds is not None else ALL_KINDS:
-        for number in range(per_kind):
-            yield example(kind, split, seed, number)
+    wanted = product(kinds if kinds is not None else ALL_KINDS, range(per_kind))
+    return in_threads(lambda one: example(one[0], split, seed, one[1]), wanted)
 
 
 def example(kind: str, split: Split, seed: int, number: int) -> Example:
@@ -66,10 +67,13 @@ def example(kind: str, split: Split, seed: int, number: int) -> Example:
 
 
 def each_digit(kind: str, split: Split, seed: int) -> Iterator[Example]:
-    """Yields a picture of every digit of a split, as one of KINDS, in random order."""
+    """Returns a picture of every digit of a split, as one of KINDS, in random order."""
     own = writings()[split]["digits"]
-    for number in _generator(split, seed, kind, -1).permutation(len(own)).tolist():
-        yield _of_digit(kind, own[number], _generator(split, seed, kind, number))
+
+    def drawn(number: int) -> Example:
+        return _of_digit(kind, own[number], _generator(split, seed, kind, number))
+
+    return in_threads(drawn, _generator(split, seed, kind, -1).permutation(len(own)).tolist())
 
 
 def _of_digit(kind: str, writing: Writing, rng: Rng) -> Example:

@@ -26,7 +26,7 @@ def grey(canvas: Canvas) -> NDArray[np.uint8]:
 
 
 def png(levels: NDArray[Any]) -> bytes:
-    """Of (h, w) grey levels of 8 or 16 bits, or (h, w, 2, 3 or 4) levels of 8 bits."""
+    """Returns a PNG of (h, w) grey levels of 8 or 16 bits, or (h, w, 2, 3 or 4) levels of 8 bits."""
     return save(Image.fromarray(levels), "PNG", compress_level=1)
 
 
@@ -45,7 +45,7 @@ def save(image: Image.Image, file_format: str, **options: Any) -> bytes:
 
 
 def common(canvas: Canvas, rng: Rng) -> bytes:
-    """Returns what programs save: mostly PNG, some JPEG and WebP."""
+    """Returns a file as programs save it: mostly PNG, some JPEG and WebP."""
     kind, quality = rng.choice(["png", "png", "jpeg", "webp"]), int(rng.integers(70, 96))
     if kind == "png":
         return png(grey(canvas) if rng.random() < 0.3 and _is_grey(canvas) else canvas)
@@ -53,7 +53,7 @@ def common(canvas: Canvas, rng: Rng) -> bytes:
 
 
 def photo(canvas: Canvas, rng: Rng) -> bytes:
-    """Returns what cameras and messengers save."""
+    """Returns a file as cameras and messengers save it."""
     return jpeg(canvas, int(rng.integers(55, 94)))
 
 

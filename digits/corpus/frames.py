@@ -1,4 +1,4 @@
-"""What stands around a picture: borders, bars, pages, windows, phones, scanners."""
+"""Surroundings of a picture: borders, bars, pages, windows, phones, scanners."""
 
 import cv2
 import numpy as np
@@ -22,17 +22,6 @@ def rimmed(canvas: Canvas, colour: Colour, width: int) -> Canvas:
     for edge in (canvas[:width], canvas[-width:], canvas[:, :width], canvas[:, -width:]):
         edge[:] = np.clip(np.rint(colour), 0, 255)
     return canvas
-
-
-def put(under: Canvas, canvas: Canvas, left: int, top: int) -> Canvas:
-    """Copies a canvas onto another that is large enough, in place, and returns that one."""
-    under[top : top + canvas.shape[0], left : left + canvas.shape[1]] = canvas
-    return under
-
-
-def put_anywhere(under: Canvas, canvas: Canvas, rng: Rng) -> Canvas:
-    free = (under.shape[1] - canvas.shape[1], under.shape[0] - canvas.shape[0])
-    return put(under, canvas, *(int(rng.integers(0, each + 1)) for each in free))
 
 
 def rounded(width: int, height: int, radius: int) -> Mask:
@@ -96,8 +85,10 @@ def window(content: Canvas, rng: Rng) -> Canvas:
     first, second = (tuple(rng.uniform(20, 240, 3).tolist()) for _ in range(2))
     desktop = gradient(width + 2 * margin, height + title + 2 * margin, first, second, rng.uniform(0, 6))
     mask = np.zeros(desktop.shape[:2], np.uint8)
-    mask[margin : margin + height + title, margin : margin + width] = 255
-    return put(shadowed(desktop, mask, rng), framed, margin, margin)
+    inside = slice(margin, margin + height + title), slice(margin, margin + width)
+    mask[inside] = 255
+    shadowed(desktop, mask, rng)[inside] = framed
+    return desktop
 
 
 def phone(content: Canvas, rng: Rng) -> Canvas:
@@ -155,7 +146,7 @@ def scanned(canvas: Canvas, rng: Rng) -> Canvas:
     return blend(lit, dust, (60, 60, 60))
 
 
-def boxed(canvas: Canvas, ink: Mask, rng: Rng, colour: Colour, margin: float, thick: int) -> Canvas:
+def boxed(canvas: Canvas, ink: Mask, colour: Colour, margin: float, thick: int) -> Canvas:
     """Draws a printed box around the ink, in place, and returns the canvas."""
     left, top, width, height = cv2.boundingRect(ink)
     away = round(margin * max(width, height, 8))

@@ -1,4 +1,4 @@
-"""What is written on: paper with lines and creases, wood, cloth, boards."""
+"""What people write on: paper with lines and creases, wood, cloth, boards."""
 
 import cv2
 import numpy as np
@@ -93,6 +93,3 @@ def gradient(width: int, height: int, first: Colour, second: Colour, angle: floa
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     share = np.clip(0.5 + 0.5 * (rows * np.sin(angle) + columns * np.cos(angle)), 0, 1)[:, :, None]
     return np.asarray(np.array(first) * (1 - share) + np.array(second) * share, np.uint8)
-
-
-GROUNDS = (wood, cloth)

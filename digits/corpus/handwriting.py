@@ -23,10 +23,7 @@ Points = NDArray[np.float32]  # (k, 2): x, y; y downwards
 
 SHA256 = "90282af40b1501b94aa09caf45f352add2c2824850fc367d15e9ebe97041906c"
 SPLIT_SEED = 20
-SHARES = {
-    "judge": 0.17,
-    "validation": 0.1,
-}  # of the writers, and of the characters of each alphabet of symbols
+SHARES = {"judge": 0.17, "validation": 0.1}  # of the writers, and of the symbols
 DRAWERS = 20  # of each symbol, one after another in the file
 BITS = 105  # pixels a side of a symbol
 # Letters that some hand writes exactly as another writes a digit: never taken for no digit.

@@ -20,5 +20,5 @@ KINDS: dict[str, Kind] = {name: kind for group in GROUPS.values() for name, kind
 
 
 def make_picture(kind: str, writing: Writing, rng: Rng) -> bytes:
-    """Returns the bytes of an image file of a kind, in which the writing stands."""
+    """Returns the bytes of an image file of this kind that shows the writing."""
     return KINDS[kind](writing, rng)

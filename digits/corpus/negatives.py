@@ -1,6 +1,6 @@
-"""What is not one digit: letters, symbols, words, scribbles, shapes, signs, faces, nothing at all.
+"""Writings that are not one digit: letters, symbols, words, scribbles, shapes, signs, faces, nothing at all.
 
-Each is a writing, so that it is drawn by the same pens on the same grounds as digits are.
+Each is a writing, so it is drawn with the same pens on the same grounds as digits.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -42,7 +42,7 @@ def word(split: Split, rng: Rng) -> Writing:
 
 
 def scribble(split: Split, rng: Rng) -> Writing:
-    """A pen that goes to and fro, round and round, or hatches."""
+    """A pen that goes back and forth, round and round, or hatches."""
     return _writing("scribble", [_pick(SCRIBBLES, rng)(rng)])
 
 

@@ -146,7 +146,7 @@ def old_paper(writing: Writing, rng: Rng) -> bytes:
 
 
 def scan_askew(writing: Writing, rng: Rng) -> bytes:
-    """A sheet that lay askew in the scanner: its corners are black."""
+    """A sheet that was scanned at an angle: its corners are black."""
     sheet = write(
         blank(*any_size(rng, (250, 800)), paper(rng)), writing, rng, dark_ink(rng), share=(0.3, 0.6)
     )
@@ -221,14 +221,8 @@ def _on_lines(writing: Writing, rng: Rng, strength: float, both: bool = False) -
 def _in_a_box(sheet: Canvas, writing: Writing, rng: Rng, colour: Colour) -> Canvas:
     ink = ink_on((sheet.shape[1], sheet.shape[0]), writing, rng, share=(0.3, 0.5), spread=0.3)
     line = near(rng, (80, 80, 85), 80)
-    frames.boxed(
-        sheet,
-        ink,
-        rng,
-        line,
-        rng.uniform(0.12, 0.4),
-        max(1, round(min(sheet.shape[:2]) / rng.uniform(60, 200))),
-    )
+    margin, thick = rng.uniform(0.12, 0.4), min(sheet.shape[:2]) / rng.uniform(60, 200)
+    frames.boxed(sheet, ink, line, margin, max(1, round(thick)))
     return blend(sheet, ink, colour)
 
 

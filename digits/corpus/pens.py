@@ -37,7 +37,7 @@ def broken_strokes(writing: Writing, rng: Rng) -> bytes:
 
 
 def broad_nib(writing: Writing, rng: Rng) -> bytes:
-    """A broad nib held askew: strokes are thick one way and thin the other."""
+    """A broad nib at an angle: strokes are thick in one direction and thin in the other."""
     ground, ink = either(rng, paper(rng), dark_ink(rng))
     size = any_size(rng, (200, 600))
     cover = ink_on(size, writing, rng, pens=(0.02, 0.035), spread=0.3)

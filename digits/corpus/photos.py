@@ -140,7 +140,7 @@ def finger_at_the_edge(writing: Writing, rng: Rng) -> bytes:
 
 
 def negative_photo(writing: Writing, rng: Rng) -> bytes:
-    """Colours turned round, as some readers show pages at night."""
+    """Inverted colours, as some readers show pages at night."""
     page = camera.noisy(camera.lit(camera.tilted(_page(writing, rng), rng, 8, 0.04), rng), rng, 2)
     return files.photo(255 - page, rng)
 
@@ -203,7 +203,7 @@ def _page(writing: Writing, rng: Rng) -> Canvas:
 
 
 def _taken(scene: Canvas, rng: Rng, turn: float = 8, tilt: float = 0.04, noise: Range = (1, 5)) -> bytes:
-    """Returns a photo of a scene: slightly askew, in a room's light, with the camera's blur and noise."""
+    """Returns a photo of a scene: slightly rotated, in a room's light, with the camera's blur and noise."""
     return files.photo(_seen(scene, rng, turn, tilt, noise), rng)
 
 

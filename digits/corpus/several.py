@@ -12,7 +12,7 @@ GAPS = (0.12, 0.5)  # between digits, in heights
 
 
 def several_digits(split: Split, rng: Rng) -> Writing:
-    """Returns two or three separate digits of like size of one writer; the label is what they read."""
+    """Returns two or three separate digits of similar size by one writer; the label is all of them."""
     digits = writings()[split]["digits"]
     first = digits[int(rng.integers(len(digits)))]
     own = [digit for digit in digits if digit.writer == first.writer]
@@ -21,7 +21,7 @@ def several_digits(split: Split, rng: Rng) -> Writing:
 
 
 def side_by_side(characters: Sequence[Writing], rng: Rng, gaps: Range) -> Writing:
-    """Returns characters (of strokes) as one writing: of like height, on one line, with gaps between them."""
+    """Returns characters (of strokes) as one writing: of similar height, on one line, with gaps."""
     strokes, left = [], 0.0
     for character in characters:
         everything = np.concatenate(character.strokes)

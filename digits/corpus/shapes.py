@@ -16,13 +16,13 @@ def ellipse(x: float, y: float, wide: float, high: float) -> NDArray[np.float64]
 
 
 def polygon(corners: int) -> NDArray[np.float64]:
-    """Returns a closed regular polygon that stands on a side."""
+    """Returns a closed regular polygon with a side at the bottom."""
     angle = np.linspace(0, 2 * np.pi, corners + 1) - np.pi / 2
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 def _lines(drawing: str) -> Lines:
-    """Reads strokes: points `x,y` in hundredths, strokes apart by a slash."""
+    """Returns strokes from text: points `x,y` in hundredths, strokes separated by a slash."""
     return [
         np.array([[float(value) / 100 for value in point.split(",")] for point in stroke.split()])
         for stroke in drawing.split("/")

@@ -1,7 +1,7 @@
 """One queue in front of one model: dynamic batching that never waits while the model is idle.
 
-An idle model starts on what is queued, even a single image; while it runs, the next batch grows.  There is
-no timer to tune.  Pure asyncio, without Ray and HTTP.
+An idle model starts at once on everything queued, even a single image; while it runs, the next batch grows.
+There is no timer to tune. Pure asyncio, without Ray and HTTP.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class Answer(NamedTuple):
 
 
 class BatchCount(NamedTuple):
-    """One batch that the model has answered."""
+    """What is counted of one batch."""
 
     images: int
     queue_s: float  # summed over the images
@@ -77,24 +77,24 @@ class Batcher:
         self._running_since: float | None = None
 
     def running_s(self) -> float:
-        """Seconds the current batch has been running; 0 when idle."""
+        """Seconds that the current batch has been running; 0 when idle."""
         return asyncio.get_running_loop().time() - self._running_since if self._running_since else 0.0
 
     async def submit(
         self, images: Images, is_abandoned: IsAbandoned | None = None, deadline: float | None = None
     ) -> Answer:
-        """The model's results for `images`.
+        """Returns the model's results for `images`.
 
-        More images than fit one batch are spread over several; the times and the size are then the largest.
-        A cancelled caller's images leave the queue.  `is_abandoned` is asked right before images that had to
-        wait would go to the model.  Raises Overloaded at once when the queue is full, DeadlineExceeded when
-        the images would start after `deadline` (the event loop's clock; `timeout_s` from now if None),
+        Images that do not fit one batch are spread over several; the times and the size are then the largest.
+        If the caller is cancelled, its images leave the queue. `is_abandoned` is called right before images
+        that had to wait go to the model. Raises Overloaded at once when the queue is full, DeadlineExceeded
+        when the images would start after `deadline` (the event loop's clock; `timeout_s` from now if None),
         Abandoned, and what the model raised.
         """
         if self.queued_images + len(images) > self._max_queued_images:
             raise Overloaded(
-                f"The queue is full: {self.queued_images} images wait, this request adds {len(images)}, and "
-                f"{self._max_queued_images} may wait; retry in 1 s, or send fewer images"
+                f"The queue is full: {self.queued_images} images wait, this request adds {len(images)}, the "
+                f"limit is {self._max_queued_images}; retry in 1 s, or send fewer images"
             )
         if len(images) <= self._max_batch_size:
             return await self._enqueue(images, is_abandoned, deadline)
@@ -130,7 +130,7 @@ class Batcher:
             self._worker = self._running_since = None
 
     def _take(self) -> list[_Item]:
-        """The longest run of waiting items that fits a batch, without those that nothing waits for."""
+        """Returns the longest run of items that fits a batch; drops items without a waiting caller."""
         now = asyncio.get_running_loop().time()
         batch: list[_Item] = []
         room = self._max_batch_size
@@ -155,7 +155,7 @@ class Batcher:
         return batch
 
     async def _run(self, batch: list[_Item]) -> None:
-        """Answers every item.  If the model fails on a batch, each of its items is tried alone."""
+        """Answers every item. If the model fails on a batch, each item is retried alone."""
         loop = asyncio.get_running_loop()
         self._running_since = began = loop.time()
         images = sum(len(item.images) for item in batch)

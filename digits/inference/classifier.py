@@ -1,7 +1,7 @@
 """A loaded model with its batch queue and its limits, without Ray and HTTP.
 
-A classifier never changes.  Another model or another batch size is another classifier; requests that began
-on the old one end on the old one, so no answer mixes two models.
+A classifier is immutable. Another model or batch size is another classifier. Requests that began on the old
+one end there, so no answer mixes two models.
 """
 
 import asyncio
@@ -60,9 +60,9 @@ class Classifier:
         version: ModelVersion,
         on_batch: OnBatch = lambda batch: None,
     ) -> Self:
-        """Fetches, verifies, warms and checks the version; blocks as long as that takes.
+        """Returns a classifier after it has fetched, verified, warmed up and checked the version; blocks.
 
-        Raises ModelRejected or TrackingUnavailable; there is no classifier without a good model.
+        Raises ModelRejected or TrackingUnavailable.
         """
         model = DigitModel.load(
             source.fetch(version),
@@ -82,7 +82,7 @@ class Classifier:
     async def classify(
         self, images: Images, is_abandoned: IsAbandoned | None = None, deadline: float | None = None
     ) -> Answer:
-        """Scores rounded to DECIMALS, and times; raises what `Batcher.submit` raises."""
+        """Returns scores rounded to DECIMALS, and times. Raises what `Batcher.submit` raises."""
         return await self._batcher.submit(images, is_abandoned, deadline)
 
     async def check_health(self) -> None:
@@ -105,14 +105,14 @@ class Classifier:
 
 
 class _Runner:
-    """A model and its thread."""
+    """A model and the thread in which it runs."""
 
     def __init__(self, model: DigitModel) -> None:
         self._model = model
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     async def predict(self, batch: Images) -> Scores:
-        """Runs on the event loop if that takes less time than a hop to a thread, else in the thread."""
+        """Runs the model on the event loop if that is faster than a hop to the thread, else in the thread."""
         if self._model.expected_seconds(len(batch)) <= ON_LOOP_S:
             return self._run(batch)
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, batch)

@@ -1,7 +1,7 @@
-"""The live model: the classifier that answers now, and how another one replaces it.
+"""The live model: the classifier that answers now, and its replacement by another one.
 
 A new model is loaded and checked beside the one that answers, then swapped in by one assignment between two
-batches.  A model that fails any check never answers a request; a wrong user_config changes nothing.
+batches. A model that fails a check never answers a request. An invalid user_config changes nothing.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from digits.inference.source import ModelSource
 from digits.problems import PROBLEMS
 from digits.task import ModelVersion
 
-RETRY_S = 30.0  # between two attempts to load what a rejected user_config names: it may appear later
+RETRY_S = 30.0  # between two attempts to apply a rejected user_config: its model may appear later
 
 
 class LiveModel:
@@ -49,29 +49,29 @@ class LiveModel:
 
     @property
     def warning(self) -> str | None:
-        """How the live model differs from what was configured: other settings, version or preprocessing."""
+        """How the live model differs from the configuration: other settings, version or preprocessing."""
         preprocessing = self.classifier.warning if self.classifier else None
         found = (self._config_warning, self._source_warning, preprocessing)
         return "; ".join(text for text in found if text) or None
 
     @property
     def config_is_rejected(self) -> bool:
-        """Whether the classifier answers by an earlier user_config than the last one."""
+        """Whether the last user_config was rejected, so that an earlier one is active."""
         return self._config_warning is not None
 
     def ready(self) -> Classifier:
-        """The classifier.  Raises NotReady if there is none yet."""
+        """Returns the classifier. Raises NotReady if there is none yet."""
         if self.classifier is None:
             raise NotReady(PROBLEMS["not_ready"].detail)
         return self.classifier
 
     async def reconfigure(self, user_config: object) -> None:
-        """Applies a user_config; one that fails changes nothing once a classifier answers.
+        """Applies a user_config. If it fails, nothing changes, unless there is no classifier yet.
 
         Ray Serve ends a replica whose reconfigure raises and starts another with the same user_config, so a
-        typo would take the service down.  Instead the reason is logged and stands in `warning`, and what the
-        user_config names is tried again every RETRY_S.  Raises InvalidSettings and what `configure` raises if
-        nothing answers yet: a service must not start by settings that were never asked for.
+        typo would take the service down. Instead the reason is logged and added to `warning`, and the
+        user_config is tried again every RETRY_S. Without a classifier it raises InvalidSettings or what
+        `configure` raises: a service must not start with settings other than those given.
         """
         if self._retry:
             self._retry.cancel()
@@ -87,7 +87,7 @@ class LiveModel:
                 self._retry = asyncio.get_running_loop().create_task(self._try_again(settings))
 
     async def configure(self, settings: ServeSettings) -> None:
-        """Loads the model that the settings name; if that raises, the one that answers stays."""
+        """Loads the model that the settings name. If that raises, the current classifier stays."""
         async with self._changing:
             source, warning = self._open_source(settings), None
             try:
@@ -107,9 +107,9 @@ class LiveModel:
             self._watch = asyncio.get_running_loop().create_task(self._follow_alias(settings.alias_poll_s))
 
     async def reload(self) -> bool:
-        """Loads the version that the alias points to now, if it is another; returns whether it changed.
+        """Loads the alias' current version if it is another one; returns whether the model changed.
 
-        Failures are logged and stand in `warning`; the model that answers stays.
+        Failures are logged and added to `warning`; the current classifier stays.
         """
         async with self._changing:
             classifier, source = self.ready(), self._source
@@ -144,7 +144,7 @@ class LiveModel:
         await self.classifier.check_health()
 
     async def _load(self, settings: ServeSettings, source: ModelSource, version: ModelVersion) -> None:
-        # In a thread: health checks, and requests on the old model, must be answered meanwhile.
+        # In a thread, so that health checks and requests to the old model are answered meanwhile.
         loaded = await asyncio.to_thread(
             Classifier.load, settings, self._threads, source, version, self.counters.count_batch
         )
@@ -176,7 +176,7 @@ class LiveModel:
     def _reject_config(self, error: Exception) -> None:
         if isinstance(error, ModelRejected | TrackingUnavailable):
             self._on_load("rejected" if isinstance(error, ModelRejected) else "unreachable")
-        warning = f"the new user_config is rejected and the one before it stays: {error}"
+        warning = f"the new user_config is rejected and the previous one stays active: {error}"
         if warning != self._config_warning:
             self._log.error("%s", warning)
         self._config_warning = warning

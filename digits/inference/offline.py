@@ -1,4 +1,4 @@
-"""Pictures -> predictions in this process, without queue and limits: for files, not for requests."""
+"""Pictures -> predictions in this process, without queue and limits: for files instead of requests."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,17 +7,17 @@ import numpy as np
 from digits.errors import BadInput
 from digits.inference.batcher import Answer
 from digits.inference.classifier import DECIMALS
-from digits.inference.reader import Read
+from digits.inference.items import read_item
 from digits.inference.source import ModelSource
 from digits.inference.verdicts import choose_all
 from digits.models.runtime import DigitModel
 from digits.task import Prediction
-from digits.vision.decoding import MAX_PIXELS
-from digits.vision.reading import Candidates, read_file
+from digits.vision.limits import MAX_PIXELS
+from digits.vision.reading import Candidates
 
 
 class OfflineModel:
-    """Blocking, in one thread: run one in each process."""
+    """A model that blocks and uses one thread: create one in each process."""
 
     def __init__(self, source: ModelSource, max_batch_size: int) -> None:
         """Loads and checks the model.  Raises ModelRejected, NotRegistered or TrackingUnavailable."""
@@ -30,8 +30,8 @@ class OfflineModel:
         self._model.check_golden_digits()
 
     def predict(self, files: Sequence[bytes]) -> list[Prediction | BadInput]:
-        """Returns the prediction of each image file, or why there is none, as the service would."""
-        read = [_read(file) for file in files]
+        """Returns for each image file its prediction or the error that the service would give."""
+        read = [read_item(file, MAX_PIXELS) for file in files]
         images = [found.pixels for found in read if isinstance(found, Candidates) and found.items]
         answer = None
         if images:
@@ -43,10 +43,3 @@ class OfflineModel:
     def _batches(self, images: np.ndarray) -> Iterator[np.ndarray]:
         for start in range(0, len(images), self._max_batch_size):
             yield images[start : start + self._max_batch_size]
-
-
-def _read(file: bytes) -> Read:
-    try:
-        return read_file(file, MAX_PIXELS)
-    except BadInput as error:
-        return error

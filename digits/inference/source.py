@@ -1,4 +1,4 @@
-"""Where models come from: what a live model asks of it, and the simplest source, a folder."""
+"""Sources of models: the interface that a live model needs, and the simplest source, a folder."""
 
 from pathlib import Path
 from typing import Protocol
@@ -10,21 +10,21 @@ PROJECT = Path(__file__).parents[2]  # a relative model_uri starts here
 
 
 class ModelSource(Protocol):
-    """Blocking calls, made from a thread."""
+    """Its methods block; call them from a thread."""
 
     can_change: bool  # whether `resolve` can return another version later
 
     def resolve(self) -> ModelVersion:
-        """The version to serve now.  Raises ModelRejected, NotRegistered or TrackingUnavailable."""
+        """Returns the version to serve now. Raises ModelRejected, NotRegistered or TrackingUnavailable."""
 
     def fetch(self, version: ModelVersion) -> Path:
-        """A local model folder with this version.  Raises as `resolve` does."""
+        """Returns a local model folder with this version. Raises what `resolve` raises."""
 
     def remember_good(self, version: ModelVersion) -> None:
         """Records that this version was loaded and passed every check."""
 
     def last_good(self) -> ModelVersion | None:
-        """The version that was recorded last, to start from when `resolve` raises TrackingUnavailable."""
+        """Returns the last recorded version, for when `resolve` raises TrackingUnavailable."""
 
 
 class FolderSource:
@@ -43,7 +43,7 @@ class FolderSource:
         return self._folder
 
     def remember_good(self, version: ModelVersion) -> None:
-        """Nothing to record: the folder is always there."""
+        """Does nothing: the folder is always there."""
 
     def last_good(self) -> ModelVersion | None:
         return None

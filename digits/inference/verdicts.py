@@ -1,11 +1,10 @@
-"""The scores of a picture's candidates -> its prediction, or why there is none."""
+"""The scores of a picture's candidates -> its prediction, or the reason why there is none."""
 
 from collections.abc import Sequence
 
 from digits.errors import BadInput, NoDigit
 from digits.inference.batcher import Answer
-from digits.inference.costs import Item
-from digits.inference.reader import Read
+from digits.inference.items import Item, Read
 from digits.task import CLASSES, LABELS, ModelVersion, Prediction, Scores
 from digits.vision.choosing import Verdict, judge_scores
 from digits.vision.reading import Candidates
@@ -20,9 +19,9 @@ def choose_all(
     version: ModelVersion,
     reject_below: float,
 ) -> list[Prediction | BadInput]:
-    """Chooses among the candidates of each picture, whose scores stand one after another in the answer.
+    """Returns the chosen candidate of each picture; their scores follow one another in the answer.
 
-    Grey levels are never refused: the program that sends them gets is_digit, and decides.
+    Grey levels are never rejected: the program that sends them gets is_digit and decides itself.
     """
     chosen: list[Prediction | BadInput] = []
     start = 0
@@ -48,7 +47,7 @@ def _choose(
     row = scores[best, :CLASSES].tolist()  # of a few numbers, plain floats are faster than numpy
     confidence = max(row)
     prediction = Prediction(
-        LABELS[row.index(confidence)],
+        row.index(confidence),
         confidence,
         row,
         verdict.is_digit if scores.shape[1] > CLASSES else None,
@@ -65,7 +64,7 @@ def _choose(
 
 def _refusal(verdict: Verdict, scores: Scores, guess: Prediction, reject_below: float) -> NoDigit:
     if verdict.kind == "several_digits":
-        seen = " ".join(str(LABELS[int(scores[place, :CLASSES].argmax())]) for place in verdict.row)
+        seen = " ".join(LABELS[int(scores[place, :CLASSES].argmax())] for place in verdict.row)
         return NoDigit(
             "several_digits",
             f"The picture shows the digits {seen}; send a separate picture of each digit",
@@ -73,8 +72,8 @@ def _refusal(verdict: Verdict, scores: Scores, guess: Prediction, reject_below: 
         )
     return NoDigit(
         "not_a_digit",
-        f"The picture does not look like one digit: is_digit is {guess.is_digit:.3f}, {reject_below:g} is "
-        f"needed; the best guess is {guess.label} (confidence {guess.confidence:.2f}); crop the picture to "
-        "one digit",
+        f"The picture does not look like one digit: is_digit is {guess.is_digit:.3f}, below the threshold of "
+        f"{reject_below:g}; the best guess is {guess.label} (confidence {guess.confidence:.2f}); crop the "
+        "picture to one digit",
         guess,
     )

@@ -1,6 +1,6 @@
 """Model files: what a model folder holds, and a model that is loaded from one.
 
 manifest  `manifest.json`: the files of a model with their SHA-256, its data and its metrics
-folders   folders that are written whole or not at all
+folders   folders that are written atomically
 runtime   ONNX Runtime: pixels -> probabilities
 """

@@ -1,6 +1,6 @@
 """Model folders on the command line.
 
-python -m digits.models copy out/NAME models/starter     what serving needs of a model folder, checked
+python -m digits.models copy out/NAME models/starter     check and copy what serving needs
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Model folders: written whole or not at all, and copied for serving."""
+"""Model folders: written atomically, and copied for serving."""
 
 import contextlib
 import os
@@ -11,10 +11,10 @@ from digits.models.manifest import ONNX_FILE, read_manifest, read_verified, writ
 
 @contextlib.contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
-    """A folder to write into; it becomes `target` when the block ends without an error.
+    """Yields a folder to write into; it becomes `target` when the block ends without an error.
 
-    Until then an existing `target` stays as it is.  A process that is killed in the middle leaves a folder
-    beside it that nothing reads.
+    Until then an existing `target` stays unchanged. If the process is killed, a temporary folder stays beside
+    it, which nothing reads.
     """
     partial, old = (target.with_name(f"{target.name}.{kind}-{os.getpid()}") for kind in ("partial", "old"))
     shutil.rmtree(partial, ignore_errors=True)
@@ -30,9 +30,9 @@ def written_whole(target: Path) -> Iterator[Path]:
 
 
 def copy_for_serving(folder: Path, target: Path) -> None:
-    """Writes `target` with what a replica needs: the ONNX file, and a manifest that names it alone.
+    """Writes `target` with what a replica needs: the ONNX file, and a manifest that lists only this file.
 
-    Raises ModelRejected if the files of `folder` are not what its manifest says.
+    Raises ModelRejected if the files of `folder` do not match its manifest.
     """
     manifest = read_manifest(folder)
     content = read_verified(folder, manifest, ONNX_FILE)

@@ -1,6 +1,6 @@
-"""The manifest of a model folder: `manifest.json`, which names each file with its SHA-256.
+"""The manifest of a model folder: `manifest.json`, which lists each file with its SHA-256.
 
-digits.training writes it once; digits.models.runtime reads it before a parser sees any model file.
+digits.training writes it once; digits.models.runtime reads it before any model file is parsed.
 """
 
 import hashlib
@@ -14,11 +14,13 @@ MANIFEST = "manifest.json"
 ONNX_FILE = "model.onnx"
 KERAS_FILE = "model.keras"
 REJECT_BELOW = "reject_below"  # the metric that holds the threshold of is_digit
-# Metrics that say how many test images there were, of all labels and of the label with the fewest.
+# Metrics with the number of test images: in total, and of the label with the fewest.
 TEST_IMAGES, TEST_IMAGES_OF_RAREST = "test_images", "test_images_of_rarest_label"
 
 
 class FileRecord(BaseModel):
+    """The SHA-256 and the size, in bytes, of a file of a model folder."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
@@ -26,7 +28,7 @@ class FileRecord(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a model is, what it was made from, and how good it is."""
+    """The description of a model: its files, its origin and its metrics."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,27 +44,29 @@ class Manifest(BaseModel):
 
     @property
     def reject_below(self) -> float:
-        """The is_digit below which a picture shows no digit, as the training chose it; 0 if it chose none."""
+        """The is_digit below which a picture is rejected, as chosen by the training; 0 if none was chosen."""
         return self.metrics.get(REJECT_BELOW, 0.0)
 
     @property
     def onnx_sha256(self) -> str:
-        """The identity of the model.  Raises ModelRejected if the manifest names no ONNX file."""
+        """The identity of the model. Raises ModelRejected if the manifest lists no ONNX file."""
         if ONNX_FILE not in self.files:
-            raise ModelRejected(f"the manifest of {self.name} names no {ONNX_FILE}")
+            raise ModelRejected(f"the manifest of {self.name} lists no {ONNX_FILE}")
         return self.files[ONNX_FILE].sha256
 
 
 def record(file: Path) -> FileRecord:
+    """Returns the SHA-256 and the size of a file."""
     return FileRecord(sha256=hashlib.sha256(file.read_bytes()).hexdigest(), bytes=file.stat().st_size)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+    """Writes the manifest into a model folder, not atomically."""
+    (folder / MANIFEST).write_bytes(f"{manifest.model_dump_json(indent=2)}\n".encode())
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises ModelRejected if there is none or it is invalid."""
+    """Returns the manifest. Raises ModelRejected if it is missing or invalid."""
     file = folder / MANIFEST
     try:
         return Manifest.model_validate_json(file.read_bytes())
@@ -73,9 +77,9 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
-    """The file's bytes, if they have the size and SHA-256 of the manifest; raises ModelRejected otherwise.
+    """Returns the file's bytes, with size and SHA-256 as in the manifest. Raises ModelRejected.
 
-    Pass the bytes, not the path, to the parser: a file that is swapped after the check is then not read.
+    Pass these bytes to the parser, not the path: the file could be replaced after the check.
     """
     expected = manifest.files.get(name)
     file = folder / name
@@ -91,15 +95,13 @@ def read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
 
 
 def read_model(folder: Path, sha256: str) -> tuple[Manifest, bytes]:
-    """The manifest and the bytes of the ONNX file, if they are the model with this SHA-256.
+    """Returns the manifest and the bytes of the ONNX file with this SHA-256. Raises ModelRejected.
 
-    `sha256` comes from where the model was chosen, such as the registry's tag: a folder whose files and
-    manifest were exchanged together is rejected too.  Raises ModelRejected.
+    `sha256` comes from where the model was chosen, such as the registry's tag. So a folder whose files and
+    manifest were replaced together is rejected too.
     """
     manifest = read_manifest(folder)
     content = read_verified(folder, manifest, ONNX_FILE)
     if manifest.onnx_sha256 != sha256:
-        raise ModelRejected(
-            f"the model in {folder} has sha256 {manifest.onnx_sha256}, {sha256} was asked for"
-        )
+        raise ModelRejected(f"the model in {folder} has sha256 {manifest.onnx_sha256}, expected {sha256}")
     return manifest, content

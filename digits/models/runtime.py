@@ -12,11 +12,11 @@ import numpy as np
 
 from digits.errors import ModelRejected
 from digits.models.manifest import Manifest, read_model
-from digits.task import CLASSES, SIDE, Images, Scores
+from digits.task import CLASSES, SHAPE, Images, Scores
 from digits.vision.golden import golden_digits
 from digits.vision.identity import preprocessing_sha256
 
-# Read when the library is imported: without it, it stores a machine id in HOME and sends telemetry.
+# The library reads this at import; without it, it stores a machine id in HOME and sends telemetry.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
@@ -31,13 +31,13 @@ class DigitModel:
         self._session = session
         self.manifest = manifest
         self.outputs = [value.name for value in session.get_outputs()]
-        self._seconds: dict[int, float] = {}  # of one run, by batch size
+        self._seconds: dict[int, float] = {}  # seconds of one run, by batch size
 
     @classmethod
     def load(cls, folder: Path, *, sha256: str, threads: int, max_batch_size: int) -> Self:
         """Reads the model with this SHA-256 and warms it up to `max_batch_size`.
 
-        What is parsed are the bytes whose SHA-256 was checked.  Raises ModelRejected if any step fails.
+        It parses exactly the bytes whose SHA-256 was checked. Raises ModelRejected if any step fails.
         """
         manifest, content = read_model(folder, sha256)
         try:
@@ -50,23 +50,23 @@ class DigitModel:
 
     @property
     def says_is_digit(self) -> bool:
-        """Whether `predict` has a last column with how much an image looks like one digit."""
+        """Whether `predict` returns a last column with is_digit."""
         return IS_DIGIT in self.outputs
 
     @property
     def reject_below(self) -> float:
-        """The is_digit below which a picture shows no digit; 0 for a model that does not say it."""
+        """The is_digit below which a picture is rejected; 0 for a model without is_digit."""
         return self.manifest.reject_below if self.says_is_digit else 0.0
 
     def predict(self, images: Images) -> Scores:
-        """(n, SIDE, SIDE) uint8, 0 to 255 -> (n, CLASSES) or (n, CLASSES + 1) float32."""
+        """Returns (n, CLASSES) or (n, CLASSES + 1) float32 scores of (n, *SHAPE) uint8 images, 0 to 255."""
         probabilities, *is_digit = self._session.run(self.outputs, {INPUT: images})
         if is_digit:
             return np.column_stack((probabilities, is_digit[0]))
         return probabilities  # type: ignore[no-any-return]
 
     def expected_seconds(self, batch_size: int) -> float:
-        """Seconds that a batch takes on this machine, interpolated between the sizes timed at the start."""
+        """Returns the seconds for a batch on this machine, interpolated from sizes timed at the start."""
         return float(np.interp(batch_size, list(self._seconds), list(self._seconds.values())))
 
     def check_golden_digits(self) -> None:
@@ -77,16 +77,17 @@ class DigitModel:
             raise ModelRejected(f"the golden digits {labels.tolist()} are read as {read.tolist()}")
 
     def preprocessing_difference(self) -> str | None:
-        """Why the model's pixels may differ from those of this installation; None if they are the same.
+        """Returns a warning if the model was evaluated with other preprocessing, else None.
 
-        No reason to stop serving: the model still answers, with an accuracy that was not measured.
+        It is no reason to stop serving: the model still answers, with an unknown accuracy.
         """
         here = preprocessing_sha256()
         if self.manifest.preprocessing_sha256 == here:
             return None
         return (
             f"the model was evaluated with preprocessing {self.manifest.preprocessing_sha256[:12]}, this "
-            f"installation has {here[:12]}: its accuracy here is unknown; evaluate it again (train_ray.py)"
+            f"installation has {here[:12]}: its accuracy here is unknown; train it again, or evaluate "
+            "it again with `python -m digits registry import`"
         )
 
     def check_speed(self, batch_size: int, budget_ms: float) -> None:
@@ -102,7 +103,7 @@ class DigitModel:
             (value.name, value.type, value.shape[1:])
             for value in (*self._session.get_inputs(), *self._session.get_outputs())
         ]
-        wanted = [(INPUT, "tensor(uint8)", [SIDE, SIDE]), (OUTPUT, "tensor(float)", [CLASSES])]
+        wanted = [(INPUT, "tensor(uint8)", [*SHAPE]), (OUTPUT, "tensor(float)", [CLASSES])]
         if found not in (wanted, [*wanted, (IS_DIGIT, "tensor(float)", [])]):
             raise ModelRejected(
                 f"the model in {folder} has the signature {found}, not {wanted} (and an optional {IS_DIGIT})"
@@ -116,7 +117,7 @@ class DigitModel:
             self._seconds[size] = self._timed(size)
 
     def _timed(self, batch_size: int) -> float:
-        images = np.zeros((batch_size, SIDE, SIDE), np.uint8)
+        images = np.zeros((batch_size, *SHAPE), np.uint8)
         start = time.perf_counter()
         self.predict(images)
         return time.perf_counter() - start

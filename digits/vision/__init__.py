@@ -1,22 +1,27 @@
-"""Pictures: the bytes of an image file become a few 28x28 candidates of the digit in it.
+"""Pictures: the bytes of an image file -> candidates for the digit in it, as images for the model.
 
+formats     the formats that are read: names, suffixes, signatures
 headers     the structure of a file, checked before any decoder reads it
+limits      what is decoded: limits by format, and the errors past them
 encoded     image files in text: base64 and data: URLs
-decoding    image files -> pictures, upright and reduced, with every limit on what is decoded
-picture     what a decoder returns -> levels of 8 bits and transparency
-levels      numbers and bytes that are grey levels -> pixels
-mnist       whether an image is like MNIST's already
+decoding    image files -> pictures, upright and reduced
+weighing    image files -> their kinds and numbers of pixels, to estimate costs
+picture     a decoded picture: 8-bit levels and transparency
+levels      grey levels as numbers or bytes -> pixels
+mnist       recognises images that are already like MNIST's
 cropping    ink -> pixels, the way MNIST was made
 views       a picture at several scales
-contrast    hypotheses of what is paper, and the ink each of them leaves
-components  connected parts of the ink, and which may be a digit together
+contrast    hypotheses of what is paper, and the ink that each one finds
+components  connected parts of the ink, and which may form a digit together
 lines       ruled lines, removed as one hypothesis
-obvious     the short path: pictures whose paper and ink are plain to see
+obvious     the short path: pictures with obvious paper and ink
 sheets      sheets, cards and windows within a picture
-reading     picture -> candidates
-measures    how a candidate stands in its picture, and how sure a model is
+reading     picture -> candidates, for the reader "digit"
+resizing    picture -> the whole picture as the only candidate, for the reader "resize"
+reader      the reader that the task names
+measures    a candidate's place in its picture, and a model's certainty
 rows        several digits side by side
-choosing    what the model says of the candidates -> the digit, or why there is none
-golden      ten digits that every good model reads
-identity    a hash of what comes out, which models carry
+choosing    the model's scores for the candidates -> the digit, or the reason for none
+golden      an image of each label, which every good model reads correctly
+identity    a hash of the results of the preprocessing, which models record
 """

@@ -1,8 +1,8 @@
-"""What the model says about the candidates of a picture -> the digit, or why there is none.
+"""The model's scores for the candidates of a picture -> the digit, or the reason why there is none.
 
-The choice is learned: a linear score of a few facts about each candidate, fitted on pictures of validation
-writers so that the candidate whose digit is right gets the highest score of its picture.
-`python -m benchmarks.fit_choice` fits it, and so it does the other weights.
+The choice is learned: a linear score of a few facts about each candidate. It was fitted on pictures of
+validation writers so that the candidate with the right digit gets the highest score of its picture. `python
+-m benchmarks.fit_choice` fits it and the other weights.
 """
 
 import math
@@ -26,12 +26,12 @@ from digits.vision.measures import (
 from digits.vision.reading import Candidate, Candidates
 from digits.vision.rows import find_row
 
-# The score's weight of each column of `features`, in its order.
+# The score's weights of the columns of `features`, in the same order.
 WEIGHTS = np.array(
     [0.42, 0.62, -0.51, -1.17, -1.8, -0.8, 1.25, -1.24, 1.5, 0.51, -0.89, -0.13, -0.71, 0.62, -1.82, 0.46],
     np.float32,
 )
-# Of each value of `likeness_features`: the logit of being one digit.
+# The weights of the values of `likeness_features` in the logit of being one digit.
 LIKENESS_WEIGHTS = np.array([
     0.92, 0.46, -0.77, -1.44, -0.45, -0.39, 0.86, -2.31, 2.76, 0.81, -2.58,
     -2.84, -1.98, 2.04, -2.17, -1.62, 0.2, -3.44,
@@ -42,9 +42,9 @@ LIKENESS_WEIGHTS = np.array([
 class Verdict:
     """What a picture shows.
 
-    `best` is the place of the candidate that is most likely the digit, None for a blank picture. `is_digit`
-    is how much that candidate and what else the picture holds look like one digit, 0 to 1. `row` holds the
-    places of several digits from left to right, and is empty if there are not several.
+    `best` is the position of the candidate that most likely is the digit, None for a blank picture.
+    `is_digit`, 0 to 1, is how much that candidate and the rest of the picture look like one digit. `row` has
+    the positions of several digits from left to right; it is empty unless there are several.
     """
 
     kind: Literal["digit", "blank", "several_digits", "not_a_digit"]
@@ -71,9 +71,9 @@ def judge(
 
 
 def judge_scores(found: Candidates, scores: Scores, reject_below: float) -> Verdict:
-    """The verdict on a picture whose k candidates have these (k, CLASSES) or (k, CLASSES + 1) scores.
+    """Returns the verdict on a picture whose k candidates have (k, CLASSES) or (k, CLASSES + 1) scores.
 
-    A model that does not say `is_digit` chooses by its highest probability, and refuses nothing.
+    A model without `is_digit` chooses by its highest probability, and rejects nothing.
     """
     if scores.shape[1] == CLASSES:
         return judge(found.items, scores, scores.max(axis=1), 0.0)
@@ -81,7 +81,7 @@ def judge_scores(found: Candidates, scores: Scores, reject_below: float) -> Verd
 
 
 def features(items: Sequence[Candidate], probabilities: Floats, is_digit: Floats) -> Floats:
-    """Facts about each candidate, (k, 16)."""
+    """Returns facts about each candidate, (k, 16)."""
     strongest = max(map(log_contrast, items))
     facts = [
         (
@@ -107,9 +107,10 @@ def features(items: Sequence[Candidate], probabilities: Floats, is_digit: Floats
 
 
 def likeness_features(facts: Floats, best: int) -> Floats:
-    """Facts about a picture whose best candidate has this place: those of the candidate, and how many are.
+    """Returns facts about a picture and its best candidate, which has this position.
 
-    A letter of several strokes leaves a stroke that alone looks like a 1: what else there is says more.
+    A letter of several strokes can leave a stroke that alone looks like a 1: the rest of the picture says
+    more.
     """
     return np.concatenate([facts[best], [np.log(len(facts)), 1]]).astype(np.float32)
 

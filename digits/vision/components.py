@@ -1,4 +1,4 @@
-"""Connected parts of a contrast map, and which of them may be a digit together."""
+"""Connected parts of a contrast map, and which of them may form a digit together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +12,20 @@ from digits.vision.contrast import Ground
 from digits.vision.cropping import Box
 from digits.vision.views import Map
 
-FAINTEST = 8  # levels between ink and paper
+FAINTEST = 8  # minimum contrast of ink to paper, in levels
 MOST_PARTS = 16
-SMALLEST_SHARE = 0.03  # of the largest part's area; smaller ones are specks
-RIM_SHARE = 0.6  # of an edge of the picture that a rim, a bar or a frame covers
-LIKE_AREA = 0.25  # of the largest part's area: more than three parts may be the digits of a number
-NEAR = 0.3  # of the size of the larger of two parts: parts so near may be strokes of one digit
+SMALLEST_SHARE = 0.03  # minimum area relative to the largest part; smaller parts are specks
+RIM_SHARE = 0.6  # minimum share of a picture edge that a rim, a bar or a frame covers
+LIKE_AREA = 0.25  # relative to the largest part's area: more than three such parts may be a number
+NEAR = 0.3  # maximum distance relative to the larger of two parts that may be strokes of one digit
 
 Group = tuple[int, ...]  # labels of parts
 
 
 @dataclass(frozen=True)
 class Part:
+    """A connected part of the ink."""
+
     label: int
     box: Box
     area: int
@@ -31,15 +33,15 @@ class Part:
 
     @property
     def size(self) -> int:
-        return max(self.box.right - self.box.left, self.box.bottom - self.box.top)
+        return max(self.box.width, self.box.height)
 
 
 class Others(NamedTuple):
-    """What else a hypothesis sees around a group of parts: areas in areas of the group."""
+    """What else a hypothesis sees around a group of parts, as areas relative to the group's."""
 
-    inside: float = 0.0  # in its box, as the eyes of a face are
-    beside: float = 0.0  # near its box, as the bars of an E are beside its stem
-    around: bool = False  # whether the box of another part holds that of the group
+    inside: float = 0.0  # ink within its box, like the eyes of a face
+    beside: float = 0.0  # ink near its box, like the bars of an E beside its stem
+    around: bool = False  # whether the box of another part contains the group's
 
 
 NOTHING_ELSE = Others()
@@ -47,26 +49,28 @@ NOTHING_ELSE = Others()
 
 @dataclass(frozen=True)
 class Parts:
+    """The connected parts of the ink of one hypothesis."""
+
     labels: NDArray[np.int32]  # (h, w), 0 where no ink is
     mask: Map
     parts: list[Part]  # largest area first
     level: float  # the threshold of ink
 
     def keep(self, group: Sequence[int], box: Box) -> Map:
-        """The pixels of a box that may belong to a group: its parts and their soft rim; 255 or 0."""
-        labels = self.labels[box.top : box.bottom, box.left : box.right]
+        """Returns which pixels of a box may belong to a group (parts and their soft edges): 255 or 0."""
+        labels = box.cut(self.labels)
         chosen = np.zeros(labels.shape, np.uint8)
         for label in group:
             chosen |= equal(labels, label)
-        others = cv2.subtract(self.mask[box.top : box.bottom, box.left : box.right], chosen)
+        others = cv2.subtract(box.cut(self.mask), chosen)
         kept: Map = cv2.subtract(cv2.dilate(chosen, np.ones((5, 5), np.uint8)), others)
         return kept
 
 
 def find_parts(ground: Ground) -> Parts | None:
-    """Returns the connected parts of the ink of a ground, None if nothing stands out.
+    """Returns the connected parts of a ground's ink, or None if nothing stands out.
 
-    A rim can be much stronger than the ink: the threshold is chosen a second time without it.
+    A picture edge can be much stronger than the ink, so the threshold is chosen again without it.
     """
     contrast = ground.contrast
     found = None
@@ -86,7 +90,7 @@ def find_parts(ground: Ground) -> Parts | None:
 
 
 def ink_threshold(contrast: Map, noise: float) -> float | None:
-    """The level between paper and ink, None if nothing stands out from the noise."""
+    """Returns the level between paper and ink, or None if nothing stands out from the noise."""
     counts = cv2.calcHist([contrast], [0], None, [256], [0, 256]).ravel()[::-1].cumsum()
     enough = max(8.0, 0.0006 * contrast.size)
     peak = 255 - int(np.searchsorted(counts, enough))
@@ -96,13 +100,13 @@ def ink_threshold(contrast: Map, noise: float) -> float | None:
 
 
 def equal(labels: NDArray[np.int32], label: int) -> Map:
-    """255 where a label is, 0 elsewhere."""
+    """Returns 255 where a label is, 0 elsewhere."""
     same: Map = cv2.compare(labels, (float(label), 0, 0, 0), cv2.CMP_EQ)
     return same
 
 
 def is_clean(contrast: Map, parts: Parts) -> bool:
-    """Whether paper and ink are apart: hardly any level lies between them away from the strokes' soft rim."""
+    """Returns whether paper and ink are separate: hardly any levels between, except at strokes' edges."""
     between = cv2.threshold(contrast, parts.level * 0.4, 255, cv2.THRESH_BINARY)[1]
     left = cv2.subtract(between, cv2.dilate(parts.mask, np.ones((5, 5), np.uint8)))
     return bool(cv2.countNonZero(left) <= 0.1 * cv2.countNonZero(parts.mask))
@@ -113,25 +117,25 @@ def _labelled(contrast: Map, level: float) -> Parts:
     _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
     height, width = mask.shape
     parts = []
-    for label, (left, top, wide, high, area) in enumerate(stats.tolist()[1:], 1):
+    largest = np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:MOST_PARTS] + 1
+    for label, (left, top, wide, high, area) in zip(largest.tolist(), stats[largest].tolist(), strict=True):
         box = Box(left, top, left + wide, top + high)
         touches = left == 0 or top == 0 or box.right == width or box.bottom == height
         parts.append(Part(label, box, area, touches and _is_rim(labels, label)))
-    parts.sort(key=lambda part: -part.area)
-    return Parts(labels, mask, parts[:MOST_PARTS], level)
+    return Parts(labels, mask, parts, level)
 
 
 def _is_rim(labels: NDArray[np.int32], label: int) -> bool:
-    """Whether a part holds a corner of the picture or most of one of its edges."""
+    """Returns whether a part covers a corner of the picture or most of one of its edges."""
     edges = [edge == label for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1])]
     return any(edge[0] or edge[-1] or np.count_nonzero(edge) >= RIM_SHARE * edge.size for edge in edges)
 
 
 def likely_groups(parts: list[Part]) -> list[Group]:
-    """Groups of parts that may be one digit, the most likely first, without duplicates.
+    """Returns groups of parts that may be one digit, the most likely first, without duplicates.
 
-    All together without specks and rims; what stands near each other; each large part alone; what stands in
-    a box.
+    They are: all parts without specks and picture edges; parts near each other; each large part alone; the
+    parts in a box.
     """
     if not parts:
         return []
@@ -165,7 +169,7 @@ def cluster(parts: Sequence[Part]) -> list[list[Part]]:
 
 
 def others_of(group: Sequence[Part], parts: Sequence[Part], box: Box) -> Others:
-    """What else there is around a group of parts with this box, without rims."""
+    """Returns what else is around a group of parts with this box, without picture edges."""
     whole = Part(0, box, sum(part.area for part in group), False)
     others = [part for part in parts if not part.rim and part not in group]
     framing = [part for part in others if _contains(part.box, box)]
@@ -178,7 +182,7 @@ def others_of(group: Sequence[Part], parts: Sequence[Part], box: Box) -> Others:
 
 
 def surrounding(boxes: Sequence[Box]) -> Box:
-    """The smallest box around all boxes."""
+    """Returns the smallest box around all boxes."""
     return Box(
         min(box.left for box in boxes),
         min(box.top for box in boxes),

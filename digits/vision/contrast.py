@@ -8,25 +8,25 @@ import numpy as np
 from digits.vision.cropping import Box, Ink
 from digits.vision.views import Colour, Levels, Map, View, common_colours
 
-KERNEL = 0.2  # of the longer side: strokes are narrower, shadows are wider
-PAPER = 20  # levels of contrast that paper of one colour may have by its own grain
-FLOOR, FULL = 0.25, 0.7  # of the way from paper to ink: below it is paper, above it is full ink
-SIGMAS = 4.5  # medians of the noise of paper that are not ink: three standard deviations
+KERNEL = 0.2  # size relative to the longer side: strokes are narrower, shadows are wider
+PAPER = 20  # contrast that the grain of paper of one colour may have, in levels
+FLOOR, FULL = 0.25, 0.7  # of the way from paper to ink: paper is below the first, full ink above the second
+SIGMAS = 4.5  # ink threshold in medians of the paper's noise: three standard deviations
 
 
 @dataclass(frozen=True)
 class Ground:
-    """One assumption about the paper of a view: one colour, or one that changes slowly."""
+    """A hypothesis about the paper of a view: one colour, or one that changes slowly."""
 
     name: str
     contrast: Map = field(repr=False)  # of the coarse scale
-    noise: float  # levels of contrast that paper has by itself, the median
+    noise: float  # median contrast of the paper itself, in levels
     colour: Colour | None = None  # of the paper, if it has one
     paper: Levels | None = field(default=None, repr=False)  # else its levels at the coarse scale
 
 
 def plain_grounds(view: View, paper: Colour | None = None) -> list[Ground]:
-    """Paper of one colour, by default the one or two most common: contrast is the distance of colours."""
+    """Returns grounds of one colour, by default the one or two most common; contrast is colour distance."""
     grounds = []
     for colour in common_colours(view.coarse) if paper is None else [paper]:
         contrast = _distance(view.coarse, colour)
@@ -35,7 +35,7 @@ def plain_grounds(view: View, paper: Colour | None = None) -> list[Ground]:
 
 
 def uneven_grounds(view: View) -> list[Ground]:
-    """Paper under uneven light, below dark ink and below light ink."""
+    """Returns grounds under uneven light, with dark ink and with light ink."""
     coarse = view.coarse
     side = max(3, int(max(coarse.shape) * KERNEL) | 1)
     kernel = np.ones((side, side), np.uint8)
@@ -43,7 +43,9 @@ def uneven_grounds(view: View) -> list[Ground]:
     for name, operation in (("dark", cv2.MORPH_CLOSE), ("light", cv2.MORPH_OPEN)):
         paper = cv2.morphologyEx(coarse, operation, kernel)
         paper = cv2.blur(paper, (side // 4 | 1, side // 4 | 1)).reshape(coarse.shape)
-        contrast = _largest(cv2.subtract(paper, coarse) if name == "dark" else cv2.subtract(coarse, paper))
+        contrast = largest_channel(
+            cv2.subtract(paper, coarse) if name == "dark" else cv2.subtract(coarse, paper)
+        )
         offset = _median(contrast)
         contrast = cv2.subtract(contrast, _scalar([offset]))
         grounds.append(Ground(name, contrast, max(2.0, offset / 2), paper=paper))
@@ -51,20 +53,20 @@ def uneven_grounds(view: View) -> list[Ground]:
 
 
 def ink_of(view: View, ground: Ground, box: Box, keep: Map, wanted: int) -> tuple[Ink, float]:
-    """The ink in a box of the coarse scale, at a useful scale, and its contrast to the paper in levels.
+    """Returns the ink in a box of the coarse scale, at a useful scale, and its contrast in levels.
 
-    `keep` has the size of the box: what is 0 there belongs to something else. A pixel's level is its place on
-    the line from the paper's colour to the ink's, which also removes noise of other colours.
+    `keep` has the size of the box; it is 0 where pixels belong to something else. A pixel's level is its
+    place on the line from the paper's colour to the ink's, which also removes noise of other colours.
     """
-    levels, times = view.scale_for(max(box.bottom - box.top, box.right - box.left), wanted)
-    region = levels[box.top * times : box.bottom * times, box.left * times : box.right * times]
+    levels, times = view.scale_for(max(box.width, box.height), wanted)
+    region = box.cut(levels, times)
     rows, columns = region.shape[:2]
     if times > 1:
         keep = cv2.resize(keep, (columns, rows), interpolation=cv2.INTER_LINEAR)
     paper, scale = ground.colour, 1.0
     if paper is None:
         assert ground.paper is not None
-        local = ground.paper[box.top : box.bottom, box.left : box.right]
+        local = box.cut(ground.paper)
         if times > 1:
             local = cv2.resize(local, (columns, rows))
         # Half of the difference to the paper, around the middle level, fits into 8 bits.
@@ -90,16 +92,16 @@ def ink_of(view: View, ground: Ground, box: Box, keep: Map, wanted: int) -> tupl
 
 
 def _distance(levels: Levels, colour: Colour) -> Map:
-    return _largest(cv2.absdiff(levels, _scalar(np.rint(colour).tolist())).reshape(levels.shape))
+    return largest_channel(cv2.absdiff(levels, _scalar(np.rint(colour).tolist())).reshape(levels.shape))
 
 
 def _scalar(values: list[float]) -> tuple[float, ...]:
-    """Four values, as OpenCV wants a colour, of one channel too."""
+    """Returns a colour as the four values that OpenCV needs, also for one channel."""
     return tuple(values) + (0.0,) * (4 - len(values))
 
 
-def _largest(levels: Levels) -> Map:
-    """The largest of the channels of each pixel."""
+def largest_channel(levels: Levels) -> Map:
+    """Returns the largest of the channels of each pixel, (h, w)."""
     if levels.ndim == 2 or levels.shape[2] == 1:
         return levels.reshape(levels.shape[:2])
     first, second, third = cv2.split(levels)
@@ -108,6 +110,6 @@ def _largest(levels: Levels) -> Map:
 
 
 def _median(contrast: Map, most: int = 255) -> float:
-    """The median of the levels up to `most`."""
+    """Returns the median of the levels up to `most`."""
     counts = cv2.calcHist([contrast], [0], None, [most + 1], [0, most + 1]).ravel().cumsum()
     return float(np.searchsorted(counts, counts[-1] / 2))

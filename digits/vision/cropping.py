@@ -1,10 +1,10 @@
 """Ink of any size -> 28x28 pixels, made the way MNIST was made.
 
-The makers of MNIST cropped each digit to its ink, fitted it into 20x20 with its aspect kept, and put its
-centre of mass into the middle of 28x28, white on black (LeCun, Cortes, Burges: The MNIST database).
+MNIST's makers cropped each digit to its ink, fitted it into 20x20 with its aspect ratio kept, and moved its
+centre of mass to the middle of 28x28, white on black (LeCun, Cortes, Burges: The MNIST database).
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from digits.task import SIDE, Pixels
 
 BOX = 20  # MNIST's digits fill this square in at least one direction
-THINNEST = 2.0  # of 20 pixels: a tenth of MNIST's strokes are thinner than 1.8, half are thinner than 2.5
+THINNEST = 2.0  # stroke width at 20 pixels: a tenth of MNIST's strokes are thinner than 1.8, half than 2.5
 
 FINE = 4 * BOX  # longer side on which strokes are measured and thickened
 SOFT = 25  # levels up to this are the blur around a stroke, not the stroke
-
-
 Ink = NDArray[np.uint8]  # (h, w), 0 paper to 255 full stroke
+Number = TypeVar("Number", bound=np.generic)
 
 
 class Box(NamedTuple):
@@ -30,8 +29,24 @@ class Box(NamedTuple):
     right: int
     bottom: int
 
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    def cut(self, picture: NDArray[Number], times: int = 1) -> NDArray[Number]:
+        """Returns a view of a picture's part in the box; the picture is `times` as fine as the box."""
+        return picture[self.top * times : self.bottom * times, self.left * times : self.right * times]
+
+    def shares(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Returns left, top, right and bottom as shares of the sides of a picture of this size."""
+        return self.left / width, self.top / height, self.right / width, self.bottom / height
+
     def widened(self, by: int, width: int, height: int) -> "Box":
-        """The box with a margin, cut off at the sides of a picture of this size."""
+        """Returns the box with a margin, clipped to a picture of this size."""
         return Box(
             max(0, self.left - by),
             max(0, self.top - by),
@@ -50,7 +65,7 @@ def crop_to_pixels(ink: NDArray[np.uint8] | NDArray[np.float32], box: Box | None
         (np.clip(ink, 0, 1) * 255).astype(np.uint8) if ink.dtype == np.float32 else np.asarray(ink, np.uint8)
     )
     if box is not None:
-        levels = levels[box.top : box.bottom, box.left : box.right]
+        levels = box.cut(levels)
     left, top, width, height = cv2.boundingRect(cv2.threshold(levels, 127, 255, cv2.THRESH_BINARY)[1])
     if width == 0:
         return np.zeros((SIDE, SIDE), np.uint8)
@@ -58,7 +73,7 @@ def crop_to_pixels(ink: NDArray[np.uint8] | NDArray[np.float32], box: Box | None
 
 
 def _fitted(ink: Ink) -> Ink:
-    """Scales ink to 20 pixels on its longer side, with strokes at least as wide as MNIST's."""
+    """Returns ink scaled to 20 pixels on its longer side, with strokes at least as wide as MNIST's."""
     if max(ink.shape) > FINE:
         ink = _resized(ink, FINE)
     scale = BOX / max(ink.shape)
@@ -73,7 +88,7 @@ def _fitted(ink: Ink) -> Ink:
 
 
 def _brightened(small: Ink) -> Ink:
-    """Scales ink so that a tenth of it is full, as in most images of MNIST."""
+    """Returns ink scaled so that a tenth of it is at full level, as in most images of MNIST."""
     inked = _count_above(small, SOFT)
     if _count_above(small, 254) >= inked - inked * 9 // 10:
         return small
@@ -87,7 +102,7 @@ def _count_above(ink: Ink, level: int) -> int:
 
 
 def _resized(ink: Ink, longer: int) -> Ink:
-    """Scales the longer side to `longer` pixels: by area when it shrinks, so that thin strokes survive."""
+    """Returns ink whose longer side is `longer` pixels; shrinks by area, so that thin strokes survive."""
     height, width = ink.shape
     scale = longer / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -96,7 +111,7 @@ def _resized(ink: Ink, longer: int) -> Ink:
 
 
 def _stroke_width(ink: Ink) -> float:
-    """Twice the area over the perimeter; 0.8 corrects the perimeter of slanted lines on a grid."""
+    """Returns twice the area over the perimeter; 0.8 corrects the perimeter of slanted lines on a grid."""
     mask = cv2.copyMakeBorder(
         cv2.threshold(ink, 127, 1, cv2.THRESH_BINARY)[1], 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,)
     )

@@ -1,19 +1,20 @@
-"""The identity of the preprocessing: models carry it, so that one made for other pixels is noticed."""
+"""The identity of the preprocessing: models record it, so that a change is noticed."""
 
 import hashlib
 import io
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from digits.task import SIDE, Images, Pixels
-from digits.vision.decoding import MAX_PIXELS
+from digits.task import READER, SIDE, Images, Pixels
 from digits.vision.golden import golden_digits
-from digits.vision.reading import read_file
+from digits.vision.limits import MAX_PIXELS
+from digits.vision.reader import read_file
 
-# Averages over so many pixels a side, in steps of so many grey levels: a change of the preprocessing moves
+# Averages over this many pixels a side, in steps of this many levels: a change of the preprocessing changes
 # some of them, the last bit of another processor's arithmetic does not.
 BLOCK, STEP = 4, 16
 DRAWING_SIDE = 10 * SIDE
@@ -21,20 +22,30 @@ DRAWING_SIDE = 10 * SIDE
 
 @cache
 def preprocessing_sha256() -> str:
-    """SHA-256 of the candidates that are read from fixed pictures: golden digits as files and as drawings.
+    """Returns the SHA-256 of the candidates read from fixed pictures: golden digits in several forms.
 
-    Depends on what comes out alone, never on how the source text reads.  Takes some 50 ms once.
+    It depends only on results, never on the source text. It takes about 50 ms once.
     """
     images, _ = golden_digits()
     digest = hashlib.sha256()
-    for picture in (*images, *(255 - images), *_drawings(images)):
+    for picture in _pictures(images):
         for candidate in read_file(_png(picture), MAX_PIXELS).items:
             digest.update(_coarse(candidate.pixels).tobytes())
     return digest.hexdigest()
 
 
+def _pictures(images: Images) -> Iterator[Pixels]:
+    yield from images
+    if READER == "digit":
+        yield from 255 - images
+        yield from _drawings(images)
+    else:
+        for image in images:
+            yield np.asarray(Image.fromarray(image).resize((3 * SIDE, 2 * SIDE), Image.Resampling.BICUBIC))
+
+
 def _drawings(images: Images) -> list[Pixels]:
-    """DRAWING_SIDE a side, grey levels: off centre, dark on paper that is lit from one side."""
+    """Returns grey drawings of DRAWING_SIDE: off centre, dark on paper that is lit from one side."""
     light = np.linspace(255, 190, DRAWING_SIDE)[None, :]
     drawings = []
     for image in images:
@@ -45,14 +56,14 @@ def _drawings(images: Images) -> list[Pixels]:
     return drawings
 
 
-def _png(grey: Pixels) -> bytes:
+def _png(levels: Pixels) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(grey).save(file, "PNG")
+    Image.fromarray(levels).save(file, "PNG")
     return file.getvalue()
 
 
 def _coarse(pixels: Pixels) -> Pixels:
     blocks = SIDE // BLOCK
-    whole = pixels[: blocks * BLOCK, : blocks * BLOCK].reshape(blocks, BLOCK, blocks, BLOCK)
+    whole = pixels[: blocks * BLOCK, : blocks * BLOCK].reshape(blocks, BLOCK, blocks, BLOCK, -1)
     levels: NDArray[np.float64] = whole.mean((1, 3))
     return (levels / STEP).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Images that are sent as grey levels: arrays of numbers in JSON, or bytes."""
+"""Images that are sent as levels: arrays of numbers in JSON, or bytes."""
 
 from itertools import chain
 from typing import Any
@@ -7,10 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.errors import BadInput
-from digits.task import PIXELS, SIDE, Pixels
+from digits.task import CHANNELS, LEVELS, SHAPE, SIDE, Pixels
 
-ONE = f"{SIDE} rows of {SIDE} numbers, or {PIXELS} numbers row by row"
-MOST_DIMENSIONS = 4  # (1, SIDE, SIDE, 1), as Keras and ONNX have one grey image
+_LEVEL, _NUMBER = ("grey level", "numbers") if CHANNELS == 1 else ("level", "lists of red, green and blue")
+ONE = f"{SIDE} rows of {SIDE} {_NUMBER}, or {LEVELS} numbers row by row"
+MOST_IMAGES = 4096  # in a request, whatever max_images_per_request is
+MOST_DIMENSIONS = 4  # (1, SIDE, SIDE, CHANNELS), as Keras and ONNX have one image
+ONES = {SHAPE, (LEVELS,), (SIDE, SIDE, CHANNELS)}  # the shapes of an image
+AXES = tuple(range(1, 1 + len(SHAPE)))  # of images in an array
 # Above 1 by less than this, levels were resampled in 0 to 1 and overshoot.
 OVERSHOOT = 1.5
 HUGE = 1e300
@@ -20,22 +24,24 @@ WIDER = ("<f4", "<f8", "<i4", "<i8", "<i2")
 
 
 def one_or_many(pixels: Any) -> tuple[list[Pixels | BadInput], bool]:
-    """The images of the JSON value of `pixels`, (SIDE, SIDE) uint8 each, and whether a list was sent.
+    """Returns the images in the JSON value of `pixels`, SHAPE uint8 each, and whether it was a list.
 
-    In a list an invalid image is an item; one invalid image, and an array of another shape, raise BadInput.
+    In a list an invalid image is an item. A single invalid image, and an array of another shape, raise
+    BadInput. Of a list of different shapes, at most one image more than is allowed is read.
     """
     shape, numbers = flattened(pixels)
-    if shape == (1, SIDE, SIDE, 1) or _is_one(shape):
+    if shape == (1, SIDE, SIDE, CHANNELS) or _is_one(shape):
         return [_only(numbers)], False
     if shape is not None and _is_one(shape[1:]):
         return from_numbers(numbers), True
-    if shape is None and isinstance(pixels, list) and any(_is_one(flattened(one)[0]) for one in pixels):
-        return [from_array(value) for value in pixels], True  # a list with an image, not one ragged image
+    some = pixels[: MOST_IMAGES + 1] if shape is None and isinstance(pixels, list) else []
+    if any(_is_one(flattened(one)[0]) for one in some):
+        return [from_array(value) for value in some], True  # a list with an image, not one ragged image
     raise _invalid(shape, "`pixels`")
 
 
 def from_arrays(values: list[Any]) -> list[Pixels | BadInput]:
-    """The image of each value, as `from_array` reads it; faster if all have the same shape."""
+    """Returns the image of each value, as `from_array` does; faster if all have the same shape."""
     shape, numbers = flattened(values)
     if shape is not None and _is_one(shape[1:]):
         return from_numbers(numbers)
@@ -43,17 +49,17 @@ def from_arrays(values: list[Any]) -> list[Pixels | BadInput]:
 
 
 def from_array(value: Any) -> Pixels | BadInput:
-    """The image whose grey levels are nested lists: (SIDE, SIDE), (PIXELS,) or (SIDE, SIDE, 1)."""
+    """Returns the image whose levels are nested lists in one of the shapes ONES."""
     shape, numbers = flattened(value)
     return from_numbers(numbers)[0] if _is_one(shape) else _invalid(shape, "The image")
 
 
 def from_bytes(body: bytes) -> list[Pixels | BadInput]:
-    """Images one after another, PIXELS bytes each; raises BadInput for bytes that cannot be that."""
-    if len(body) % PIXELS:
+    """Returns images from consecutive LEVELS bytes each. Raises BadInput for bytes that cannot be levels."""
+    if len(body) % LEVELS:
         raise BadInput(
             "body_invalid",
-            f"The body has {len(body)} bytes; send an image file, or {PIXELS} bytes for each image",
+            f"The body has {len(body)} bytes; send an image file, or {LEVELS} bytes for each image",
         )
     if wider := _wider_type(body):
         raise BadInput(
@@ -64,13 +70,13 @@ def from_bytes(body: bytes) -> list[Pixels | BadInput]:
 
 
 def from_uint8(data: bytes | memoryview) -> list[Pixels | BadInput]:
-    """Images one after another, n * PIXELS bytes that are known to be grey levels."""
-    images = np.frombuffer(data, np.uint8).reshape(-1, SIDE, SIDE)
-    return [SCALED if top == 1 else image for image, top in zip(images, images.max((1, 2)), strict=True)]
+    """Returns images from n * LEVELS bytes that are known to be levels."""
+    images = np.frombuffer(data, np.uint8).reshape(-1, *SHAPE)
+    return [SCALED if top == 1 else image for image, top in zip(images, images.max(AXES), strict=True)]
 
 
 def flattened(value: Any) -> tuple[tuple[int, ...] | None, list[Any]]:
-    """The shape of nested lists of numbers, and the numbers; None if they are ragged or hold other types."""
+    """Returns the shape of nested lists, and their numbers; None if they are ragged or have other types."""
     shape: list[int] = []
     level: list[Any] = [value]
     while len(shape) <= MOST_DIMENSIONS:
@@ -86,7 +92,7 @@ def flattened(value: Any) -> tuple[tuple[int, ...] | None, list[Any]]:
 
 
 def _is_one(shape: tuple[int, ...] | None) -> bool:
-    return shape in ((SIDE, SIDE), (PIXELS,), (SIDE, SIDE, 1))
+    return shape in ONES
 
 
 def _only(numbers: list[Any]) -> Pixels:
@@ -97,15 +103,15 @@ def _only(numbers: list[Any]) -> Pixels:
 
 
 def from_numbers(numbers: list[Any]) -> list[Pixels | BadInput]:
-    """The images whose n * PIXELS grey levels stand one after another, or what is wrong with each."""
+    """Returns the images of n * LEVELS consecutive levels, or what is wrong with each."""
     try:
-        levels: NDArray[np.float64] = np.array(numbers, np.float64).reshape(-1, SIDE, SIDE)
+        levels: NDArray[np.float64] = np.array(numbers, np.float64).reshape(-1, *SHAPE)
     except OverflowError:  # an integer of hundreds of digits
         numbers = [number if abs(number) <= HUGE else HUGE for number in numbers]
-        levels = np.array(numbers, np.float64).reshape(-1, SIDE, SIDE)
+        levels = np.array(numbers, np.float64).reshape(-1, *SHAPE)
     inside: NDArray[np.bool_] = (levels >= 0) & (levels <= 255)  # NaN is not
-    valid = np.all(inside, axis=(1, 2)).tolist()
-    tops = levels.max((1, 2))
+    valid = np.all(inside, axis=AXES).tolist()
+    tops = levels.max(AXES)
     small = np.flatnonzero((tops > 0) & (tops < OVERSHOOT))
     scaled = {index for index in small.tolist() if tops[index] <= 1 or (levels[index] % 1).any()}
     images = np.rint(np.where(inside, levels, 0)).astype(np.uint8)
@@ -116,10 +122,11 @@ def from_numbers(numbers: list[Any]) -> list[Pixels | BadInput]:
 
 
 def _outside(levels: NDArray[np.float64]) -> BadInput:
-    row, column = np.argwhere(~((levels >= 0) & (levels <= 255)))[0].tolist()
+    place = tuple(np.argwhere(~((levels >= 0) & (levels <= 255)))[0].tolist())
+    where = ", ".join(f"{name} {at}" for name, at in zip(("row", "column", "channel"), place, strict=False))
     return BadInput(
         "body_invalid",
-        f"The grey level in row {row}, column {column} is {levels[row, column]:g}; levels are 0 to 255",
+        f"The {_LEVEL} in {where} is {levels[place]:g}; levels are 0 to 255",
     )
 
 
@@ -133,14 +140,14 @@ def _invalid(shape: tuple[int, ...] | None, what: str) -> BadInput:
 
 
 def _wider_type(body: bytes) -> str | None:
-    """The type of numbers that the bytes look like, if it is wider than a byte.
+    """Returns the type of numbers that the bytes look like, if it is wider than a byte.
 
-    As floats, the bytes of real images have absurd exponents somewhere; as integers, real images have levels
-    in the high bytes.  So all numbers being levels from 0 to 255 means that they were sent as such.
+    As floats, the bytes of real images have absurd exponents somewhere; as integers, they have levels in the
+    high bytes. So if all numbers are levels from 0 to 255, they were sent as that type.
     """
     for name in WIDER:
         kind = np.dtype(name)
-        if len(body) % (kind.itemsize * PIXELS):
+        if len(body) % (kind.itemsize * LEVELS):
             continue
         numbers = np.frombuffer(body, kind)
         with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""Printed lines, frames and bezels that touch the ink: long straight runs are taken out of a contrast map."""
+"""Printed lines, frames and bezels that touch the ink: removes long straight runs from a contrast map."""
 
 from dataclasses import replace
 
@@ -9,19 +9,16 @@ from digits.vision.components import Parts
 from digits.vision.contrast import Ground
 from digits.vision.views import Map
 
-LONG = 0.28  # of the picture's side: no stroke of a digit on lined paper is so straight for so long
-SPAN = 0.9  # of the picture's side that a rule, or a frame that is seen whole, reaches over
+LONG = 0.28  # minimum length relative to the picture's side: no stroke of a digit is straight for so long
+SPAN = 0.9  # minimum share of the picture's side that a ruled line or a whole frame spans
 GAP = 5  # coarse pixels: strokes that a removed line crossed are joined again
 
 
 def without_lines(ground: Ground, parts: Parts) -> Ground | None:
-    """Returns the ground without the long straight runs of its ink, None if it has none."""
+    """Returns the ground without the long straight runs of its ink, or None if it has none."""
     height, width = parts.mask.shape
     if not any(
-        part.rim
-        or part.box.right - part.box.left >= SPAN * width
-        or part.box.bottom - part.box.top >= SPAN * height
-        for part in parts.parts
+        part.rim or part.box.width >= SPAN * width or part.box.height >= SPAN * height for part in parts.parts
     ):
         return None
     # Two pixels thick, a line may rise by one pixel in its length and still be one run.

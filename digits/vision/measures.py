@@ -1,4 +1,4 @@
-"""Numbers that say how a candidate stands in its picture, and how sure a model is."""
+"""Measures of a candidate's place in its picture, and of a model's certainty."""
 
 import math
 
@@ -15,10 +15,12 @@ SLIM = 1.5  # logarithm of height over width: most ones are not slimmer, the lin
 
 
 def width(item: Candidate) -> float:
+    """Returns the width of its box, as a share of the picture's."""
     return item.box[2] - item.box[0]
 
 
 def height(item: Candidate) -> float:
+    """Returns the height of its box, as a share of the picture's."""
     return item.box[3] - item.box[1]
 
 
@@ -28,19 +30,22 @@ def slimness(item: Candidate) -> float:
 
 
 def flatness(item: Candidate) -> float:
-    """Returns the logarithm of width over height, 0 for what is higher than wide."""
+    """Returns the logarithm of width over height; 0 if it is higher than wide."""
     return max(0.0, _aspect(item))
 
 
 def log_contrast(item: Candidate) -> float:
+    """Returns the logarithm of the levels between paper and ink, from 0."""
     return math.log(max(item.contrast, 1.0))
 
 
 def is_at_edge(item: Candidate) -> bool:
+    """Returns whether its box touches an edge of the picture."""
     return item.box[0] <= 0 or item.box[1] <= 0 or item.box[2] >= 1 or item.box[3] >= 1
 
 
 def logit(share: Floats) -> Floats:
+    """Returns log(p / (1 - p)) of shares from 0 to 1, within MOST_LOGIT of 0."""
     clipped = np.clip(share.astype(np.float64), 1e-6, 1 - 1e-6)
     return np.clip(np.log(clipped / (1 - clipped)), -MOST_LOGIT, MOST_LOGIT).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Whether an image already is as MNIST's are: black border, ink within 20x20, mass in the middle."""
+"""Recognises images that are already like MNIST's: black border, ink within 20x20, mass in the middle."""
 
 import cv2
 import numpy as np
@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 from digits.task import SIDE, Images, Pixels
 from digits.vision.cropping import BOX
 
-OFF_CENTRE = 0.53  # pixels between the middle and the centre of mass of an image of MNIST, at most
-BLACK_BORDER = 0.9  # of the pixels of the border, at least
-BRIGHT = 200  # the brightest grey level of an image of MNIST, at least
+OFF_CENTRE = 0.53  # maximum distance, in pixels, between middle and centre of mass in MNIST's images
+BLACK_BORDER = 0.9  # minimum share of black pixels in the border
+BRIGHT = 200  # minimum of the brightest grey level in MNIST's images
 
 _ONES, _PLACES = np.ones(SIDE, np.float32), np.arange(SIDE, dtype=np.float32)
 
 
 def as_mnist_like(grey: NDArray[np.uint8]) -> Pixels | None:
-    """Returns (28, 28) levels that are like MNIST's as they are, or inverted if those are; else None."""
+    """Returns (28, 28) levels if they, or their inverse, are like MNIST's; else None."""
     border = grey[0].tobytes() + grey[-1].tobytes() + grey[:, 0].tobytes() + grey[:, -1].tobytes()
     if border.count(0) >= BLACK_BORDER * len(border):
         return grey if _is_centred(grey) else None
@@ -25,7 +25,7 @@ def as_mnist_like(grey: NDArray[np.uint8]) -> Pixels | None:
 
 
 def _is_centred(grey: NDArray[np.uint8]) -> bool:
-    """Whether the ink is bright, within 20x20 and has its centre of mass in the middle."""
+    """Returns whether the ink is bright, within 20x20, and has its centre of mass in the middle."""
     _, _, width, height = cv2.boundingRect(grey)
     if max(width, height) > BOX or cv2.minMaxLoc(grey)[1] < BRIGHT:
         return False
@@ -34,9 +34,9 @@ def _is_centred(grey: NDArray[np.uint8]) -> bool:
 
 
 def are_surely_mnist_like(images: Images) -> NDArray[np.bool_]:
-    """(n, SIDE, SIDE) -> (n,): which are like MNIST's as they are; the others have to be asked one by one.
+    """Returns for (n, SIDE, SIDE) images which are like MNIST's, (n,); check the others singly.
 
-    64 images together take a sixteenth of the time that 64 calls take.
+    64 images together take a sixteenth of the time of 64 calls.
     """
     levels = images.astype(np.float32)
     sums = np.stack([levels @ _ONES, _ONES @ levels])  # of rows and of columns: (2, n, SIDE)

@@ -1,26 +1,26 @@
-"""The short path: a picture whose paper and ink are plain to see has one candidate, found without hypotheses.
+"""The short path: a picture with obvious paper and ink has one candidate, found without hypotheses.
 
-Most drawings and many scans are like this. It costs a third of trying every hypothesis, and where anything is
-in doubt (an edge that is not paper, several parts, levels between paper and ink) nothing is returned.
+Most drawings and many scans are like this. It costs a third of trying every hypothesis. If anything is in
+doubt (an edge that is not paper, several parts, levels between paper and ink), nothing is returned.
 """
 
 import cv2
 import numpy as np
 
-from digits.vision.contrast import FLOOR, FULL
+from digits.vision.contrast import FLOOR, FULL, largest_channel
 from digits.vision.cropping import Box, Ink
-from digits.vision.views import THUMBNAIL, Levels, Map, View
+from digits.vision.views import THUMBNAIL, Levels, Map, View, colour_of_edge
 
-LEAST_CONTRAST = 40  # levels between paper and ink
-INK = 0.42  # of the strongest contrast: above it is ink
-BETWEEN = 0.1  # of the ink's area that may lie between paper and ink away from the strokes' soft rim
-MOST_FILL = 0.6  # of its box that a stroke covers, if the box is not narrow: a filled part may be a sheet
-SHEET_FILL = 0.42  # of its box that a sheet covers at least, however it is turned
-SHEET_OWN = 0.7  # of what its outline encloses that a sheet with ink on it covers
-CONVEX = 0.92  # of its convex hull that the outline of a sheet encloses
+LEAST_CONTRAST = 40  # minimum contrast, in levels
+INK = 0.42  # ink threshold relative to the strongest contrast
+BETWEEN = 0.1  # maximum area between paper and ink, except at strokes' soft edges, relative to the ink's
+MOST_FILL = 0.6  # maximum share of a box that strokes cover, unless narrow: a filled part may be a sheet
+SHEET_FILL = 0.42  # minimum share of its box that a sheet covers, at any angle
+SHEET_OWN = 0.7  # minimum share of its outline's area that a sheet with writing covers
+CONVEX = 0.92  # minimum share of its convex hull that a sheet's outline encloses
 NARROW = 0.4  # of the box's height
-SMALLEST_INK = 40  # pixels of the longer side, or it is enlarged
-SMALLEST = 0.3  # of the longer side of a thumbnail; of larger pictures half as much
+SMALLEST_INK = 40  # minimum longer side in pixels; smaller ink is enlarged
+SMALLEST = 0.3  # minimum size relative to a thumbnail's longer side; half as much in larger pictures
 
 
 def find_obvious(view: View, wanted: int) -> tuple[Ink, Box, float] | None:
@@ -32,7 +32,7 @@ def find_obvious(view: View, wanted: int) -> tuple[Ink, Box, float] | None:
     paper = _paper(coarse)
     contrast = _contrast(coarse, paper)
     peak = cv2.minMaxLoc(contrast)[1]
-    if peak < LEAST_CONTRAST or _edge(contrast) > FLOOR * peak:
+    if peak < LEAST_CONTRAST or max(_edge_bytes(contrast)) > FLOOR * peak:
         return None
     mask = cv2.threshold(contrast, INK * peak, 255, cv2.THRESH_BINARY)[1]
     left, top, wide, high = cv2.boundingRect(mask)
@@ -51,10 +51,8 @@ def find_obvious(view: View, wanted: int) -> tuple[Ink, Box, float] | None:
         return None
     box = Box(left, top, left + wide, top + high)
     around = box.widened(3, width, height)
-    levels, times = view.scale_for(max(around.right - around.left, around.bottom - around.top), wanted)
-    rows = slice(around.top * times, around.bottom * times)
-    columns = slice(around.left * times, around.right * times)
-    contrast = contrast[rows, columns] if times == 1 else _contrast(levels[rows, columns], paper)
+    levels, times = view.scale_for(max(around.width, around.height), wanted)
+    contrast = around.cut(contrast) if times == 1 else _contrast(around.cut(levels, times), paper)
     if max(contrast.shape) < SMALLEST_INK:
         contrast = cv2.resize(contrast, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
     ink = cv2.mean(contrast, cv2.threshold(contrast, peak / 2, 255, cv2.THRESH_BINARY)[1])[0]
@@ -64,7 +62,7 @@ def find_obvious(view: View, wanted: int) -> tuple[Ink, Box, float] | None:
 
 
 def _may_be_sheet(mask: Map, area: int) -> bool:
-    """Whether the only part of a mask is convex and filled but for what may be written on it."""
+    """Returns whether the only part of a mask is convex and filled, except for possible writing on it."""
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     enclosed = cv2.contourArea(outlines[0])
     hull = cv2.contourArea(cv2.convexHull(outlines[0]))
@@ -72,17 +70,11 @@ def _may_be_sheet(mask: Map, area: int) -> bool:
 
 
 def _paper(levels: Levels) -> tuple[float, ...]:
-    """The median of the levels at the edge, of each channel."""
-    if levels.shape[2] == 1:
+    """Returns the median of the levels at the edge, of each channel."""
+    if levels.shape[2] == 1:  # plain bytes are faster than numpy
         edge = sorted(_edge_bytes(levels))
         return (edge[len(edge) // 2], 0, 0, 0)
-    border = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
-    border.partition(len(border) // 2, axis=0)
-    return (*border[len(border) // 2].tolist(), 0)
-
-
-def _edge(contrast: Map) -> int:
-    return max(_edge_bytes(contrast))
+    return (*colour_of_edge(levels), 0)
 
 
 def _edge_bytes(levels: Levels | Map) -> bytes:
@@ -90,10 +82,5 @@ def _edge_bytes(levels: Levels | Map) -> bytes:
 
 
 def _contrast(levels: Levels, paper: tuple[float, ...]) -> Map:
-    """The distance to the paper's colour, the largest of the channels."""
-    apart: Map = cv2.absdiff(levels, paper)
-    if apart.ndim == 2 or apart.shape[2] == 1:
-        return apart.reshape(apart.shape[:2])
-    first, second, third = cv2.split(apart)
-    largest: Map = cv2.max(cv2.max(first, second), third)
-    return largest
+    """Returns the distance to the paper's colour, the largest of the channels."""
+    return largest_channel(cv2.absdiff(levels, paper))

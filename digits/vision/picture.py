@@ -8,18 +8,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-DEEP_SIDE = 1280  # pixels a side from which levels of more than 8 bits are reduced before they are scaled
+DEEP_SIDE = 1280  # pixels a side from which deeper levels than 8 bits are reduced before they are scaled
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded file. The order of the colour channels is not defined: only distances of colours matter."""
+    """A decoded file."""
 
     channels: NDArray[np.uint8]  # (h, w) grey or (h, w, 2 to 4): grey or colour, then alpha
+    is_rgb: bool = False  # red first, as Pillow has colours; else blue first, as OpenCV has them
 
     @cached_property
     def levels(self) -> NDArray[np.uint8]:
-        """(h, w) grey or (h, w, 3) colour, 0 to 255"""
+        """The levels, (h, w) grey or (h, w, 3) colour, 0 to 255."""
         levels = self.channels
         if levels.ndim == 3 and levels.shape[2] == 2:
             levels = cv2.extractChannel(levels, 0)
@@ -29,9 +30,9 @@ class Picture:
 
     @cached_property
     def alpha(self) -> NDArray[np.uint8] | None:
-        """(h, w), 0 transparent to 255 opaque; None if all is opaque.
+        """The opacity, (h, w), 0 transparent to 255 opaque; None if all is opaque.
 
-        An alpha of 0 everywhere is a mask that a program wrote without filling it: it is ignored.
+        An alpha of 0 everywhere is a mask that a program did not fill: it is ignored.
         """
         if self.channels.ndim == 2 or self.channels.shape[2] == 3:
             return None
@@ -40,15 +41,17 @@ class Picture:
         return None if lowest == 255 or highest == 0 else alpha
 
 
-def picture_of(levels: NDArray[Any]) -> Picture:
-    """Makes a picture of an array (h, w) or (h, w, 1 to 4) of any type."""
+def picture_of(levels: NDArray[Any], is_rgb: bool = False) -> Picture:
+    """Returns a picture of an array (h, w) or (h, w, 1 to 4) of any type."""
     if levels.dtype != np.uint8:
         levels = _levels_of_deep(levels)
-    return Picture(levels.reshape(levels.shape[:2]) if levels.ndim == 3 and levels.shape[2] == 1 else levels)
+    if levels.ndim == 3 and levels.shape[2] == 1:
+        levels = levels.reshape(levels.shape[:2])
+    return Picture(levels, is_rgb)
 
 
 def _levels_of_deep(levels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Scales levels of more than 8 bits by their range: levels of 0 to 255 stay as they are."""
+    """Returns 8-bit levels of deeper ones, scaled by their range; levels of 0 to 255 stay as they are."""
     if levels.dtype == np.bool_:
         return levels.astype(np.uint8) * np.uint8(255)
     if levels.dtype != np.uint16:
@@ -62,7 +65,7 @@ def _levels_of_deep(levels: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _stretched(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Scales levels that only use two neighbouring values, as masks of 0 and 1 do, to 0 and 255."""
+    """Returns levels of 0 and 255 for masks that only use two neighbouring values, such as 0 and 1."""
     step = max(1, max(levels.shape[:2]) // 64)
     sample = levels[::step, ::step]
     lowest, highest = _range(sample)
@@ -75,5 +78,5 @@ def _stretched(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _range(levels: NDArray[np.uint8]) -> tuple[float, float]:
-    """The lowest and the highest level."""
+    """Returns the lowest and the highest level."""
     return cv2.minMaxLoc(levels if levels.ndim == 2 else levels.reshape(levels.shape[0], -1))[:2]

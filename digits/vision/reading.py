@@ -1,7 +1,7 @@
 """A picture -> a few 28x28 candidates of the digit in it, for a model to choose from.
 
-No single rule tells ink from paper in everything people send. Several hypotheses are tried, each leaves
-candidates, and the model says which looks like a digit (choosing.py).
+No single rule separates ink from paper in every picture. Several hypotheses are tried, each gives candidates,
+and the model says which looks like a digit (choosing.py).
 """
 
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.task import PIXELS, SIDE, Pixels
+from digits.task import LEVELS, SHAPE, SIDE, Pixels
 from digits.vision.components import (
     NOTHING_ELSE,
     Others,
@@ -31,25 +31,25 @@ from digits.vision.picture import Picture
 from digits.vision.sheets import find_sheets
 from digits.vision.views import Colour, Map, View, painted_view, sub_view, view_of
 
-cv2.setNumThreads(1)  # the service's threads share the cores; OpenCV's own would compete with them
-
 EXACT = "exact"  # the ground of the candidate that is the whole picture
 MOST = 14  # candidates of a picture
 MOST_OF_GROUND = 8
-MOST_INK = 0.6  # of a picture that ink on transparent paper covers
-LEAST_PAPER = 0.2  # of a picture that is opaque where its paper is
-WANTED = 72  # pixels of a candidate's longer side before it is fitted into 20
-ONE_COLOUR = 4.0  # levels of standard deviation that one colour has after lossy compression
-SAME = 5.0  # mean difference of levels up to which two candidates are the same
+MOST_INK = 0.6  # maximum share of a picture that ink on transparent paper covers
+LEAST_PAPER = 0.2  # minimum opaque share of a picture whose paper is opaque
+WANTED = 72  # desired longer side of a candidate, in pixels, before it is fitted into 20
+ONE_COLOUR = 4.0  # standard deviation, in levels, of one colour after lossy compression
+SAME = 5.0  # maximum mean difference, in levels, between two equal candidates
 
 
 @dataclass(frozen=True)
 class Candidate:
+    """An image for the model, and where in the picture it comes from."""
+
     pixels: Pixels
     ground: str  # the hypothesis it comes from
     box: tuple[float, float, float, float]  # left, top, right, bottom as shares of the picture's sides
     share: float  # of the hypothesis' ink
-    rank: int  # place among the groups of its hypothesis
+    rank: int  # position among the groups of its hypothesis
     contrast: float  # levels between paper and ink
     sheet: bool = False  # whether it was found on a sheet within the picture
     others: Others = NOTHING_ELSE  # what else its hypothesis sees around it
@@ -62,15 +62,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What may be the digit of a picture, the most likely first; empty for a blank picture."""
+    """The candidates of a picture, the most likely first; none for a blank picture."""
 
     items: list[Candidate]
-    exact: bool = False  # the picture itself is like an image of MNIST, and the only candidate
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
-        """(k, 28, 28)"""
-        pixels = np.zeros((len(self.items), SIDE, SIDE), np.uint8)
+        """The candidates' images, (k, *SHAPE)."""
+        pixels = np.zeros((len(self.items), *SHAPE), np.uint8)
         for place, item in enumerate(self.items):
             pixels[place] = item.pixels
         return pixels
@@ -88,19 +87,19 @@ def read_picture(picture: Picture) -> Candidates:
     found: list[Candidate] = []
     for view, paper in _views(picture):
         found += _read_view(view, paper, sheets=True)
-    found.sort(key=lambda item: item.rank)  # each hypothesis has its say before any says more
+    found.sort(key=lambda item: item.rank)  # first the best candidate of each hypothesis, then the second
     return Candidates(_distinct(found)[:MOST])
 
 
 def exactly(pixels: Pixels) -> Candidates:
-    """The candidates of an image that is known to be like MNIST's."""
-    return Candidates([Candidate(pixels, EXACT, (0, 0, 1, 1), 1, 0, 255)], exact=True)
+    """Returns the candidates of an image that is known to be like MNIST's."""
+    return Candidates([Candidate(pixels, EXACT, (0, 0, 1, 1), 1, 0, 255)])
 
 
 def _grey(picture: Picture) -> Pixels | None:
-    """(SIDE, SIDE) grey levels of a picture of that size, None if it has colours.
+    """Returns (SIDE, SIDE) grey levels of a picture of that size; None if it has colours.
 
-    Of strokes of one colour on transparent paper, the grey levels are their opacity.
+    For strokes of one colour on transparent paper, the grey levels are their opacity.
     """
     channels, levels = picture.channels, picture.levels
     if channels.ndim == 2:
@@ -115,7 +114,7 @@ def _grey(picture: Picture) -> Pixels | None:
 
 
 def _only_layer(picture: Picture) -> NDArray[np.uint8] | None:
-    """What ink can only be in: the levels of an opaque picture, or the opacity of strokes on nothing."""
+    """Returns the only layer that can hold ink: an opaque picture's levels, or strokes' opacity."""
     alpha = picture.alpha
     if alpha is None:
         return picture.levels
@@ -134,15 +133,14 @@ def _obvious(levels: NDArray[np.uint8]) -> Candidate | None:
         return None
     ink, box, contrast = found
     height, width = view.coarse.shape[:2]
-    place = (box.left / width, box.top / height, box.right / width, box.bottom / height)
-    return Candidate(crop_to_pixels(ink), "plain", place, 1, 0, contrast)
+    return Candidate(crop_to_pixels(ink), "plain", box.shares(width, height), 1, 0, contrast)
 
 
 def _views(picture: Picture) -> list[tuple[View, Colour | None]]:
-    """What can be read of a picture, and the colour of its paper if that is known.
+    """Returns the readable views of a picture, and the colour of its paper if that is known.
 
-    Paper that is transparent, or half of it, has ink in its alpha; opaque paper with transparent corners has
-    it in its colours.
+    If the paper is (half) transparent, the ink is in the alpha; if the paper is opaque with transparent
+    corners, it is in the colours.
     """
     alpha = picture.alpha
     if alpha is None:
@@ -155,16 +153,14 @@ def _views(picture: Picture) -> list[tuple[View, Colour | None]]:
     if share > LEAST_PAPER and _has_ink(picture.levels, opaque):
         left, top, width, height = cv2.boundingRect(opaque)
         box = Box(left, top, left + width, top + height)
-        mask = opaque[box.top : box.bottom, box.left : box.right]
         side = 2 * max(1, max(width, height) // 100) + 1
-        mask = cv2.erode(mask, np.ones((side, side), np.uint8))
-        levels = picture.levels[box.top : box.bottom, box.left : box.right]
-        views.append((painted_view(np.ascontiguousarray(levels), mask), None))
+        mask = cv2.erode(box.cut(opaque), np.ones((side, side), np.uint8))
+        views.append((painted_view(np.ascontiguousarray(box.cut(picture.levels)), mask), None))
     return views
 
 
 def _has_ink(levels: NDArray[np.uint8], opaque: Map) -> bool:
-    """Whether the opaque part of a picture has more than one colour."""
+    """Returns whether the opaque part of a picture has more than one colour."""
     step = max(1, max(opaque.shape) // 128)
     size = (max(1, opaque.shape[1] // step), max(1, opaque.shape[0] // step))
     small, mask = (cv2.resize(each, size, interpolation=cv2.INTER_NEAREST) for each in (levels, opaque))
@@ -196,9 +192,9 @@ def _read_view(view: View, paper: Colour | None, sheets: bool) -> list[Candidate
 
 
 def _placed(found: list[Candidate], box: Box, view: View) -> list[Candidate]:
-    """Candidates of a sheet with their boxes as shares of the whole picture."""
+    """Returns candidates of a sheet, with their boxes as shares of the whole picture."""
     rows, columns = view.coarse.shape[:2]
-    wide, high = (box.right - box.left) / columns, (box.bottom - box.top) / rows
+    wide, high = box.width / columns, box.height / rows
     x, y = box.left / columns, box.top / rows
     placed = []
     for item in found:
@@ -220,7 +216,7 @@ def _candidates(view: View, ground: Ground, parts: Parts) -> list[Candidate]:
         ink, contrast = ink_of(view, ground, wide, parts.keep(group, wide), WANTED)
         pixels = crop_to_pixels(ink)
         share = sum(part.area for part in own) / total
-        place = (box.left / width, box.top / height, box.right / width, box.bottom / height)
+        place = box.shares(width, height)
         others = others_of(own, parts.parts, box)
         found.append(Candidate(pixels, ground.name, place, min(share, 1.0), rank, contrast, others=others))
     return found
@@ -231,16 +227,16 @@ def _distinct(found: list[Candidate]) -> list[Candidate]:
     for item in found:
         if not item.pixels.any():
             continue
-        if all(cv2.norm(item.pixels, other.pixels, cv2.NORM_L1) > SAME * PIXELS for other in kept):
+        if all(cv2.norm(item.pixels, other.pixels, cv2.NORM_L1) > SAME * LEVELS for other in kept):
             kept.append(item)
     return kept
 
 
 def read_file(data: bytes, max_pixels: int) -> Candidates:
-    """The candidates of an image file.  Raises what `decode_picture` raises."""
+    """Returns the candidates of an image file. Raises what `decode_picture` raises."""
     return read_picture(decode_picture(data, max_pixels))
 
 
 def read_levels(levels: Pixels) -> Candidates:
-    """The candidates of (h, w) grey levels."""
+    """Returns the candidates of (h, w) grey levels."""
     return read_picture(Picture(levels))

@@ -1,7 +1,7 @@
 """Several digits side by side: which candidates form a row, and whether the picture shows it or one digit.
 
-A frame, a comb of boxes, a window's edge and a shadow leave upright lines that look like ones: digits of one
-number are of one ink, of like size, and nearly all that is written.
+A frame, a row of boxes, a window's edge and a shadow leave upright lines that look like ones. But the digits
+of a number have one ink and a similar size, and are nearly all that is written.
 """
 
 import math
@@ -24,17 +24,17 @@ from digits.vision.reading import Candidate
 
 Row = tuple[int, ...]  # places of candidates from left to right
 
-LIKE_SIZE = 0.5  # of the height of the tallest: digits of one number are at least so tall
-OVERLAP = 0.25  # of the narrower of two boxes that digits side by side may share
-LIKE_INK = math.log(2)  # between the contrasts of two digits of one number
-STARTS = 6  # candidates, the most like a digit first, that a row is built around
+LIKE_SIZE = 0.5  # minimum height relative to the tallest digit of a number
+OVERLAP = 0.25  # maximum overlap of neighbouring digits, relative to the narrower box
+LIKE_INK = math.log(2)  # maximum logarithm of the ratio of two digits' contrasts
+STARTS = 6  # number of candidates, the most digit-like first, that a row is built around
 
-# Of each value of `row_features`: above 0 the picture shows the row.
+# The weights of the values of `row_features`: above 0 the picture shows the row.
 WEIGHTS = np.array([-0.44, 0.5, -1.06, 2.15, -2.02, -0.94, -2.16, -2.67, 1.54, -0.37], np.float32)
 
 
 def find_row(items: Sequence[Candidate], is_digit: Floats, reject_below: float) -> Row:
-    """Returns the row of digits that k candidates with (k,) is_digit show; empty if they do not show any."""
+    """Returns the row of digits among k candidates with (k,) is_digit; empty if there is none."""
     scored = [
         (float(row_features(items, is_digit, row) @ WEIGHTS), row)
         for row in possible_rows(items, is_digit, reject_below)
@@ -44,7 +44,7 @@ def find_row(items: Sequence[Candidate], is_digit: Floats, reject_below: float) 
 
 
 def possible_rows(items: Sequence[Candidate], is_digit: Floats, reject_below: float) -> Iterator[Row]:
-    """Yields rows of two or more candidates that are digits of like size and ink side by side."""
+    """Yields rows of two or more candidates: digits of similar size and ink, side by side."""
     order = [
         place for place in np.argsort(-is_digit, kind="stable").tolist() if is_digit[place] >= reject_below
     ]
@@ -61,7 +61,7 @@ def possible_rows(items: Sequence[Candidate], is_digit: Floats, reject_below: fl
 
 
 def row_features(items: Sequence[Candidate], is_digit: Floats, row: Row) -> Floats:
-    """Returns facts about a row of digits, also against one digit that covers two of them or more, (10,)."""
+    """Returns facts about a row of digits, also compared with one digit that covers several, (10,)."""
     own = [items[place] for place in row]
     whole = [
         place

@@ -1,4 +1,4 @@
-"""Sheets, cards, windows and screens that are seen as one large part: pictures within the picture."""
+"""Sheets, cards, windows and screens that appear as one large part: pictures within the picture."""
 
 import cv2
 import numpy as np
@@ -8,16 +8,16 @@ from digits.vision.cropping import Box
 from digits.vision.views import Map
 
 MOST_SHEETS = 2
-LEAST_AREA = 0.05  # of the picture that the box of a sheet has
+LEAST_AREA = 0.05  # minimum share of the picture in a sheet's box
 LEAST_SIDE = 20  # coarse pixels
-LEAST_FILL = 0.5  # of its box that a sheet covers: it may stand askew
-LEAST_OWN = 0.45  # of the filled sheet that is not ink
-LEAST_BROAD = 0.1  # of the filled sheet that is farther from its rim than strokes are wide
-RIM = 2  # coarse pixels of a sheet's rim that may be shadow
+LEAST_FILL = 0.5  # minimum share of its box that a sheet covers, which may be rotated
+LEAST_OWN = 0.45  # minimum share of a filled sheet without ink
+LEAST_BROAD = 0.1  # minimum share of a filled sheet that is farther from its edge than a stroke's width
+RIM = 2  # coarse pixels at a sheet's edge that may be shadow
 
 
 def find_sheets(parts: Parts) -> list[tuple[Map, Box]]:
-    """Returns masks (255 inside, of the size of the box) and boxes of the parts that may be sheets."""
+    """Returns masks (255 inside, of the box's size) and boxes of the parts that may be sheets."""
     found: list[tuple[Map, Box]] = []
     for part in parts.parts:
         if len(found) == MOST_SHEETS or part.area < LEAST_AREA * LEAST_FILL * parts.mask.size:
@@ -30,10 +30,10 @@ def find_sheets(parts: Parts) -> list[tuple[Map, Box]]:
 
 def _sheet(parts: Parts, part: Part) -> Map | None:
     box = part.box
-    width, height = box.right - box.left, box.bottom - box.top
+    width, height = box.width, box.height
     if min(width, height) < LEAST_SIDE or width * height < LEAST_AREA * parts.mask.size:
         return None
-    own = equal(parts.labels[box.top : box.bottom, box.left : box.right], part.label)
+    own = equal(box.cut(parts.labels), part.label)
     outlines, _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     filled = np.zeros_like(own)
     cv2.drawContours(filled, outlines, -1, (255,), cv2.FILLED)

@@ -13,26 +13,26 @@ Levels = NDArray[np.uint8]  # (h, w, channels) with 1 or 3 channels
 Map = NDArray[np.uint8]  # (h, w), 0 to 255
 Colour = NDArray[np.float32]  # (channels,)
 
-COARSE = 180  # pixels of the longer side on which ink is searched, at most; more than half of it
+COARSE = 180  # maximum longer side, in pixels, at which ink is searched; at least half of it
 THUMBNAIL = 64  # up to this many pixels a side a picture is a crop of a digit, with ink up to its edges
 SMALLEST = 64  # smaller pictures are enlarged to this longer side
-SHEET = 256  # pixels of the longer side that a part of a picture needs to become a view of its own
-BINS = 17  # of each channel, 16 levels wide, to count colours
-SAMPLE = 40  # pixels a side that the most common colours are counted on
-SECOND = 0.25  # of the picture that its second most common colour covers to count as paper
-SPREAD = 8  # levels around a common colour that paper has
-APART = 32  # levels between two common colours
+SHEET = 256  # minimum longer side, in pixels, of a part of a picture that becomes a separate view
+BINS = 17  # bins for each channel, 16 levels wide, to count colours
+SAMPLE = 40  # pixels a side of the sample in which colours are counted
+SECOND = 0.25  # minimum share of the picture for its second most common colour to count as paper
+SPREAD = 8  # range of paper around a common colour, in levels
+APART = 32  # minimum distance of two common colours, in levels
 
 
 @dataclass(frozen=True)
 class View:
-    """A picture, or a part of one, at its finest scale and at each half of it down to the coarse one."""
+    """A picture, or a part of one, at its finest scale and at each halving down to the coarse one."""
 
     fine: Levels
 
     @cached_property
     def scales(self) -> list[Levels]:
-        """The finest scale first; each next one averages 2 x 2 pixels, the fastest reduction there is."""
+        """The scales, the finest first; each next one averages 2 x 2 pixels, the fastest reduction."""
         scales = [self.fine]
         while max(scales[-1].shape[:2]) > COARSE:
             height, width, channels = scales[-1].shape
@@ -47,7 +47,7 @@ class View:
         return self.scales[-1]
 
     def scale_for(self, longer: int, wanted: int) -> tuple[Levels, int]:
-        """The coarsest scale where `longer` coarse pixels are `wanted`, and its pixels for a coarse one."""
+        """Returns the coarsest scale that has `wanted` pixels for `longer` coarse ones, and its factor."""
         for step, levels in enumerate(reversed(self.scales)):
             if longer << step >= wanted or step == len(self.scales) - 1:
                 return levels, 1 << step
@@ -55,15 +55,11 @@ class View:
 
 
 def view_of(levels: NDArray[np.uint8]) -> View:
-    """Makes a view of grey (h, w) or colour (h, w, 3) levels; small ones get a border and are enlarged."""
+    """Returns a view of grey (h, w) or colour (h, w, 3) levels; small ones get a border and are enlarged."""
     channels = levels.shape[2] if levels.ndim == 3 else 1
     height, width = levels.shape[:2]
     if max(height, width) <= THUMBNAIL:
-        border = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
-        border.partition(len(border) // 2, axis=0)
-        levels = cv2.copyMakeBorder(
-            levels, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=np.atleast_1d(border[len(border) // 2]).tolist()
-        )
+        levels = cv2.copyMakeBorder(levels, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=colour_of_edge(levels))
         height, width = height + 4, width + 4
     if max(height, width) < SMALLEST:
         scale = SMALLEST / max(height, width)
@@ -72,18 +68,24 @@ def view_of(levels: NDArray[np.uint8]) -> View:
     return View(levels.reshape(height, width, channels))
 
 
+def colour_of_edge(levels: NDArray[np.uint8]) -> list[float]:
+    """Returns the median of the levels at the edge of a picture, for each channel."""
+    edge = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
+    edge.partition(len(edge) // 2, axis=0)
+    return list(np.atleast_1d(edge[len(edge) // 2]).tolist())
+
+
 def sub_view(view: View, mask: Map, box: Box) -> View:
-    """Makes a view of a box of the coarse scale, with what lies outside the mask painted as paper.
+    """Returns a view of a box of the coarse scale, with everything outside the mask painted as paper.
 
     `mask` covers the box at any scale: 255 inside, 0 outside.
     """
-    levels, times = view.scale_for(max(box.right - box.left, box.bottom - box.top), SHEET)
-    part = levels[box.top * times : box.bottom * times, box.left * times : box.right * times]
-    return painted_view(np.ascontiguousarray(part), mask)
+    levels, times = view.scale_for(max(box.width, box.height), SHEET)
+    return painted_view(np.ascontiguousarray(box.cut(levels, times)), mask)
 
 
 def painted_view(levels: NDArray[np.uint8], mask: Map) -> View:
-    """Makes a view of levels whose pixels outside the mask get the most common colour of those inside."""
+    """Returns a view of levels in which pixels outside the mask have the most common colour inside."""
     height, width = levels.shape[:2]
     levels = levels.reshape(height, width, -1)
     if mask.shape != (height, width):
@@ -99,9 +101,9 @@ def painted_view(levels: NDArray[np.uint8], mask: Map) -> View:
 
 
 def common_colours(levels: Levels, inside: Map | None = None) -> list[Colour]:
-    """The one or two most common colours of (h, w, channels) levels; the second covers a quarter of them.
+    """Returns the one or two most common colours of levels; the second one covers at least a quarter.
 
-    `inside` is 0 where levels do not count, of the size of the levels.
+    `inside` has the size of the levels; it is 0 where levels do not count.
     """
     height, width, channels = levels.shape
     step = max(1, max(height, width) // SAMPLE)
@@ -131,7 +133,7 @@ def common_colours(levels: Levels, inside: Map | None = None) -> list[Colour]:
 
 
 def _near(levels: Levels, colour: Colour, most: int, inside: Map) -> Map:
-    """255 where the levels of each channel differ from a colour by `most` or less."""
+    """Returns 255 where the levels of each channel differ from a colour by `most` or less."""
     low, high = np.floor(colour - most).tolist(), np.ceil(colour + most).tolist()
     near: Map = cv2.bitwise_and(cv2.inRange(levels, (*low, 0, 0, 0)[:4], (*high, 0, 0, 0)[:4]), inside)
     return near

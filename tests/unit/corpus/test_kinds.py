@@ -9,7 +9,8 @@ import pytest
 from digits.corpus.canvas import BLANK
 from digits.corpus.handwriting import writings
 from digits.corpus.kinds import KINDS, make_picture
-from digits.vision.decoding import decode_picture, is_image_file
+from digits.vision.decoding import decode_picture
+from digits.vision.formats import is_image_file
 from digits.vision.picture import Picture
 
 FOUR = next(each for each in writings()["train"]["digits"] if each.label == "4")

@@ -9,6 +9,7 @@ import pytest
 from digits.errors import Abandoned, DeadlineExceeded, Overloaded
 from digits.inference.batcher import ASK_AFTER_S, Answer, BatchCount, Batcher
 from digits.task import Images, Probabilities
+from tests.loop_clock import LoopClock
 
 
 class EchoModel:
@@ -125,7 +126,7 @@ async def test_a_full_queue_refuses_at_once_and_recovers() -> None:
     await wait_until(lambda: model.batches == [1])
     waiting = asyncio.ensure_future(queue.submit(images(2, 3)))
     await asyncio.sleep(0)
-    with pytest.raises(Overloaded, match="2 images wait, this request adds 2, and 3 may wait; retry in 1 s"):
+    with pytest.raises(Overloaded, match="2 images wait, this request adds 2, the limit is 3; retry in 1 s"):
         await queue.submit(images(4, 5))
     model.gate.set()
     assert answered(await running) + answered(await waiting) == [1, 2, 3]
@@ -159,19 +160,23 @@ async def test_a_cancelled_caller_costs_its_neighbour_nothing() -> None:
     assert answered(await stays) == [3]
 
 
-async def test_an_expired_image_is_dropped_before_the_model() -> None:
-    model = EchoModel()
+async def test_an_expired_image_is_dropped_before_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, model = LoopClock(monkeypatch), EchoModel()
     model.gate.clear()
-    queue = batcher(model, timeout_s=0.02)
+    queue = batcher(model, timeout_s=0.5)
     running = asyncio.ensure_future(queue.submit(images(1)))
-    await wait_until(lambda: model.batches == [1])
+    await clock.turns()
     late = asyncio.ensure_future(queue.submit(images(2)))
-    await asyncio.sleep(0.05)
+    await clock.turns()
+    clock.now += 0.25
+    there = asyncio.ensure_future(queue.submit(images(3)))
+    await clock.turns()
+    clock.now += 0.375
     model.gate.set()
-    assert answered(await running) == [1]
-    with pytest.raises(DeadlineExceeded, match=r"0\.02 s"):
+    assert answered(await running) + answered(await there) == [1, 3]
+    with pytest.raises(DeadlineExceeded, match=r"0\.5 s"):
         await late
-    assert model.batches == [1]
+    assert model.batches == [1, 1]
 
 
 async def test_the_queue_restarts_when_empty_and_after_a_failure() -> None:
@@ -191,16 +196,17 @@ async def wait_until(condition: Callable[[], bool], timeout_s: float = 5) -> Non
             await asyncio.sleep(0.001)
 
 
-async def test_images_of_a_disconnected_client_are_dropped() -> None:
+async def test_images_of_a_disconnected_client_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the model, if they had to wait."""
-    model = EchoModel()
+    clock, model = LoopClock(monkeypatch), EchoModel()
     model.gate.clear()
     queue = batcher(model)
     running = asyncio.ensure_future(queue.submit(images(1), lambda: True))  # it did not wait
-    await asyncio.sleep(0)
+    await clock.turns()
     gone = asyncio.ensure_future(queue.submit(images(2), lambda: True))
     there = asyncio.ensure_future(queue.submit(images(3), lambda: False))
-    await asyncio.sleep(2 * ASK_AFTER_S)
+    await clock.turns()
+    clock.now += 2 * ASK_AFTER_S
     model.gate.set()
     assert (answered(await running), answered(await there)) == ([1], [3])
     with pytest.raises(Abandoned):
@@ -208,36 +214,39 @@ async def test_images_of_a_disconnected_client_are_dropped() -> None:
     assert model.batches == [1, 1]
 
 
-async def test_how_long_a_batch_has_been_running_is_known() -> None:
-    model = EchoModel()
+async def test_how_long_a_batch_has_been_running_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, model = LoopClock(monkeypatch), EchoModel()
     queue = batcher(model)
     assert queue.running_s() == 0
     model.gate.clear()
     answer = asyncio.ensure_future(queue.submit(images(1)))
-    await asyncio.sleep(0.05)
-    assert queue.running_s() >= 0.04
+    await clock.turns()
+    clock.now += 2
+    assert queue.running_s() == pytest.approx(2)
     model.gate.set()
     await answer
-    await asyncio.sleep(0)
+    await clock.turns()
     assert queue.running_s() == 0
 
 
-async def test_each_batch_is_counted_with_its_images_and_waits() -> None:
+async def test_each_batch_is_counted_with_its_images_and_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch whose callers have all been cancelled is not counted: the model never saw it."""
-    model, counts = EchoModel(), list[BatchCount]()
+    clock, model, counts = LoopClock(monkeypatch), EchoModel(), list[BatchCount]()
     model.gate.clear()
     queue = Batcher(model, max_batch_size=4, max_queued_images=9, timeout_s=30, on_batch=counts.append)
     running = asyncio.ensure_future(queue.submit(images(1)))
-    await wait_until(lambda: model.batches == [1])
+    await clock.turns()
     three = asyncio.ensure_future(queue.submit(images(3, 4, 5)))
     gone = asyncio.ensure_future(queue.submit(images(6, 7)))  # does not fit the batch of the three
-    await asyncio.sleep(0.05)
+    await clock.turns()
+    clock.now += 2
     gone.cancel()
     model.gate.set()
     assert (answered(await running), answered(await three)) == ([1], [3, 4, 5])
-    await wait_until(lambda: queue.queued_images == 0)
+    await clock.turns()
+    assert queue.queued_images == 0
     assert model.batches == [1, 3]
     assert [count.images for count in counts] == [1, 3]
-    assert counts[1].queue_s >= 3 * 0.049  # each of the three for itself
-    assert counts[0].model_s >= 0.049
-    assert (await three).queue_s >= 0.049
+    assert counts[1].queue_s == pytest.approx(3 * 2)  # each of the three for itself
+    assert counts[0].model_s == pytest.approx(2)
+    assert (await three).queue_s == pytest.approx(2)

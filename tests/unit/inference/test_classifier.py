@@ -45,7 +45,7 @@ def test_files_other_than_the_chosen_model_are_rejected() -> None:
     """Files and manifest that were exchanged together: the identity comes from where the model was chosen."""
     source = FolderSource("models/starter")
     other = ModelVersion("digits", "starter", "0" * 64)
-    with pytest.raises(ModelRejected, match=f"{'0' * 64} was asked for"):
+    with pytest.raises(ModelRejected, match=f"expected {'0' * 64}"):
         Classifier.load(STARTER, 1, source, other)
 
 

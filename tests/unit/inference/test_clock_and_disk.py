@@ -20,6 +20,7 @@ from digits.models.manifest import ONNX_FILE, read_manifest
 from digits.registry import cache, versions
 from digits.registry.source import RegistrySource
 from digits.task import Images, ModelVersion, Probabilities
+from tests.loop_clock import LoopClock
 
 IMAGE = np.zeros((1, 28, 28), np.uint8)
 STARTER = PROJECT / "models" / "starter"
@@ -29,7 +30,7 @@ STARTER = PROJECT / "models" / "starter"
 async def test_setting_the_clock_changes_no_batch_and_no_deadline(
     monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:
-    gate = asyncio.Event()
+    clock, gate = LoopClock(monkeypatch), asyncio.Event()
 
     async def model(batch: Images) -> Probabilities:
         await gate.wait()
@@ -41,21 +42,19 @@ async def test_setting_the_clock_changes_no_batch_and_no_deadline(
 
     queue = Batcher(model, max_batch_size=1, max_queued_images=10, timeout_s=0.5)
     running, waiting = (asyncio.ensure_future(queue.submit(IMAGE)) for _ in range(2))
-    await asyncio.sleep(0.01)
+    await clock.turns()
     set_clock()
     gate.set()
-    async with asyncio.timeout(5):
-        await asyncio.gather(running, waiting)
+    await asyncio.gather(running, waiting)
     gate.clear()
     running, late = (asyncio.ensure_future(queue.submit(IMAGE)) for _ in range(2))
-    await asyncio.sleep(0.01)
+    await clock.turns()
     set_clock()
-    await asyncio.sleep(0.6)
+    clock.now += 0.6
     gate.set()
-    async with asyncio.timeout(5):
-        await running
-        with pytest.raises(DeadlineExceeded):
-            await late
+    await running
+    with pytest.raises(DeadlineExceeded):
+        await late
 
 
 @pytest.fixture

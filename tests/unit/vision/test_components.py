@@ -1,6 +1,11 @@
-"""What else a hypothesis sees around a group of parts: inside its box, beside it, around it."""
+"""The parts of a contrast map, and what else a hypothesis sees around a group of them."""
 
-from digits.vision.components import Others, Part, others_of
+import time
+
+import numpy as np
+
+from digits.vision.components import MOST_PARTS, Others, Part, find_parts, others_of
+from digits.vision.contrast import Ground
 from digits.vision.cropping import Box
 
 HEAD = Part(1, Box(20, 20, 60, 60), 200, rim=False)
@@ -25,3 +30,19 @@ def test_a_far_stroke_and_a_rim_are_neither() -> None:
 
 def test_a_frame_is_around() -> None:
     assert around_the_head(Box(10, 10, 70, 70)) == Others(around=True)
+
+
+def test_only_the_largest_of_thousands_of_parts_are_described() -> None:
+    """A PNG of 3 kB with a dot at every second pixel took 50 ms, nearly all of it in Python."""
+    contrast = np.zeros((180, 180), np.uint8)
+    contrast[::2, ::2] = 200
+    contrast[90:100, 60:120] = 200
+    seconds = []
+    for _ in range(3):
+        began = time.thread_time()
+        found = find_parts(Ground("plain", contrast, 0.0))
+        seconds.append(time.thread_time() - began)
+    assert found is not None
+    assert len(found.parts) == MOST_PARTS
+    assert found.parts[0].area >= 600
+    assert min(seconds) < 0.01

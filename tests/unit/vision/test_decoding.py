@@ -15,15 +15,9 @@ from PIL import Image
 
 from digits.errors import BadInput
 from digits.task import Pixels
-from digits.vision.decoding import (
-    COSTLY_PIXELS,
-    DRAFT_SIDE,
-    MAX_ENDLESS_BYTES,
-    MAX_PIXELS,
-    WEBP_PIXELS,
-    decode_picture,
-)
+from digits.vision.decoding import MAX_ENDLESS_BYTES, decode_picture
 from digits.vision.golden import golden_digits
+from digits.vision.limits import COSTLY_PIXELS, DRAFT_SIDE, MAX_PIXELS, WEBP_PIXELS
 from testkit.encodings import image_file
 from tests.bad_inputs import chunk, png, replaced, saved, scanlines
 from tests.pictures import tagged
@@ -120,8 +114,18 @@ def test_the_orientation_tag_of_a_png_is_applied(orientation: int) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_orientation_tag_of_a_jpeg_is_applied(orientation: int) -> None:
-    assert np.abs(grey(tagged(Image.fromarray(PAGE), orientation, "JPEG")).astype(int) - PAGE).mean() < 5
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_the_orientation_tag_of_a_jpeg_is_applied(mode: str, orientation: int) -> None:
+    data = tagged(Image.fromarray(PAGE).convert(mode), orientation, "JPEG")
+    assert np.abs(grey(data).astype(int) - PAGE).mean() < 5
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+@pytest.mark.parametrize("text", ['tiff:Orientation="6"', "<tiff:Orientation>6</tiff:Orientation>"])
+def test_the_orientation_in_xmp_of_a_jpeg_is_applied(mode: str, text: str) -> None:
+    stored = Image.fromarray(PAGE).transpose(Image.Transpose.ROTATE_90).convert(mode)
+    data = saved(stored, "JPEG", xmp=f"<x:xmpmeta {text} />".encode())
+    assert np.abs(grey(data).astype(int) - PAGE).mean() < 5
 
 
 def test_an_unreadable_orientation_tag_says_nothing() -> None:

@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw
 from digits.task import SIDE, Pixels
 from digits.vision.choosing import judge_scores
 from digits.vision.cropping import crop_to_pixels
-from digits.vision.decoding import MAX_PIXELS
 from digits.vision.golden import golden_digits
+from digits.vision.limits import MAX_PIXELS
 from digits.vision.reading import MOST, Candidates, read_file, read_levels
 from testkit.encodings import image_file
 from testkit.models import load_model
@@ -54,7 +54,7 @@ def closest(found: Candidates, wanted: Pixels) -> float:
 def test_an_mnist_image_and_its_negative_pass_byte_for_byte(label: int) -> None:
     for image in (IMAGES[label], 255 - IMAGES[label]):
         found = read(image_file(image))
-        assert found.exact
+        assert found.items[0].is_exact
         assert np.array_equal(found.pixels, IMAGES[label][None])
         assert np.array_equal(read_levels(image).pixels, found.pixels)
 
@@ -69,7 +69,7 @@ LOSSLESS = {
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_every_lossless_form_of_an_image_passes_byte_for_byte(name: str) -> None:
     found = read(LOSSLESS[name])
-    assert found.exact
+    assert found.items[0].is_exact
     assert np.array_equal(found.pixels, SEVEN[None])
 
 

@@ -1,0 +1,44 @@
+"""Image files that are sent as text, and text that is none."""
+
+import time
+import tracemalloc
+
+import pytest
+
+from digits.vision.encoded import BASE64, from_base64, image_in
+
+
+@pytest.mark.parametrize("end", [b"!", b"=!", b" =!", b"=== "])
+def test_text_of_spaces_is_refused_in_time_of_its_size(end: bytes) -> None:
+    """Eight times as many bytes take eight times as long, not 64: the interpreter waits for the search."""
+
+    def seconds(count: int) -> float:
+        text, times = b"A" + b" \n" * count + end, []
+        for _ in range(5):
+            began = time.process_time()
+            assert image_in(text) is None
+            times.append(time.process_time() - began)
+        return min(times)
+
+    assert seconds(4000) < 30 * seconds(500)
+
+
+def test_white_space_in_base64_costs_no_object_for_each_piece() -> None:
+    """16 MB of pairs of letters took 700 MB and, with the interpreter held, most of a second."""
+    text = b"AA \tAA\r\n" * 50_000
+    tracemalloc.start()
+    try:
+        assert len(from_base64(text)) == 50_000 * 3
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(text)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("text", [b"iVBO", b"iVBO=\n", b"iVB\r\nO==", b" iV BO== \n", b"iVBO \n", b" "])
+def test_text_of_base64_may_have_line_breaks(text: bytes) -> None:
+    assert BASE64.fullmatch(text)
+
+
+@pytest.mark.parametrize("text", [b"", b"=", b"iVBO===", b"iVBO= =", b"iV=BO", b"iV-BO", b"iVBO!"])
+def test_other_text_is_no_base64(text: bytes) -> None:
+    assert not BASE64.fullmatch(text)
