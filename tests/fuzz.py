@@ -101,7 +101,7 @@ def check(path: str, status: int, headers: Mapping[str, str], content: bytes) ->
         PredictManyResponse.model_validate_json(content)
         codes = {str(item.get("error", {}).get("code")) for item in answer["predictions"]}
         return "list: " + " ".join(sorted(codes))
-    return str(PredictResponse.model_validate_json(content, strict=True).digit)
+    return str(PredictResponse.model_validate_json(content, strict=True).position)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What goes back to the client: the app's answer, or a problem where Ray Serve would answer plain text."""
+"""Answers to the client: the app's own, or a problem in place of Ray Serve's plain text."""
 
 from collections.abc import Awaitable
 
@@ -7,7 +7,7 @@ from starlette.types import Message, Send
 from digits.problems import PROBLEMS, problem_response
 
 Headers = list[tuple[bytes, bytes]]
-# Statuses under which Ray Serve and uvicorn answer plain text -> the problem that replaces it.
+# Statuses of plain-text answers of Ray Serve and uvicorn -> the problems that replace them.
 PLAIN_STATUSES = {
     404: "not_found",
     408: "timed_out",
@@ -17,16 +17,20 @@ PLAIN_STATUSES = {
     503: "unavailable",
 }
 SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
-KEPT_HEADERS = (b"x-request-id", b"retry-after")  # of a plain answer that is replaced by a problem
+KEPT_HEADERS = (b"x-request-id", b"retry-after")  # headers that a problem takes over from a plain answer
 
 
 class Answer:
-    """An ASGI `send` that adds the security headers and replaces Ray Serve's plain errors by problems."""
+    """An ASGI `send` that adds the security headers and replaces Ray Serve's plain errors by problems.
 
-    def __init__(self, send: Send, request_id: str, path: str) -> None:
+    With `adds_id` it also adds the request id, in place of Ray Serve.
+    """
+
+    def __init__(self, send: Send, request_id: str, path: str, adds_id: bool = False) -> None:
         self._send = send
         self._request_id = request_id
         self._path = path
+        self._adds_id = adds_id
         self._problem_body: bytes | None = None  # set when the answer has become a problem
         self._has_begun = False
 
@@ -36,7 +40,10 @@ class Answer:
             if message["status"] in PLAIN_STATUSES and not _is_json(message):
                 kept = [header for header in message["headers"] if header[0] in KEPT_HEADERS]
                 message = self._problem(PLAIN_STATUSES[message["status"]], None, kept)
-            message = {**message, "headers": [*message["headers"], *SECURITY_HEADERS]}
+            headers = [*message["headers"], *SECURITY_HEADERS]
+            if self._adds_id and not any(name == b"x-request-id" for name, _ in headers):
+                headers.append((b"x-request-id", self._request_id.encode()))
+            message = {**message, "headers": headers}
         elif self._problem_body is not None:
             body, self._problem_body = self._problem_body, b""
             message = {**message, "body": body}
@@ -49,12 +56,13 @@ class Answer:
         await self({"type": "http.response.body"})
 
     async def refuse_if_unanswered(self, code: str) -> None:
+        """Sends a problem, unless the app has begun an answer."""
         if not self._has_begun:
             await self._send_problem(code, None)
             await self({"type": "http.response.body"})
 
     async def _send_problem(self, code: str, detail: str | None) -> None:
-        """Sends all of the problem, and leaves the answer open."""
+        """Sends the whole problem without the end of the answer."""
         headers = [(b"x-request-id", self._request_id.encode()), (b"connection", b"close")]
         await self(self._problem(code, detail, headers))
         await self({"type": "http.response.body", "more_body": True})
@@ -71,5 +79,5 @@ class Answer:
 
 
 def _is_json(message: Message) -> bool:
-    """True for the app's own errors, which are problems already."""
+    """Returns whether this is one of the app's own errors, which are problems already."""
     return any(name == b"content-type" and b"json" in value for name, value in message["headers"])

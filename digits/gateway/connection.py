@@ -1,9 +1,9 @@
-"""uvicorn's HTTP connections: accepted together, without upgrades, and with a problem for broken HTTP.
+"""uvicorn's HTTP connections: accepted together, without upgrades, and with problems for malformed HTTP.
 
-llhttp, the parser in uvicorn, ends a request with an Upgrade header where its headers end: what follows may
-be another protocol.  uvicorn stays with HTTP/1.1, but answers as if there were no body, and reads the body as
-the next request.  Clients send the header without need: Java's HttpClient offers h2c with its first request.
-This service speaks no other protocol, so it ignores the header, as RFC 9110 allows.
+llhttp, the parser in uvicorn, ends a request with an Upgrade header at the end of its headers, because
+another protocol may follow. uvicorn keeps to HTTP/1.1, but answers as if there were no body, and then reads
+the body as the next request. Clients send the header without need: Java's HttpClient offers h2c with its
+first request. This service supports no other protocol, so it ignores the header, as RFC 9110 allows.
 """
 
 from asyncio import Transport
@@ -19,9 +19,9 @@ from digits.problems import problem_on_the_wire
 
 
 class Connection(HttpToolsProtocol):
-    """A request with an Upgrade header is parsed again without it, from the end of its headers on."""
+    """An HTTP connection that parses a request with an Upgrade header again, without that header."""
 
-    is_first = True  # of those that one turn of the event loop accepts
+    is_first = True  # whether it is the first connection in this turn of the event loop
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -67,10 +67,13 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def _is_upgrade(self) -> bool:
-        """Whether the parser stops at the end of the headers; a tunnel is an error, which becomes a 400."""
+        """Returns whether the parser stops after the headers.
+
+        Raises ValueError for CONNECT, which gets a 400.
+        """
         is_upgrade: bool = self.parser.should_upgrade()
         if is_upgrade and self.parser.get_method() == b"CONNECT":
-            raise ValueError("the service is no proxy")
+            raise ValueError("the service is not a proxy")
         return is_upgrade
 
     def _parse_head_without_upgrade(self) -> None:
@@ -83,6 +86,6 @@ class Connection(HttpToolsProtocol):
 
 
 def use_in_uvicorn() -> None:
-    """Makes every uvicorn server of this process that is not told another protocol use `Connection`."""
+    """Makes `Connection` the default protocol of every uvicorn server in this process."""
     remember_listeners()
     HTTP_PROTOCOLS["auto"] = f"{__name__}:{Connection.__name__}"

@@ -1,4 +1,4 @@
-"""The environment of `make serve`: serve.env, and whether HAProxy or Ray's own proxy stands in front."""
+"""The environment of `make serve`: serve.env, and the choice between HAProxy and Ray's own proxy."""
 
 from pathlib import Path
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env -S python3 -P
 """The program that Ray Serve starts as HAProxy: it hardens Ray's configuration, then becomes HAProxy.
 
-RAY_SERVE_HAPROXY_BINARY_PATH points here.  Ray 2.60 lets statistics and metrics listen on every interface,
-opens the admin socket to every user of the machine, sets no time limit for request headers, closes pooled
-connections to the replicas under many clients, answers HAProxy's own errors as plain text under 500, and
-leaves HAProxy on its port when the process that started it is killed, and it passes on every request, so
-that a replica under overload has no time left but for refusing.  No setting of Ray changes that.
+RAY_SERVE_HAPROXY_BINARY_PATH points here. Ray 2.60 has no setting to change any of the following. Statistics
+and metrics listen on every interface, and every user of the machine can open the admin socket. Request
+headers have no time limit. Pooled connections to the replicas are closed when there are many clients.
+HAProxy's own errors are plain text with status 500. HAProxy keeps its port when the process that started it
+is killed. And it passes on every request, so an overloaded replica spends all its time on refusals.
 """
 
 import ctypes
@@ -21,11 +21,10 @@ if __name__ == "__main__":  # started by its path, so Python does not find the p
 from digits.gateway.ray_facts import HAPROXY_BUFFERED_BYTES
 from digits.problems import PROBLEMS, PROTOCOL_PATHS, problem_on_the_wire, problem_response
 
-REQUEST_WITHIN_S = (
-    10  # for the headers, and again for a body that fits the buffer; middleware.py limits others
-)
-# Status of HAProxy's own answer -> its problem.  HAProxy before 3.2 reads no error file for what its parser
-# refuses: broken HTTP (400), headers that are late (408) and codings of Transfer-Encoding (422).
+# For the headers, and again for a body that fits the buffer; request_body.py limits others.
+REQUEST_WITHIN_S = 10
+# Status of HAProxy's own answer -> its problem.  HAProxy before 3.2 uses no error file when its parser
+# rejects a request: malformed HTTP (400), late headers (408), codings of Transfer-Encoding (422).
 ERROR_FILES = {
     400: "http_invalid",
     404: "not_found",
@@ -36,11 +35,11 @@ ERROR_FILES = {
     503: "unavailable",
     504: "timed_out",
 }
-# HAProxy refuses for a replica, with 0.03 ms of CPU instead of 0.3, from this many requests in progress on:
-# fewer than max_ongoing_requests + max_queued_requests of serve_config.yaml, where the replica refuses.
+# HAProxy refuses for a replica from this many requests in progress, for 0.03 ms of CPU instead of 0.3.  It is
+# below max_ongoing_requests + max_queued_requests of serve_config.yaml, where the replica itself refuses.
 MOST_IN_PROGRESS = 384
-# And from this many refusals of a replica within a time on, which count work instead of requests.  The time
-# is shorter than what waits lasts: a replica whose burst of refusals has passed does not run dry.
+# HAProxy also refuses from this many refusals of a replica within a time, which depend on work, not requests.
+# The time is shorter than the replica's queue, so that the queue does not run empty after a burst.
 MOST_REFUSALS, WITHIN_MS = 10, 100
 OVERLOADED = "overloaded"
 # A pattern of the configuration that Ray writes -> its replacement.  Each pattern must occur.
@@ -49,10 +48,10 @@ EDITS = {
     r"(?m)^(listen stats\n +bind )\*(?=:)": r"\g<1>127.0.0.1",
     r" mode 666 level admin": r" mode 600 level admin",
     # Keep connections to replicas until nearly all descriptors are in use.  With HAProxy's default of 20 %, a
-    # thousand clients make each request open a connection, and wait in a kernel queue that nothing counts.
+    # thousand clients make each request open a connection and wait in a kernel queue that no limit counts.
     r"(?m)^( +)(maxconn .*)$": r"\1\2\n\1tune.pool-low-fd-ratio 90\n\1tune.pool-high-fd-ratio 95",
     r"(?m)^( +)(timeout client .*)$": rf"\1\2\n\1timeout http-request {REQUEST_WITHIN_S}s",
-    # A slow client waits here, where that costs nothing, and occupies no replica.  A body that does not fit
+    # A slow client waits here at no cost, and occupies no replica.  A body that does not fit
     # the buffer is passed on at once: waiting would turn a prompt 413 into a late 408.
     r"(?m)^(frontend http_frontend\n +)(bind .*)$": (
         rf"\1\2\n    http-request wait-for-body time {REQUEST_WITHIN_S}s "
@@ -62,8 +61,8 @@ EDITS = {
     r"(?m)^( +errorfile )502 (.*/)500\.http\n +errorfile 503 .*\n +errorfile 504 .*$": "\n".join(
         rf"\g<1>{status} \g<2>{status}.http" for status in ERROR_FILES
     ),
-    # Unknown paths.  Ray starts HAProxy before it knows any replica, with 404 for every path, after which no
-    # client retries: `hardened` makes it 503 then.
+    # Unknown paths.  Before Ray knows a replica, HAProxy would answer 404 on every path, which no client
+    # retries: `hardened` makes it 503 in that case.
     r"(?m)^(backend default_backend\n +)http-request return status 404 .*$": (
         r"\g<1>http-request deny deny_status 404"
     ),
@@ -72,10 +71,10 @@ BACKEND_OF_REPLICAS = r"(?m)^(backend (?!default_backend).*\n)"
 
 
 def refusal_of_overload() -> str:
-    """Returns the lines that answer 429 for a backend of replicas that are overloaded.
+    """Returns the configuration lines that answer 429 for overloaded replicas.
 
-    `return` keeps the client's connection, unlike an error file.  A body that does not fit the buffer goes to
-    a replica, which reads on while it refuses it.
+    `return` keeps the client's connection, unlike an error file. A body that does not fit the buffer goes to
+    a replica, which can read the rest while it refuses it.
     """
     fits = f"METH_POST {{ req.body_size le {HAPROXY_BUFFERED_BYTES} }}"
     limits = {"be_conn": MOST_IN_PROGRESS, "sc0_gpc0_rate": MOST_REFUSALS}
@@ -97,7 +96,7 @@ def refusal_of_overload() -> str:
 
 
 def _answer(path: str) -> str:
-    """Returns HAProxy's words for the problem of overload as clients of this path read it."""
+    """Returns HAProxy's arguments for the overload answer, in the form that clients of this path expect."""
     headers, body = problem_response(OVERLOADED, None, "unknown", path)
     words = [
         f"status {PROBLEMS[OVERLOADED].status} content-type {headers.pop('Content-Type')}",
@@ -130,9 +129,9 @@ PARENT = os.getppid()  # as early as possible
 
 
 def end_with_parent(parent: int, number: signal.Signals = signal.SIGUSR1) -> None:
-    """Has Linux send a signal to this process when its parent ends.
+    """Makes Linux send a signal to this process when its parent ends.
 
-    The setting survives exec.  At SIGUSR1 HAProxy stops listening, answers the requests in progress and ends.
+    The setting survives exec. On SIGUSR1 HAProxy stops listening, answers the requests in progress and exits.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, number):
@@ -143,6 +142,7 @@ def end_with_parent(parent: int, number: signal.Signals = signal.SIGUSR1) -> Non
 
 
 def main(arguments: list[str]) -> None:
+    """Writes the error files, hardens the configuration that -f names, and becomes HAProxy."""
     end_with_parent(PARENT)
     file = Path(arguments[arguments.index("-f") + 1])
     for status, code in ERROR_FILES.items():

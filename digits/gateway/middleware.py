@@ -17,12 +17,17 @@ from digits.gateway.answers import Answer
 from digits.gateway.auth import KEY_HEADERS, check_key
 from digits.gateway.connection import use_in_uvicorn
 from digits.gateway.one_write import in_one_write
-from digits.gateway.ray_facts import CALLBACK, DISABLED_RAY_WATCHDOGS, HAPROXY_BUFFERED_BYTES
+from digits.gateway.ray_facts import (
+    CALLBACK,
+    DISABLED_RAY_WATCHDOGS,
+    HAPROXY_BUFFERED_BYTES,
+    app_without_request_ids,
+)
 from digits.gateway.request_body import Body, Memory
 from digits.gateway.settings import EdgeSettings
 from digits.problems import PROBLEMS, request_id_from
 
-HEADER_LENGTH = "Inference-Header-Content-Length"  # of the Open Inference Protocol
+HEADER_LENGTH = "Inference-Header-Content-Length"  # a header of the Open Inference Protocol
 # The headers that the service reads.  All others are dropped, above all those with which a client could
 # steer Ray Serve: its timeout, its disconnect handling, multiplexing and session routing.
 PASSED = frozenset((
@@ -33,10 +38,12 @@ HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}")
 
 
 class Edge:
-    """Behind HAProxy it disables Ray's watchdogs, and leaves small bodies to HAProxy."""
+    """The middleware. Behind HAProxy it disables Ray's watchdogs, and leaves slow small bodies to HAProxy."""
 
     def __init__(self, app: ASGIApp, settings: EdgeSettings, behind_haproxy: bool) -> None:
-        self._app = app
+        # Ray's middleware for request ids parses and copies all headers again: a tenth of a small request.
+        self._app = app_without_request_ids(app)
+        self._adds_id = self._app is not app
         self._settings = settings
         self._memory = Memory(settings.max_buffered_bytes)
         self._added = DISABLED_RAY_WATCHDOGS if behind_haproxy else ()
@@ -62,27 +69,26 @@ class Edge:
             elif name in KEY_HEADERS:
                 keys.append(value)
         request_id = request_id_from(client_id)
-        answer = Answer(in_one_write(send), request_id, scope["path"])
+        answer = Answer(in_one_write(send), request_id, scope["path"], self._adds_id)
         refusal = None
         with Body(self._settings, self._memory) as body:
             try:
                 if duplicate:
-                    raise BadInput("header_invalid", f"Duplicate header `{_shown(duplicate)}`; send it once")
+                    shown = duplicate.decode().title()  # in its usual form, such as Content-Type
+                    raise BadInput("header_invalid", f"Duplicate header `{shown}`; send it once")
                 self._check_headers(scope, passed, size)
                 check_key(self._settings, scope["path"], keys)
-                if self._must_wait_for_body(passed, size):
-                    body.admit(int(passed.get(b"content-length", b"0")))
-                    receive = _replay(await body.read(receive), receive)
+                receive = await self._with_whole_body(receive, body, passed, size)
             except RequestError as error:
                 refusal = error.code, str(error)
-            if refusal:  # not in `except`: until its end the error's traceback keeps what was read
+            if refusal:  # not in `except`, where the error's traceback would keep the body in memory
                 await answer.refuse(*refusal, body.discard(receive))
                 return
             scope["headers"] = [*passed.items(), (b"x-request-id", request_id.encode()), *self._added]
             await self._forward(scope, receive, answer)
 
     async def _forward(self, scope: Scope, receive: Receive, answer: Answer) -> None:
-        """Calls the app, and answers in its place if it does not."""
+        """Calls the app, and sends an answer if the app sends none."""
         try:
             await self._app(scope, receive, answer)
         # uvicorn would answer plain text to both; it still logs the exception.
@@ -120,21 +126,39 @@ class Edge:
             code = "transfer_encoding_unsupported"
             raise BadInput(code, PROBLEMS[code].detail)
 
-    def _must_wait_for_body(self, passed: dict[bytes, bytes], size: int) -> bool:
-        """False where HAProxy has waited for the body already, and where there is none."""
-        if b"transfer-encoding" in passed:
-            return True
-        length = int(passed.get(b"content-length", b"0"))
-        return length > 0 and size + length > self._buffered_bytes
+    async def _with_whole_body(
+        self, receive: Receive, body: Body, passed: dict[bytes, bytes], size: int
+    ) -> Receive:
+        """Returns a `receive` that gives the whole body at once. Raises what `Body.read` raises.
+
+        HAProxy has waited for a body that fits its buffer, so most are here already. But the buffer also
+        holds the URL and headers that HAProxy drops. A body that fills it together with these is passed on
+        before it is complete: without a time limit here, its client could occupy the replica for hours.
+        """
+        length, is_chunked = int(passed.get(b"content-length", b"0")), b"transfer-encoding" in passed
+        if not length and not is_chunked:
+            return receive
+        if not is_chunked and size + length <= self._buffered_bytes and (first := _arrived(receive)):
+            if not first.get("more_body", False):
+                return _replay(first, receive)
+            receive = _replay(first, receive)
+        body.admit(length)
+        return _replay(await body.read(receive), receive)
 
 
-def _shown(name: bytes) -> str:
-    """Returns a header's name as clients write it: Content-Type."""
-    return name.decode().title()
+def _arrived(receive: Receive) -> Message | None:
+    """Returns the client's next message if it is already here, without waiting."""
+    step = receive().__await__()
+    try:
+        next(step)
+    except StopIteration as message:
+        return message.value  # type: ignore[no-any-return]
+    step.close()
+    return None
 
 
 def _replay(first: Message, receive: Receive) -> Receive:
-    """Returns a `receive` that gives `first`, which it does not keep, then what the client sends."""
+    """Returns a `receive` that gives `first`, without keeping it, then the client's further messages."""
     messages = [first]
 
     async def replay() -> Message:
@@ -156,7 +180,7 @@ def middlewares() -> list[Middleware]:
 
 
 def _cors(settings: EdgeSettings) -> list[Middleware]:
-    """Returns what answers preflight requests, which carry no key, and lets the pages read answers."""
+    """Returns a middleware that answers preflight requests, which carry no key, and adds CORS headers."""
     if not settings.cors_origins:
         return []
     return [
@@ -171,4 +195,5 @@ def _cors(settings: EdgeSettings) -> list[Middleware]:
 
 
 def is_loaded_by_ray() -> bool:
+    """Returns whether Ray itself adds `middlewares` to its HTTP servers."""
     return os.environ.get(CALLBACK) == f"{__name__}:{middlewares.__name__}"

@@ -1,9 +1,9 @@
-"""Sends the head and the body of an answer in one write.
+"""Sends the headers and the body of an answer in one write.
 
-uvicorn writes the head when the app sends it, and the body later.  When a replica is killed in between, the
+uvicorn writes the headers when the app sends them, and the body later. If a replica is killed in between, the
 answer has begun, and HAProxy cannot retry the request on another replica: 3 of 10,000 requests over ten
-kills.  One write also saves a system call, 3 % more requests with 64 connections.  uvicorn has no setting for
-it, so its transport is replaced by one that buffers, from the first message of an answer to the second.
+kills. One write also saves a system call: 3 % more requests with 64 connections. uvicorn has no setting for
+this, so its transport is replaced by one that buffers from the first message of an answer to the second.
 """
 
 from asyncio import Transport
@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
 def in_one_write(send: Send) -> Send:
-    """Returns a `send` with one write for head and body; for a server other than uvicorn, `send` itself."""
+    """Returns a `send` that writes headers and body together; without uvicorn, `send` itself."""
     cycle = getattr(send, "__self__", None)
     return _OneWrite(cycle) if isinstance(cycle, RequestResponseCycle) else send
 

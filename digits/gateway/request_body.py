@@ -1,4 +1,4 @@
-"""Reads request bodies within limits of size, time and memory, and reads on where a body is refused."""
+"""Reads request bodies within limits of size, time and memory, and discards the rest of refused ones."""
 
 import asyncio
 from contextlib import suppress
@@ -24,8 +24,8 @@ DISCARDED_BYTES = 128 * 2**20
 class Memory:
     """The bodies that a process holds at the same time: their bytes, and the number of large ones.
 
-    The bytes are shared by a dynamic threshold: a body may hold as much as it leaves free (Choudhury and
-    Hahne, 1998), so large bodies cannot take everything, and there is room for a smaller one.
+    The memory is shared by a dynamic threshold: a body may hold as much as it leaves free (Choudhury and
+    Hahne, 1998), so large bodies cannot take everything, and smaller ones still fit.
     """
 
     def __init__(self, limit: int) -> None:
@@ -35,7 +35,7 @@ class Memory:
 
 
 class Body:
-    """One request's body: `read` it, and leave the context when the request is answered."""
+    """One request's body. Leave the context when the request is answered."""
 
     def __init__(self, settings: EdgeSettings, memory: Memory) -> None:
         self._settings = settings
@@ -54,7 +54,7 @@ class Body:
         self._held, self._is_large = 0, False
 
     def admit(self, size: int) -> None:
-        """Counts a body that is large; raises BadInput for one of too many bytes, Overloaded without room."""
+        """Counts a large body. Raises BadInput if it has too many bytes, Overloaded if there is no memory."""
         limit = self._settings.max_body_bytes
         if size > limit:
             raise BadInput(
@@ -78,7 +78,7 @@ class Body:
     async def read(self, receive: Receive) -> Message:
         """Returns the whole body as one message, or the client's disconnect.
 
-        Raises BadInput and Overloaded as `admit` does, and BadInput past the time limit.
+        Raises what `admit` raises, and BadInput after the time limit.
         """
         # One growing block, which getvalue() does not copy, instead of pieces and their copy.
         body = BytesIO()
@@ -99,7 +99,7 @@ class Body:
         return {"type": "http.request", "body": body.getvalue(), "more_body": False}
 
     async def discard(self, receive: Receive) -> None:
-        """Reads the rest until its end, the time limit of the body, or DISCARDED_BYTES."""
+        """Reads and drops the rest of the body, up to its end, its time limit or DISCARDED_BYTES."""
         self.__exit__()
         size = 0
         with suppress(TimeoutError):
@@ -113,7 +113,7 @@ class Body:
         return message
 
     def _hold(self, size: int) -> None:
-        """Counts `size` bytes in place of those held so far."""
+        """Sets the number of bytes that this body holds."""
         self.admit(size)
         if size > UNCOUNTED_BYTES:
             self._memory.free -= size - self._held

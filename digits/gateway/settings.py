@@ -12,20 +12,19 @@ from digits.settings import Settings
 EDGE_PREFIX = "DIGITS_EDGE_"
 
 
+def _split(value: object) -> object:
+    """Returns the parts of a text between commas and white space; another value as it is."""
+    return tuple(re.findall(r"[^,\s]+", value)) if isinstance(value, str) else value
+
+
 def _read_hashes(value: object) -> object:
-    """Splits hashes at commas and white space; @FILE reads them from a file, in which # starts a comment."""
-    if not isinstance(value, str):
-        return value
-    if value.startswith("@"):
+    """Returns the parts of a text, or of @FILE, in which # starts a comment."""
+    if isinstance(value, str) and value.startswith("@"):
         try:
             value = re.sub(r"#.*", "", Path(value[1:]).read_text())
         except OSError as error:
             raise ValueError(f"the file after @ cannot be read: {error.strerror}") from error
-    return tuple(re.findall(r"[^,\s]+", value))
-
-
-def _split(value: object) -> object:
-    return tuple(re.findall(r"[^,\s]+", value)) if isinstance(value, str) else value
+    return _split(value)
 
 
 # As browsers write it in the header Origin: no path, no slash at the end.
@@ -36,6 +35,8 @@ Hashes = Annotated[tuple[Sha256, ...], BeforeValidator(_read_hashes)]
 
 
 class EdgeSettings(Settings):
+    """Each is read from the variable DIGITS_EDGE_ and its name in capitals."""
+
     # An invalid value is not shown: it may be a key that was set in place of its hash.
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -46,13 +47,17 @@ class EdgeSettings(Settings):
         48 * 2**20,
         ge=2048,
         le=2**30,
-        description="Bytes of bodies above 64 KiB in memory. A body above half of what is left: 429.",
+        description="Memory for all bodies above 64 KiB, in bytes. A body above half of what is left: 429.",
     )
     max_large_bodies: int = Field(
         128, ge=1, le=10_000, description="Bodies above 31 KiB in progress at the same time. More: 429."
     )
     body_timeout_s: float = Field(
-        10, gt=0, le=300, description="Seconds for a request body to arrive. Later: 408."
+        10,
+        gt=0,
+        le=300,
+        description="Seconds within which a request body must arrive. Later: 408. Behind HAProxy a body of "
+        "up to about 31 KiB always has 10 s.",
     )
     max_headers: int = Field(64, ge=16, le=1000, description="Largest number of request headers. More: 431.")
     max_header_bytes: int = Field(
@@ -71,20 +76,22 @@ class EdgeSettings(Settings):
 
     cors_origins: Origins = Field(
         (),
-        description="Web pages that may call the service: https://HOST, with commas, or *. Empty: none.",
+        description="Origins of web pages that may call the service: https://HOST, separated by commas, or "
+        "*. Empty: none.",
     )
 
     @model_validator(mode="after")
     def check_room_for_a_body(self) -> Self:
         if self.max_buffered_bytes < 2 * self.max_body_bytes:
             raise ValueError(
-                f"max_buffered_bytes must be at least {2 * self.max_body_bytes}, twice max_body_bytes, "
-                f"and is {self.max_buffered_bytes}: a body may take half of what is left"
+                f"max_buffered_bytes is {self.max_buffered_bytes} and must be at least "
+                f"{2 * self.max_body_bytes}, twice max_body_bytes: a body may take half of what is left"
             )
         return self
 
     @classmethod
     def from_environment(cls) -> Self:
+        """Returns the settings. Raises ValidationError for an unknown or invalid variable."""
         return cls(
             **{
                 name.removeprefix(EDGE_PREFIX).lower(): value

@@ -1,4 +1,4 @@
-"""Predictions -> the JSON answer of POST /predict, with an explanation for a client that asks for one."""
+"""Predictions -> the JSON answer of POST /predict, with an explanation on request."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,28 +10,31 @@ from pydantic_core import to_json
 from digits.errors import BadInput, NoDigit, RequestError
 from digits.inference.predictor import Predictions
 from digits.problems import problem_document
-from digits.task import ModelVersion, Prediction
+from digits.task import NOUN, ModelVersion, Prediction
 
 EXPLAIN = "explain"  # the query parameter that asks for an explanation
 
 
 @dataclass(frozen=True, slots=True)
 class Handling:
-    """How the service handled a request, for its explanation."""
+    """How the service handled a request; part of the explanation."""
 
     replica: str  # the replica that answered
     total_ms: float  # from the start of the request in the replica to the start of its answer
 
 
 def wants_explanation(query: bytes) -> bool:
-    """Whether the query string holds `explain=true` or `explain=1`; other parameters are ignored."""
-    return parse_qs(query.decode("latin-1")).get(EXPLAIN, [""])[-1] in ("true", "1")
+    """Returns whether the query has `explain=true` or `explain=1`; other parameters are ignored.
+
+    Python's requests writes True.
+    """
+    return parse_qs(query.decode("latin-1")).get(EXPLAIN, [""])[-1].lower() in ("true", "1")
 
 
 def answer_body(
     predictions: Predictions, many: bool, request_id: str, handling: Handling | None = None
 ) -> bytes:
-    """The JSON body, with an explanation if there is `handling`.
+    """Returns the JSON body, with an explanation if `handling` is given.
 
     Raises the problem of the only picture of a request.
     """
@@ -53,17 +56,19 @@ def answer_body(
 
 
 def what_was_seen(error: RequestError, explain: bool) -> dict[str, Any]:
-    """The members that an explanation adds to the problem of a picture that shows no digit."""
+    """Returns the members that an explanation adds to the problem of a rejected picture."""
     return {"pixels": error.guess.pixels.tolist()} if explain and isinstance(error, NoDigit) else {}
 
 
 def model_name(version: ModelVersion) -> dict[str, str]:
+    """Returns a version as answers name it."""
     return {"name": version.name, "version": version.version}
 
 
 def _prediction(prediction: Prediction, explain: bool) -> dict[str, Any]:
     answer: dict[str, Any] = {
-        "digit": prediction.label,
+        NOUN: prediction.position,
+        "label": prediction.label,
         "confidence": prediction.confidence,
         "probabilities": prediction.probabilities,
     }
@@ -75,7 +80,7 @@ def _prediction(prediction: Prediction, explain: bool) -> dict[str, Any]:
 
 
 def _timing(items: Sequence[Prediction | BadInput], handling: Handling) -> dict[str, Any]:
-    """All images of a request go to the model together, so the first prediction speaks for all."""
+    """Returns the timing; all images of a request run together, so the first prediction is enough."""
     first = next((item for item in items if isinstance(item, Prediction)), None)
     return {
         "queue_ms": round(first.queue_ms, 3) if first else 0.0,

@@ -1,6 +1,6 @@
 """The routes around a predictor, without Ray.
 
-Limits, API keys and headers are checked before, in digits.gateway.
+digits.gateway has already checked limits, API keys and headers.
 """
 
 import logging
@@ -20,13 +20,14 @@ from digits.errors import Abandoned, Overloaded, RequestError
 from digits.http.answers import Handling, answer_body, model_name, wants_explanation, what_was_seen
 from digits.http.bodies import parse_body
 from digits.http.disconnect import Disconnect
+from digits.http.forms import silence_parser
 from digits.http.messages import ON_LOOP_BYTES, off_loop, read_body, send_body
 from digits.http.openapi import openapi_document
 from digits.http.page import page_of
 from digits.http.protocols import protocol_routes
 from digits.inference.predictor import Predictor
 from digits.problems import PROBLEMS, problem_response, request_id_from
-from digits.vision.decoding import is_image_file
+from digits.vision.formats import is_image_file
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,10 @@ PREDICT, JSON = "/predict", b"application/json"
 def create_api(
     predictor: Predictor, middleware: Sequence[Middleware] = (), replica: str = "local"
 ) -> Starlette:
-    """The ASGI application; `replica` is the name that explanations give to this process."""
+    """Returns the ASGI application; `replica` is this process's name in explanations."""
+    silence_parser()
     page, reference = page_of("page.html"), page_of("reference.html")
-    document = openapi_document()
+    document = JSONResponse(openapi_document())  # rendered once: it takes as long as eight predictions
     live = predictor.live
 
     async def readyz(_: Request) -> Response:
@@ -58,7 +60,7 @@ def create_api(
         return reference
 
     async def openapi(_: Request) -> Response:
-        return JSONResponse(document)
+        return document
 
     async def root(_: Request) -> Response:
         return page
@@ -85,9 +87,9 @@ def create_api(
 
 
 class _Predict:
-    """POST /predict as plain ASGI: Starlette's Request and Response would cost a tenth of the whole request.
+    """POST /predict as plain ASGI: Starlette's Request and Response would take a tenth of the whole time.
 
-    A class, since Starlette passes a Request to a function.
+    It is a class, because Starlette passes a Request to a function.
     """
 
     def __init__(self, predictor: Predictor, replica: str) -> None:
@@ -98,7 +100,7 @@ class _Predict:
         await send_body(send, await self.answer(scope, receive), JSON)
 
     async def answer(self, scope: Scope, receive: Receive) -> bytes:
-        """Returns the JSON of the answer; the app's exception handlers explain what this raises."""
+        """Returns the JSON of the answer; the app's exception handlers turn its exceptions into problems."""
         began = time.perf_counter()
         most = self._predictor.live.ready().settings.max_images_per_request
         headers = dict(scope["headers"])
@@ -116,7 +118,7 @@ class _Predict:
 class _Api(Starlette):
     """Answers POST /predict before Starlette's middlewares and router, which cost 5 % of a small picture.
 
-    The same functions explain what fails.  With middlewares of the user, every request goes through them.
+    The same functions handle its errors. If middlewares are configured, every request goes through them.
     """
 
     def __init__(self, predict: _Predict, **options: Any) -> None:
@@ -162,7 +164,7 @@ async def _explain_request_error(request: Request, error: Exception) -> Response
 
 
 async def _explain_http_error(request: Request, error: Exception) -> Response:
-    """What Starlette's router raises: no such path, or no such method on it."""
+    """Returns the problem for an error of Starlette's router: unknown path or wrong method."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
@@ -173,7 +175,7 @@ async def _explain_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _close(_: Request, __: Exception) -> Response:
-    """The client has disconnected: no one reads this answer, but Ray counts its status."""
+    """Ends the answer of a disconnected client: no client reads it, but Ray counts its status."""
     return Response(status_code=499)
 
 

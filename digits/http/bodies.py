@@ -1,19 +1,21 @@
-"""Request bodies -> image files and grey levels.  What is wrong with a request fails here or in reading them.
+"""Request bodies -> image files and grey levels.
 
-Nothing is decoded here: an image file is still as it was sent.
+Nothing is decoded here: an image file is still the bytes that were sent. An invalid request fails here or
+when its images are read.
 """
 
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from digits.errors import BadInput
 from digits.http import forms
 from digits.http.schemas import PREDICT_BODY, ImageBody, ImagesBody, PixelsBody
-from digits.inference.costs import Item
+from digits.inference.items import Item, check_count, item_in_text
 from digits.protocols.json_bodies import validated
 from digits.vision import levels
-from digits.vision.decoding import is_image_file
 from digits.vision.encoded import from_base64, image_in
+from digits.vision.formats import is_image_file
 
 BYTES, FORM, TEXT = "application/octet-stream", "application/x-www-form-urlencoded", "text/plain"
 # Content types that say nothing about the body: none, what curl --data-binary sends, "bytes".
@@ -23,16 +25,16 @@ READABLE = f"an image (image/png, image/jpeg, ...), multipart/form-data, applica
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The images of a request, or why one is invalid.  `many`: a list was sent, so a list is answered."""
+    """The images of a request. `many`: a list was sent, so a list is answered."""
 
     items: Sequence[Item]
     many: bool
 
 
 def parse_body(content_type: str, body: bytes, max_images: int) -> Parsed:
-    """Raises BadInput if the request as a whole cannot be answered.
+    """Returns the images of a body. Raises BadInput if the request as a whole cannot be answered.
 
-    In a list an invalid image is an item; a request for one image fails as a whole.
+    In a list an invalid image becomes an error item; a request for one image fails as a whole.
     """
     if not body:
         raise BadInput("image_empty", f"The body is empty; send {READABLE}")
@@ -42,13 +44,13 @@ def parse_body(content_type: str, body: bytes, max_images: int) -> Parsed:
     if media_type == BYTES:
         return _list(levels.from_bytes(body), max_images)
     if media_type.startswith("image/"):
-        return Parsed([body], many=False)  # of another kind: reading it says which kinds are supported
+        return Parsed([body], many=False)  # another kind: reading it gives an error with the allowed kinds
     if media_type in UNSPECIFIC:
         return Parsed([_from_text(media_type, body)], many=False)
     if media_type == "application/json":
         return _parse_json(body, max_images)
     if media_type == "multipart/form-data":
-        files: list[Item] = [*forms.files_of(content_type, body, image_in)]
+        files: list[Item] = [*forms.files_of(content_type, body, image_in, max_images)]
         if not files:
             raise BadInput("body_invalid", "The form holds no image; send at least one image as a file")
         return Parsed(files, many=False) if len(files) == 1 else _list(files, max_images)
@@ -58,7 +60,7 @@ def parse_body(content_type: str, body: bytes, max_images: int) -> Parsed:
 
 
 def _from_text(media_type: str, body: bytes) -> bytes:
-    """The image in a body whose content type says nothing: text, an urlencoded form, or JSON by mistake."""
+    """Returns the image of a body without a specific type: text, urlencoded form, or JSON by mistake."""
     if (image := image_in(body)) is not None:
         return image
     found = [image for value in forms.values_of(body) if (image := image_in(value)) is not None]
@@ -74,37 +76,28 @@ def _from_text(media_type: str, body: bytes) -> bytes:
             "content_type_unsupported",
             f"The text is neither a data: URL nor base64 of an image; send {READABLE}",
         )
-    return body  # reading it says which kinds of images are supported
+    return body  # reading it gives an error with the allowed kinds
 
 
 def _parse_json(body: bytes, max_images: int) -> Parsed:
-    match validated(PREDICT_BODY, body, skipped=1).root:  # an error's place begins with the union's branch
+    # An error's place begins with the union's branch.
+    match validated(PREDICT_BODY, body, max_images, skipped=1).root:
         case ImageBody(image=encoded):
             return Parsed([from_base64(encoded.encode())], many=False)
         case ImagesBody(images=encoded_images):
-            _check_count(encoded_images, max_images)
+            check_count(len(encoded_images), max_images)
             return Parsed([_decoded(value) for value in encoded_images], many=True)
         case PixelsBody(pixels=numbers):
             items, many = levels.one_or_many(numbers)
             return _list(items, max_images) if many else Parsed(items, many=False)
 
 
-def _decoded(value: str | BadInput) -> Item:
-    if isinstance(value, BadInput):
-        return value
-    try:
-        return from_base64(value.encode())
-    except BadInput as error:
-        return error
+def _decoded(value: Any) -> Item:
+    if not isinstance(value, str):
+        return BadInput("body_invalid", "Input should be a valid string")
+    return item_in_text(value)
 
 
 def _list(items: Sequence[Item], max_images: int) -> Parsed:
-    _check_count(items, max_images)
+    check_count(len(items), max_images)
     return Parsed(items, many=True)
-
-
-def _check_count(images: Sized, max_images: int) -> None:
-    if len(images) > max_images:
-        raise BadInput(
-            "too_many_images", f"The request holds {len(images)} images; send at most {max_images}"
-        )

@@ -1,4 +1,4 @@
-"""Examples of bodies in the OpenAPI document: each can be sent as it stands and is read as the same digit."""
+"""Examples of bodies for the OpenAPI document. Each can be sent as it is; all give the same label."""
 
 import base64
 import io
@@ -7,17 +7,17 @@ from typing import Any
 
 from PIL import Image
 
+from digits.http.schemas import EXAMPLE
 from digits.protocols.v2_schemas import IMAGE, PIXELS, PROBABILITIES
 from digits.task import Pixels
 from digits.vision.golden import golden_digits
 
-Examples = dict[str, dict[str, Any]]  # for each operation by its operationId, the bodies by their names
-DIGIT = 7
+Examples = dict[str, dict[str, Any]]  # operationId -> name of an example -> its body
 
 
 @cache
 def examples() -> Examples:
-    """The bodies, made of a golden digit; its PNG is in the texts."""
+    """Returns the example bodies, made from a golden image; the texts contain its PNG."""
     pixels = _pixels()
     rows, file = pixels.tolist(), png_text()
     tensor = {"name": PIXELS, "datatype": "UINT8", "shape": [1, *pixels.shape], "data": [rows]}
@@ -32,7 +32,7 @@ def examples() -> Examples:
         "infer": {
             "grey levels": {"id": "42", "inputs": [tensor]},
             "a file": {"inputs": [files]},
-            "the three most probable digits": {"inputs": [tensor], "outputs": [top]},
+            "the three most probable labels": {"inputs": [tensor], "outputs": [top]},
         },
         "predict_instances": {
             "grey levels": {"instances": [rows]},
@@ -47,7 +47,7 @@ def examples() -> Examples:
 
 @cache
 def png_text() -> str:
-    """The digit's PNG as base64."""
+    """Returns the image's PNG as base64."""
     file = io.BytesIO()
     Image.fromarray(_pixels()).save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
@@ -55,5 +55,5 @@ def png_text() -> str:
 
 def _pixels() -> Pixels:
     images, labels = golden_digits()
-    pixels: Pixels = images[labels.tolist().index(DIGIT)]
+    pixels: Pixels = images[labels.tolist().index(EXAMPLE)]
     return pixels

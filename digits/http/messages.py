@@ -1,4 +1,4 @@
-"""ASGI messages of the routes that must be quick: the whole body in, one answer out."""
+"""ASGI messages for the routes that must be fast: the whole body in, one answer out."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ Made = TypeVar("Made")
 
 
 async def read_body(receive: Receive) -> bytes:
-    """The whole body; the gateway has bounded its size and its time."""
+    """Returns the whole body; the gateway has limited its size and time."""
     chunks: list[bytes] = []
     more = True
     while more:
@@ -29,14 +29,14 @@ async def read_body(receive: Receive) -> bytes:
 async def off_loop(
     is_long: bool, call: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs
 ) -> Made:
-    """What the call returns, run in a thread if it `is_long`."""
+    """Returns the result of the call, which runs in a thread if it `is_long`."""
     return await asyncio.to_thread(call, *args, **kwargs) if is_long else call(*args, **kwargs)
 
 
 async def send_body(
     send: Send, body: bytes, content_type: bytes, more: list[tuple[bytes, bytes]] | None = None
 ) -> None:
-    """Answers 200 with the body, and with `more` headers."""
+    """Sends status 200 with the body and the `more` headers."""
     headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), *(more or ())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})

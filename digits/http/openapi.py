@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the models that validate requests."""
+"""The OpenAPI 3.1 document, generated from the models that validate requests."""
 
 from typing import Any
 
@@ -29,32 +29,34 @@ from digits.http.schemas import (
     Ready,
     Reloaded,
 )
-from digits.task import PIXELS
+from digits.task import LEVELS, NOUN, READER
+from digits.vision.formats import MEDIA_TYPES
 
-IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif")
 MODELS: tuple[type[BaseModel], ...] = (
     PredictBody, PredictResponse, PredictManyResponse, ProblemDocument, Failure, Health, Ready, Reloaded,
     *openapi_protocols.MODELS,
 )  # fmt: skip
+ABOUT = "Reads handwritten digits." if READER == "digit" else f"Says which {NOUN} a picture shows."
 HTML: Json = {"text/html": {"schema": {"type": "string"}}}
 PREDICT, SERVICE = "Predict", "Service"
 TAGS = {
-    PREDICT: "Pictures in, digits out.",
-    openapi_protocols.V2: "The same by the protocol of KServe, Triton and MLServer (V2).",
+    PREDICT: f"Pictures in, {NOUN}s out.",
+    openapi_protocols.V2: "The same with the protocol of KServe, Triton and MLServer (V2).",
     openapi_protocols.TF: "The same for clients of TensorFlow Serving and of KServe V1.",
     openapi_protocols.MLFLOW: "The same for clients of `mlflow models serve`.",
-    SERVICE: "Health, operation and this description.",
+    SERVICE: "Health checks, operation and this document.",
 }
 
 
 class _WithoutDefaults(GenerateJsonSchema):
-    """Generators of clients take a field with a default for one that each request must have."""
+    """Leaves out defaults: client generators treat a field with a default as required in requests."""
 
     def default_schema(self, schema: WithDefaultSchema) -> dict[str, Any]:
         return self.generate_inner(schema["schema"])
 
 
 def openapi_document() -> Json:
+    """Returns the document; its schemas are those of the models that validate requests."""
     _, schemas = models_json_schema(
         [(model, "validation") for model in MODELS],
         ref_template="#/components/schemas/{model}",
@@ -65,8 +67,8 @@ def openapi_document() -> Json:
         "info": {
             "title": "digits",
             "version": "1",
-            "summary": "Reads handwritten digits.",
-            "description": "Reads handwritten digits: one image or many in a request.",
+            "summary": ABOUT,
+            "description": f"{ABOUT[:-1]}: one image or many in a request.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "The service that sent this document"}],
@@ -80,10 +82,12 @@ def openapi_document() -> Json:
                 "get": _get("readyz", "A model is loaded and has passed its checks", json_content(Ready), 503)
             },
             "/openapi.json": {
-                "get": _get("openapi", "This document", {"application/json": {"schema": {"type": "object"}}})
+                "get": _get(
+                    "openapi", "This OpenAPI document", {"application/json": {"schema": {"type": "object"}}}
+                )
             },
-            "/docs": {"get": _get("docs", "Read how to use the service", HTML)},
-            "/": {"get": _get("page", "Draw a digit and see it read", HTML)},
+            "/docs": {"get": _get("docs", "The API reference for people", HTML)},
+            "/": {"get": _get("page", f"A page to send pictures and see the {NOUN} in each", HTML)},
         },
         "components": {
             "schemas": schemas["$defs"],
@@ -107,15 +111,15 @@ def _predict() -> Json:
     }
     levels = {
         **binary,
-        "description": f"An image file; or images one after another, {PIXELS} bytes each, one per grey "
-        "level, which are answered by a list.",
+        "description": f"An image file; or consecutive images of {LEVELS} bytes each, one per level, "
+        "which get a list as answer.",
     }
     text = {"type": "string", "description": "An image file as base64, or as a data: URL."}
     answer = {"oneOf": [ref(PredictResponse), ref(PredictManyResponse)]}
     return operation(
         "predict",
         PREDICT,
-        "Read the digit on an image, or on each of many",
+        f"Read the {NOUN} in an image, or in each of several images",
         {"application/json": {"schema": answer}},
         *PREDICTING,
         description="An answer for one image; for a list, a list of answers in the same order.",
@@ -131,7 +135,7 @@ def _predict() -> Json:
         requestBody={
             "required": True,
             "content": {
-                **{media_type: {"schema": binary} for media_type in IMAGE_TYPES},
+                **{media_type: {"schema": binary} for media_type in MEDIA_TYPES},
                 "multipart/form-data": {"schema": form},
                 **json_content(PredictBody, "predict"),
                 "application/octet-stream": {"schema": levels},
@@ -146,7 +150,7 @@ def _reload() -> Json:
     return operation(
         "reload",
         SERVICE,
-        "Load the version that the model's alias points to, on the replica that answers",
+        "Load the version that the model's alias points to, in the replica that answers",
         json_content(Reloaded),
         401, 403, 503,
         security=KEYS,

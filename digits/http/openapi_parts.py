@@ -10,8 +10,8 @@ from digits.problems import MEDIA_TYPE, PROBLEMS, problem_document
 
 Json = dict[str, Any]
 GATEWAY = (400, 408, 413, 415, 431)  # what digits.gateway may answer on any path
-PREDICTING = (400, 401, 403, 408, 413, 415, 422, 429, 431, 500, 502, 503, 504)  # of a request with images
-PROBLEM, ERROR = "Problem", "Error"  # how errors look: as RFC 9457 has them, or other protocols
+PREDICTING = (400, 401, 403, 408, 413, 415, 422, 429, 431, 500, 502, 503, 504)  # for requests with images
+PROBLEM, ERROR = "Problem", "Error"  # the forms of errors: RFC 9457's, or that of other protocols
 KEYS: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}]
 KEYS_IF_SET = [{}, *KEYS]
 
@@ -21,12 +21,12 @@ def ref(model: type[BaseModel]) -> dict[str, str]:
 
 
 def problems(*statuses: int, form: str = PROBLEM) -> Json:
-    """The responses of these statuses, in the form PROBLEM or ERROR."""
+    """Returns the responses of these statuses, in the form PROBLEM or ERROR."""
     return {str(status): {"$ref": f"#/components/responses/{form}{status}"} for status in statuses}
 
 
 def all_problems() -> Json:
-    """A response for each form and status, with the codes that come with it."""
+    """Returns a response for each form and status, with the codes that can occur."""
     forms: dict[str, tuple[str, type[BaseModel]]] = {
         PROBLEM: (MEDIA_TYPE, ProblemDocument),
         ERROR: ("application/json", Failure),
@@ -44,7 +44,7 @@ def all_problems() -> Json:
 
 
 def _problem_examples(status: int, form: str) -> Json:
-    """A problem of each code, with the detail that says what to do."""
+    """Returns an example problem for each code, with its default detail."""
     documents = {
         code: problem_document(code, None, "example")
         for code, problem in PROBLEMS.items()
@@ -60,19 +60,19 @@ def _problem_examples(status: int, form: str) -> Json:
 
 
 def json_content(model: type[BaseModel], examples_of: str | None = None) -> Json:
-    """The content that is the model's JSON, with the examples of an operation."""
+    """Returns JSON content with the model's schema and the examples of an operation."""
     shown = [example_key(examples_of, name) for name in examples()[examples_of]] if examples_of else []
     linked = {"examples": {key: {"$ref": f"#/components/examples/{key}"} for key in shown}} if shown else {}
     return {"application/json": {"schema": ref(model), **linked}}
 
 
 def example_key(operation: str, name: str) -> str:
-    """How an example is called among the document's components."""
+    """Returns the name of an example in the document's components."""
     return f"{operation}-{name.replace(' ', '-')}"
 
 
 def all_examples() -> Json:
-    """The examples of all operations by their keys."""
+    """Returns the examples of all operations by their keys."""
     return {
         example_key(operation, name): {"summary": name.capitalize(), "value": value}
         for operation, bodies in examples().items()
@@ -90,7 +90,7 @@ def operation(
     form: str = PROBLEM,
     **more: Any,
 ) -> Json:
-    """An operation that answers 200 with the content, and the problems of the gateway and of `statuses`."""
+    """Returns an operation with a 200 answer and the problems of the gateway and of `statuses`."""
     return {
         "operationId": name,
         "tags": [tag],

@@ -17,6 +17,7 @@ from digits.protocols.v2_schemas import (
     ServerMetadata,
     ServerReady,
 )
+from digits.task import NOUN, READER
 
 MODELS: tuple[type[BaseModel], ...] = (
     InferRequest, InferResponse, Live, ModelConfiguration, ModelMetadata, ModelReady, ServerMetadata,
@@ -25,7 +26,7 @@ MODELS: tuple[type[BaseModel], ...] = (
 V2, TF, MLFLOW = "Open Inference Protocol", "TensorFlow Serving", "MLflow"
 VERSION: Json = {
     "name": "version", "in": "path", "required": True, "schema": {"type": "string"}, "example": "starter",
-    "description": "Any version but the live one is not found.",
+    "description": "Any version but the live one gets 404.",
 }  # fmt: skip
 HEADER: Json = {
     "name": "Inference-Header-Content-Length", "schema": {"type": "integer", "minimum": 1},
@@ -33,13 +34,19 @@ HEADER: Json = {
 }  # fmt: skip
 UNKNOWN = (404, 503)  # another version, and no model yet
 ROWS = (
-    "A row for each image, also for one that shows no digit: it has the best guess, and `is_digit` is low; "
-    "several digits or a blank image have an `is_digit` of 0. An image that cannot be read fails the request."
+    "A row for each image"
+    + (
+        ", even if it shows no digit: then it has the best guess, and `is_digit` is low; it is 0 for several "
+        "digits and for a blank image. "
+        if READER == "digit"
+        else ". "
+    )
+    + "An image that cannot be read fails the request."
 )
 
 
 def protocol_paths() -> Json:
-    """The paths, each also with the version where the protocol has it."""
+    """Returns the paths, each also with a version if the protocol has one."""
     model, v1 = f"/v2/models/{NAME}", f"/v1/models/{NAME}"
     return {
         "/v2/health/live": {"get": _open("is_live", "The server is alive", Live)},
@@ -76,7 +83,12 @@ def _model_metadata(end: str) -> Json:
 
 
 def _model_configuration(end: str) -> Json:
-    return _get(f"model_configuration{end}", "The same in Triton's words", ModelConfiguration, *UNKNOWN)
+    return _get(
+        f"model_configuration{end}",
+        "The model configuration for Triton clients",
+        ModelConfiguration,
+        *UNKNOWN,
+    )
 
 
 def _model_ready(end: str) -> Json:
@@ -94,10 +106,10 @@ def _infer(end: str) -> Json:
         }
     }
     made = operation(
-        f"infer{end}", V2, "Read digits by the Open Inference Protocol",
+        f"infer{end}", V2, f"Read {NOUN}s with the Open Inference Protocol",
         {**json_content(InferResponse), **binary},
         404, *PREDICTING,
-        description=f"{ROWS} With the extensions for binary tensors and for classification.",
+        description=f"{ROWS} The extensions for binary tensors and classification are supported.",
         parameters=[HEADER | {"in": "header"}],
         requestBody={"required": True, "content": {**json_content(InferRequest, "infer"), **binary}},
         form=ERROR, security=KEYS_IF_SET,
@@ -122,8 +134,8 @@ def _predict_instances(end: str) -> Json:
 
 def _scores(name: str, tag: str, body: type[BaseModel], *statuses: int) -> Json:
     return operation(
-        name, tag, f"Read digits by {tag}'s protocol", json_content(Scores), *PREDICTING, *statuses,
-        description=f"Ten probabilities for each image. {ROWS}",
+        name, tag, f"Read {NOUN}s with {tag}'s protocol", json_content(Scores), *PREDICTING, *statuses,
+        description=f"A probability for each label and image. {ROWS}",
         requestBody={"required": True, "content": json_content(body, name.removesuffix("_of_version"))},
         form=ERROR, security=KEYS_IF_SET,
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""The routes of other protocols than POST /predict, around the same predictor.
+"""The routes of the protocols besides POST /predict, around the same predictor.
 
-Most paths may name a version of the model: another one than the live one is not found.
+Most paths may name a version of the model; a version other than the live one gets 404.
 """
 
 import re
@@ -13,22 +13,22 @@ from starlette.types import Receive, Scope, Send
 
 from digits.http.disconnect import Disconnect
 from digits.http.messages import ON_LOOP_BYTES, off_loop, read_body, send_body
-from digits.inference.costs import Item
+from digits.inference.items import Item
 from digits.inference.predictor import Predictor
 from digits.protocols import v2
 from digits.protocols.instances import from_instances, from_invocation, scores_body
 from digits.protocols.v2_schemas import NAME
 
-ItemsOf = Callable[[bytes, int], Sequence[Item]]  # a body and the most images -> images
+ItemsOf = Callable[[bytes, int], Sequence[Item]]  # a body and the maximum number of images -> images
 V2_MODEL, V1_MODEL = f"/v2/models/{NAME}", f"/v1/models/{NAME}"
 VERSION = "/versions/{version}"
 
 
 class _Versioned(Route):
-    """A route whose version has no colon, which begins a verb of TensorFlow Serving.
+    """A route whose version contains no colon, because a colon begins TensorFlow Serving's verbs.
 
-    Not a convertor of the path: Ray's proxy makes routes of the same paths, for the names in its metrics, and
-    would not know it.
+    It is not a path convertor: Ray's proxy builds routes from the same paths, for the names in its metrics,
+    and would not know the convertor.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., object], method: str) -> None:
@@ -37,7 +37,7 @@ class _Versioned(Route):
 
 
 def protocol_routes(predictor: Predictor) -> list[Route]:
-    """The Open Inference Protocol, TensorFlow Serving's REST API and MLflow's /invocations."""
+    """Returns the routes of the Open Inference Protocol, TensorFlow Serving's REST API and MLflow."""
     live = predictor.live
 
     def check(request: Request) -> None:
@@ -95,7 +95,7 @@ def _with_version(path: str, end: str, endpoint: Callable[..., object], method: 
 
 
 class _Infer:
-    """POST .../infer of the Open Inference Protocol, as plain ASGI: see _Predict of app.py."""
+    """POST .../infer of the Open Inference Protocol, as plain ASGI like _Predict of app.py."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
@@ -108,7 +108,7 @@ class _Infer:
         most = classifier.settings.max_images_per_request
         request = await off_loop(len(body) > ON_LOOP_BYTES, v2.parse, body, json_length, most)
         predictions = await self._predictor.predict(request.items, Disconnect(receive))
-        v2.check_version(version, predictions.model)  # it may have changed meanwhile
+        v2.check_version(version, predictions.model)  # the live version may have changed meanwhile
         answer = v2.respond(request, predictions)
         if answer.json_length is None:
             await send_body(send, answer.body, b"application/json")
@@ -118,7 +118,7 @@ class _Infer:
 
 
 class _Scores:
-    """POST of a protocol that answers with the ten probabilities of each image."""
+    """POST of a protocol whose answer is the probabilities of each image."""
 
     def __init__(self, predictor: Predictor, items_of: ItemsOf) -> None:
         self._predictor = predictor

@@ -10,43 +10,50 @@ from pydantic import (
     RootModel,
     Tag,
     TypeAdapter,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
     WithJsonSchema,
-    WrapValidator,
+    model_validator,
 )
+from pydantic_core import PydanticCustomError
 
-from digits.protocols.json_bodies import explain
-from digits.task import CLASSES, LABELS, PIXELS, SIDE, Label
+from digits.task import CHANNELS, CLASSES, LABELS, LEVELS, NOUN, READER, SIDE
 
-_GREY = {"type": "number", "minimum": 0, "maximum": 255}
-_ROWS = {
-    "type": "array",
-    "minItems": SIDE,
-    "maxItems": SIDE,
-    "items": {"type": "array", "minItems": SIDE, "maxItems": SIDE, "items": _GREY},
-}
-_FLAT = {"type": "array", "minItems": PIXELS, "maxItems": PIXELS, "items": _GREY}
+
+def _list_of(count: int, items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "minItems": count, "maxItems": count, "items": items}
+
+
+def _rows_of(level: dict[str, Any]) -> dict[str, Any]:
+    """Returns the schema of nested lists with the shape of an image."""
+    return _list_of(SIDE, _list_of(SIDE, level if CHANNELS == 1 else _list_of(CHANNELS, level)))
+
+
+EXAMPLE = min(7, CLASSES - 1)  # the label in examples
+_LEVEL = {"type": "number", "minimum": 0, "maximum": 255}
+_FLAT = _list_of(LEVELS, _LEVEL)
+_ROWS = _rows_of(_LEVEL)
 _ONE = {"anyOf": [_FLAT, _ROWS]}
 
 
-def _valid_or_error(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """An invalid item becomes its own error, so that its neighbours are answered."""
-    try:
-        return validate(value)
-    except ValidationError as error:
-        return explain(error)
-
-
-OrError = WrapValidator(_valid_or_error)
-Encoded = Annotated[
-    str,
-    Field(description="An image file as base64, or as a data: URL.", examples=["iVBORw0KGgo..."]),
-]
+_ENCODED = {"description": "An image file as base64, or as a data: URL.", "examples": ["iVBORw0KGgo..."]}
+Encoded = Annotated[str, Field(json_schema_extra=_ENCODED)]
+# bodies.py validates each item after it has counted them: an invalid one is its own error.
+AnyEncoded = Annotated[Any, WithJsonSchema(_ENCODED | {"type": "string"})]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    """One key.  Pydantic's own check would make an error of 3 us for each of a million other keys."""
+
+    model_config = ConfigDict(hide_input_in_errors=True, json_schema_extra={"additionalProperties": False})
+
+    @model_validator(mode="before")
+    @classmethod
+    def check_keys(cls, value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > 1:
+            other = next(key for key in value if key not in cls.model_fields)
+            raise PydanticCustomError(
+                "one_key", "Send an object with one key; {other} is not allowed", {"other": repr(other[:80])}
+            )
+        return value
 
 
 class ImageBody(_Body):
@@ -56,13 +63,13 @@ class ImageBody(_Body):
 
 
 class ImagesBody(_Body):
-    """Image files; the answers come in their order."""
+    """Image files; the answers have the same order."""
 
-    images: Annotated[list[Annotated[Encoded, OrError]], Field(min_length=1)]
+    images: Annotated[list[AnyEncoded], Field(min_length=1)]
 
 
 class PixelsBody(_Body):
-    """Grey levels: one image, or a list of images that is answered by a list in its order."""
+    """Levels, 0 to 255: one image, or a list of images, which gets a list in the same order."""
 
     # digits.vision.levels reads it: a shape belongs to the whole, which a schema cannot name in an error.
     pixels: Annotated[
@@ -71,7 +78,7 @@ class PixelsBody(_Body):
 
 
 def _kind_of_body(value: Any) -> str | None:
-    """Which body this is meant to be, so that an error names that form alone."""
+    """Returns which body this is meant to be, so that an error describes only that form."""
     keys = [key for key in ("image", "images", "pixels") if isinstance(value, dict) and key in value]
     return keys[0] if len(keys) == 1 else None
 
@@ -96,9 +103,8 @@ class PredictBody(
 PREDICT_BODY = TypeAdapter(PredictBody)
 
 
-Row = Annotated[
-    list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=SIDE, max_length=SIDE)
-]  # of an image
+# The levels of an image that was given to the model.
+Seen = Annotated[list[Any], WithJsonSchema(_rows_of(_LEVEL | {"type": "integer"}))]
 
 
 class ModelName(BaseModel):
@@ -107,16 +113,32 @@ class ModelName(BaseModel):
 
 
 class Prediction(BaseModel):
-    digit: Annotated[Label, Field(examples=[LABELS[-3]], json_schema_extra={"enum": list(LABELS)})]
+    position: Annotated[
+        int,
+        Field(
+            alias=NOUN,
+            description="The position of `label` among the labels, from 0.",
+            examples=[EXAMPLE],
+            json_schema_extra={"enum": list(range(CLASSES))},
+        ),
+    ]
+    label: Annotated[
+        str,
+        Field(
+            description="The most probable label, as text.",
+            examples=[LABELS[EXAMPLE]],
+            json_schema_extra={"enum": list(LABELS)},
+        ),
+    ]
     confidence: Annotated[
-        float, Field(ge=0, le=1, description="The probability of `digit`.", examples=[0.9987])
+        float, Field(ge=0, le=1, description="The probability of `label`.", examples=[0.9987])
     ]
     probabilities: Annotated[
         list[float],
         Field(
             min_length=CLASSES,
             max_length=CLASSES,
-            description=f"Of {', '.join(map(str, LABELS))}, in this order; they add up to 1.",
+            description=f"The probabilities of {', '.join(LABELS)}, in this order; they add up to 1.",
         ),
     ]
     is_digit: Annotated[
@@ -124,17 +146,16 @@ class Prediction(BaseModel):
         Field(
             ge=0,
             le=1,
-            description="How much the picture looks like one digit; absent if the model cannot say.",
+            description="How much the picture looks like one digit; absent if the model has no such output.",
             examples=[0.9991],
         ),
     ] = None
     pixels: Annotated[
-        list[Row] | None,
+        Seen | None,
         Field(
-            min_length=SIDE,
-            max_length=SIDE,
-            description="Grey levels of the picture that the model was given, light on black; only with "
-            "`explain=true`. They can be sent back as `pixels`.",
+            description="Levels of the image that the model was given"
+            f"{', light on black' if READER == 'digit' else ''}; only with `explain=true`. They can be sent "
+            "back as `pixels`.",
         ),
     ] = None
 
@@ -164,11 +185,9 @@ class ProblemDocument(BaseModel):
     instance: str
     code: Annotated[str, Field(description="The stable name of the problem, for programs.")]
     pixels: Annotated[
-        list[Row] | None,
+        Seen | None,
         Field(
-            min_length=SIDE,
-            max_length=SIDE,
-            description="What the model was given of a picture that shows no digit, as in a prediction; only "
+            description="The image that the model was given of a rejected picture, as in a prediction; only "
             "with `explain=true`.",
         ),
     ] = None
@@ -183,7 +202,7 @@ class Failure(ProblemDocument):
 
 
 class FailedItem(BaseModel):
-    """In the place of an image that could not be read."""
+    """Takes the place of an image that could not be read."""
 
     error: ProblemDocument
 
@@ -197,7 +216,7 @@ class PredictResponse(Prediction):
 
 
 class PredictManyResponse(BaseModel):
-    """The answer to a list: one entry for each image, in their order."""
+    """The answer to a list: one entry for each image, in the same order."""
 
     predictions: list[Prediction | FailedItem]
     model: ModelName
@@ -212,8 +231,8 @@ class Health(BaseModel):
 Warned = Annotated[
     str | None,
     Field(
-        description="How the live model differs from what was configured: a version that was rejected and "
-        "why, or other preprocessing. Null if it does not differ."
+        description="How the live model differs from the configuration: a rejected version or user_config "
+        "with the reason, or other preprocessing. Null if it does not differ."
     ),
 ]
 

@@ -1,6 +1,6 @@
-"""Other protocols than POST /predict, as values: a request's body -> images, predictions -> its answer.
+"""The protocols besides POST /predict: a request's body -> images, predictions -> its answer.
 
-No ASGI and no routes are here: those are digits.http's.
+ASGI and routes are in digits.http.
 
 json_bodies  JSON bodies, checked by a pydantic type
 rows         predictions -> arrays with a row for each image

@@ -15,24 +15,23 @@ NOTHING = [1 / CLASSES] * CLASSES  # the probabilities of a blank image, which n
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """`is_digit` is None if the model cannot say it."""
+    """The arrays. `is_digit` is None if the model has no such output."""
 
     probabilities: Floats  # (n, CLASSES)
     is_digit: Floats | None  # (n,), 0 to 1
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """The most probable labels, (n,)."""
+        """Returns the most probable labels, (n,)."""
         labels: NDArray[np.int64] = self.probabilities.argmax(axis=1)
         return labels
 
 
 def rows_of(predictions: Predictions) -> Rows:
-    """A row for each image, also for one that shows no digit: a batch must not fail because of one picture.
+    """Returns a row for each image, even if it shows no digit: one picture must not fail the batch.
 
-    Such an image has the model's best guess and a low is_digit; several digits have an is_digit of 0, and a
-    blank image has that and equal probabilities.  Raises BadInput for an image that cannot be read, with its
-    place.
+    Such an image has the model's best guess and a low is_digit. For several digits is_digit is 0; for a blank
+    image it is 0 and the probabilities are equal. Raises BadInput for an unreadable image, with its position.
     """
     probabilities: list[list[float]] = []
     likeness: list[float | None] = []

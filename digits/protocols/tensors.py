@@ -1,7 +1,7 @@
 """Tensors of the Open Inference Protocol <-> images and arrays, in JSON and as bytes.
 
-Bytes are those of the protocol's binary extension: numbers little-endian, row by row; each element of BYTES
-after its length in 4 bytes.
+The bytes follow the protocol's binary extension: numbers are little-endian, row by row; each element of BYTES
+follows its length in 4 bytes.
 """
 
 import math
@@ -13,26 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.errors import BadInput
-from digits.inference.costs import Item
+from digits.inference.items import Item, item_in_text
 from digits.protocols.v2_schemas import IMAGE, PIXELS, InputTensor
-from digits.task import SIDE
+from digits.task import SHAPE
 from digits.vision import levels
-from digits.vision.encoded import from_base64, image_in
+from digits.vision.encoded import image_in
 
-# By numpy's kind of the arrays that are answered: what the protocol calls them, and their bytes.
+# By numpy's kind of an output array: the protocol's name for it, and the type of its bytes.
 DATATYPES = {"i": ("INT64", "<i8"), "f": ("FP32", "<f4"), "O": ("BYTES", "")}
-# By input: its datatype, and its shape without the number of images.
+# Input -> its datatype, and its shape without the number of images.
 WANTED: dict[str, tuple[str, list[list[int]]]] = {
-    PIXELS: ("UINT8", [[SIDE, SIDE]]),
+    PIXELS: ("UINT8", [[*SHAPE]]),
     IMAGE: ("BYTES", [[], [1]]),
 }
 LENGTH = struct.Struct("<I")
 
 
 def items_of(tensor: InputTensor, data: bytes | memoryview | None) -> Sequence[Item]:
-    """The images of an input, whose bytes are `data`; None: they are in its JSON.
+    """Returns the images of an input. Its bytes are `data`, or None if they are in its JSON.
 
-    Raises BadInput for another input than `pixels` and `image`, and for a tensor that is not what it says.
+    Raises BadInput for an input other than `pixels` and `image`, and for an inconsistent tensor.
     """
     count = _count(tensor)
     if data is not None and tensor.data is not None:
@@ -45,7 +45,7 @@ def items_of(tensor: InputTensor, data: bytes | memoryview | None) -> Sequence[I
 
 
 def _count(tensor: InputTensor) -> int:
-    """The number of images that an input's shape says."""
+    """Returns the number of images in an input's shape."""
     if tensor.name not in WANTED:
         raise BadInput("body_invalid", f"No input is called {tensor.name[:40]!r}; send {' or '.join(WANTED)}")
     datatype, rests = WANTED[tensor.name]
@@ -77,14 +77,7 @@ def _files_in_json(tensor: InputTensor, count: int) -> list[Item]:
     texts = [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
     if len(texts) != count or not all(isinstance(text, str) for text in texts):
         raise _invalid(tensor, f"needs {count} texts for the shape {tensor.shape}: image files as base64")
-    return [_decoded(text) for text in texts]
-
-
-def _decoded(text: str) -> Item:
-    try:
-        return from_base64(text.encode())
-    except BadInput as error:
-        return error
+    return [item_in_text(text) for text in texts]
 
 
 def _files_in_bytes(tensor: InputTensor, data: bytes | memoryview, count: int) -> list[Item]:
@@ -96,7 +89,7 @@ def _files_in_bytes(tensor: InputTensor, data: bytes | memoryview, count: int) -
 
 
 def _elements(data: bytes | memoryview, most: int) -> list[bytes]:
-    """The first `most` elements: a body has room for millions of empty ones."""
+    """Returns the first `most` elements: a body could contain millions of empty ones."""
     found: list[bytes] = []
     start = 0
     while start < len(data) and len(found) < most:
@@ -111,12 +104,12 @@ def _elements(data: bytes | memoryview, most: int) -> list[bytes]:
 
 
 def in_json(name: str, array: NDArray[Any]) -> dict[str, Any]:
-    """An output; an array of objects holds texts."""
+    """Returns an output as JSON; an array of objects holds texts."""
     return {**_described(name, array), "data": array.ravel().tolist()}
 
 
 def in_bytes(name: str, array: NDArray[Any]) -> tuple[dict[str, Any], bytes]:
-    """An output, and its bytes that follow the JSON."""
+    """Returns an output, and its bytes that follow the JSON."""
     if array.dtype == object:
         texts = [text.encode() for text in array.ravel()]
         data = b"".join(LENGTH.pack(len(text)) + text for text in texts)
@@ -125,8 +118,8 @@ def in_bytes(name: str, array: NDArray[Any]) -> tuple[dict[str, Any], bytes]:
     return {**_described(name, array), "parameters": {"binary_data_size": len(data)}}, data
 
 
-def top_classes(probabilities: NDArray[np.float64], most: int, labels: Sequence[int]) -> NDArray[np.object_]:
-    """The `most` most probable labels of each row, as `PROBABILITY:INDEX:LABEL`, (n, most)."""
+def top_classes(probabilities: NDArray[np.float64], most: int, labels: Sequence[str]) -> NDArray[np.object_]:
+    """Returns the `most` most probable labels of each row, as `PROBABILITY:INDEX:LABEL`, (n, most)."""
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :most]
     texts = [
         [f"{row[index]:.6f}:{index}:{labels[index]}" for index in best]

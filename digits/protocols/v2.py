@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from digits.errors import BadInput
 from digits.inference.classifier import Classifier
-from digits.inference.costs import Item
+from digits.inference.items import Item, check_count
 from digits.inference.predictor import Predictions
 from digits.protocols.json_bodies import validated
 from digits.protocols.rows import Rows, rows_of
@@ -25,11 +25,10 @@ from digits.protocols.v2_schemas import (
     NAME,
     PIXELS,
     PROBABILITIES,
-    InferRequest,
     InputTensor,
     RequestedOutput,
 )
-from digits.task import CLASSES, LABELS, SIDE, ModelVersion
+from digits.task import CLASSES, LABELS, SHAPE, ModelVersion
 
 HEADER_LENGTH = b"inference-header-content-length"  # bytes of JSON at the start of a body with binary tensors
 OUTPUTS = (LABEL, PROBABILITIES, IS_DIGIT)
@@ -43,28 +42,28 @@ SERVER = {
 @dataclass(frozen=True, slots=True)
 class _Output:
     name: str
-    classes: int  # of the classification extension; 0: the numbers
+    classes: int  # number of classes for the classification extension; 0: the plain output
     is_binary: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The images of a request, and what is asked of them; `outputs` empty: all that the model gives."""
+    """The images of a request and its options; empty `outputs` means all outputs of the model."""
 
     items: Sequence[Item]
     id: str
     outputs: Sequence[_Output]
-    is_binary: bool  # of outputs that are not listed
+    is_binary: bool  # whether outputs that are not listed are binary
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
     body: bytes
-    json_length: int | None  # of the JSON in front of binary outputs; None: the body is JSON
+    json_length: int | None  # bytes of JSON before binary outputs; None: the body is only JSON
 
 
 def check_version(wanted: str | None, live: ModelVersion) -> None:
-    """Raises BadInput if another version than the live one is wanted; None: whichever is live."""
+    """Raises BadInput unless the version is the live one; None accepts any."""
     if wanted not in (None, live.version):
         raise BadInput(
             "version_unknown", f"The service has the model `{NAME}` in version `{live.version}` and no other"
@@ -72,24 +71,23 @@ def check_version(wanted: str | None, live: ModelVersion) -> None:
 
 
 def parse(body: bytes, header_length: bytes | None, max_images: int) -> Request:
-    """Raises BadInput for what the protocol or this model does not allow."""
+    """Returns the request. Raises BadInput for what the protocol or this model does not allow."""
     length = _json_length(body, header_length)
-    request = validated(INFER_REQUEST, body if length is None else body[:length])
+    request = validated(INFER_REQUEST, body if length is None else body[:length], max_images)
     if len(request.inputs) != 1:
         raise BadInput("body_invalid", f"A request has one input, `{PIXELS}` or `{IMAGE}`; send one of them")
     (tensor,) = request.inputs
-    if tensor.shape and tensor.shape[0] > max_images:
-        raise BadInput(
-            "too_many_images", f"The request holds {tensor.shape[0]} images; send at most {max_images}"
-        )
+    if tensor.shape:
+        check_count(tensor.shape[0], max_images)
     after = memoryview(body)[len(body) if length is None else length :]
     items = items_of(tensor, _bytes_of(tensor, after))
     is_binary = _flag(request.parameters, "binary_data_output", False)
-    return Request(items, request.id, _outputs(request, is_binary), is_binary)
+    outputs = [_output(requested, is_binary) for requested in request.outputs or ()]
+    return Request(items, request.id, outputs, is_binary)
 
 
 def respond(request: Request, predictions: Predictions) -> Response:
-    """Raises BadInput for an image that cannot be read, and for an output that the model cannot give."""
+    """Returns the answer. Raises BadInput for an unreadable image or an output that the model lacks."""
     rows = rows_of(predictions)
     answer: dict[str, Any] = {"model_name": NAME, "model_version": predictions.model.version}
     if request.id:
@@ -109,9 +107,9 @@ def respond(request: Request, predictions: Predictions) -> Response:
 
 
 def metadata(classifier: Classifier) -> dict[str, Any]:
-    """What the model takes and gives, as the protocol describes tensors.
+    """Returns the model's inputs and outputs, as the protocol describes tensors.
 
-    `reject_below` is the is_digit below which POST /predict refuses a picture.
+    `reject_below` is the is_digit below which POST /predict rejects a picture.
     """
     tensors = [
         {"name": LABEL, "datatype": "INT64", "shape": [-1]},
@@ -123,7 +121,7 @@ def metadata(classifier: Classifier) -> dict[str, Any]:
         "versions": [classifier.version.version],
         "platform": "onnx_onnxv1",
         "inputs": [
-            {"name": PIXELS, "datatype": "UINT8", "shape": [-1, SIDE, SIDE]},
+            {"name": PIXELS, "datatype": "UINT8", "shape": [-1, *SHAPE]},
             {"name": IMAGE, "datatype": "BYTES", "shape": [-1]},
         ],
         "outputs": tensors if classifier.says_is_digit else tensors[:-1],
@@ -132,9 +130,9 @@ def metadata(classifier: Classifier) -> dict[str, Any]:
 
 
 def configuration(classifier: Classifier) -> dict[str, Any]:
-    """The same in Triton's words: `perf_analyzer` asks for it before it sends anything.
+    """Returns the same in Triton's form: `perf_analyzer` requests it before it sends anything.
 
-    An input is optional, because a request has only one of them.
+    Inputs are optional, because a request has only one of them.
     """
     described = metadata(classifier)
     return {
@@ -154,7 +152,7 @@ def _configured(tensor: dict[str, Any]) -> dict[str, Any]:
 def _json_length(body: bytes, header: bytes | None) -> int | None:
     if header is None:
         return None
-    # int() takes more than digits, and refuses very many of them.
+    # int() accepts more than digits, and rejects very long numbers.
     length = int(header) if header.isdigit() and len(header) < 20 else -1
     if not 0 < length <= len(body):
         raise BadInput(
@@ -166,7 +164,7 @@ def _json_length(body: bytes, header: bytes | None) -> int | None:
 
 
 def _bytes_of(tensor: InputTensor, after: memoryview) -> memoryview | None:
-    """What follows the JSON, which must be the tensor's; None if the tensor is in the JSON."""
+    """Returns the bytes after the JSON, which must be the tensor's; None if the tensor is in the JSON."""
     size = tensor.parameters.get("binary_data_size")
     if size is None and not after:
         return None
@@ -180,10 +178,6 @@ def _bytes_of(tensor: InputTensor, after: memoryview) -> memoryview | None:
     return after
 
 
-def _outputs(request: InferRequest, is_binary: bool) -> list[_Output]:
-    return [_output(requested, is_binary) for requested in request.outputs or ()]
-
-
 def _output(requested: RequestedOutput, is_binary: bool) -> _Output:
     if requested.name not in OUTPUTS:
         raise BadInput(
@@ -193,7 +187,7 @@ def _output(requested: RequestedOutput, is_binary: bool) -> _Output:
     if type(classes) is not int or classes < 0 or (classes and requested.name != PROBABILITIES):
         raise BadInput(
             "body_invalid",
-            f"`classification` is a number of digits, 1 to {CLASSES}, and only for `{PROBABILITIES}`",
+            f"`classification` is a number of labels, 1 to {CLASSES}, and only for `{PROBABILITIES}`",
         )
     return _Output(requested.name, classes, _flag(requested.parameters, "binary_data", is_binary))
 
@@ -213,5 +207,5 @@ def _array(output: _Output, rows: Rows) -> NDArray[Any]:
             return top_classes(rows.probabilities, output.classes, LABELS)
         return rows.probabilities
     if rows.is_digit is None:
-        raise BadInput("body_invalid", f"The live model cannot say `{IS_DIGIT}`; ask for other outputs")
+        raise BadInput("body_invalid", f"The live model has no output `{IS_DIGIT}`; request other outputs")
     return rows.is_digit

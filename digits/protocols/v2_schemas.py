@@ -1,12 +1,14 @@
-"""JSON of the Open Inference Protocol: these models validate requests and stand in /openapi.json."""
+"""JSON of the Open Inference Protocol: these models validate requests and appear in /openapi.json."""
 
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-NAME = "digits"  # in the paths: clients keep theirs when another registered model is served
-PIXELS, IMAGE = "pixels", "image"  # inputs, of which a request has one
-LABEL, PROBABILITIES, IS_DIGIT = "digit", "probabilities", "is_digit"  # outputs
+from digits.task import CLASSES, NOUN, SHAPE
+
+NAME = "digits"  # used in the paths, so that clients need no change when another registered model is served
+PIXELS, IMAGE = "pixels", "image"  # a request has one of these inputs
+LABEL, PROBABILITIES, IS_DIGIT = NOUN, "probabilities", "is_digit"  # outputs
 MAX_ID = 256  # characters of a request's id
 
 Parameters = Annotated[
@@ -22,10 +24,10 @@ class _Request(BaseModel):
 
 
 class InputTensor(_Request):
-    """`pixels`: UINT8 [n, 28, 28], grey levels; or `image`: BYTES [n], image files."""
+    __doc__ = f"`pixels`: UINT8 {['n', *SHAPE]}, levels; or `image`: BYTES [n], image files.".replace("'", "")
 
     name: Annotated[str, Field(examples=[PIXELS])]
-    shape: Annotated[Shape, Field(examples=[[1, 28, 28]])]
+    shape: Annotated[Shape, Field(examples=[[1, *SHAPE]])]
     datatype: Annotated[str, Field(examples=["UINT8"])]
     parameters: Parameters = {}
     data: Annotated[
@@ -38,7 +40,7 @@ class InputTensor(_Request):
 
 
 class RequestedOutput(_Request):
-    """`classification`: k gives the k most probable digits as texts; `binary_data`: bytes after the JSON."""
+    """`classification`: k gives the k most probable labels as texts; `binary_data`: bytes after the JSON."""
 
     name: Annotated[str, Field(examples=[PROBABILITIES])]
     parameters: Parameters = {}
@@ -69,7 +71,10 @@ class OutputTensor(BaseModel):
 
 
 class InferResponse(BaseModel):
-    """`digit` INT64 [n], `probabilities` FP32 [n, 10] and `is_digit` FP32 [n], or those asked for."""
+    __doc__ = (
+        f"`{LABEL}` INT64 [n], `probabilities` FP32 [n, {CLASSES}] and, if the model has it, `is_digit` "
+        "FP32 [n]; or those asked for."
+    )
 
     model_name: str
     model_version: str
@@ -84,7 +89,7 @@ class TensorMetadata(BaseModel):
 
 
 class ModelMetadata(BaseModel):
-    """What the model takes and gives; a request has one of the inputs."""
+    """The model's inputs and outputs; a request has one of the inputs."""
 
     name: str
     versions: list[str]
@@ -93,7 +98,7 @@ class ModelMetadata(BaseModel):
     outputs: list[TensorMetadata]
     parameters: Annotated[
         dict[str, float],
-        Field(description="`reject_below`: the `is_digit` below which POST /predict refuses a picture."),
+        Field(description="`reject_below`: the `is_digit` below which POST /predict rejects a picture."),
     ]
 
 
@@ -108,7 +113,7 @@ class ConfiguredInput(ConfiguredOutput):
 
 
 class ModelConfiguration(BaseModel):
-    """What the model takes and gives, in Triton's words."""
+    """The model's inputs and outputs, in Triton's form."""
 
     name: str
     platform: str

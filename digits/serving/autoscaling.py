@@ -1,7 +1,7 @@
-"""How many replicas the load needs: by the requests that wait, and by the work that clients send.
+"""The number of replicas that the load needs, by concurrent requests and by decoding work.
 
-A request with a photo costs a hundred times as much as one with a small PNG, and what is too much is refused
-before it waits, so the number of requests alone would not show a load of photos.
+A request with a photo costs a hundred times as much as one with a small PNG, and excess work is refused
+before it waits. So the number of requests alone would not show a load of photos.
 """
 
 import time
@@ -12,19 +12,19 @@ from digits.inference.reader import Reader
 if TYPE_CHECKING:
     from ray.serve.config import AutoscalingContext
 
-WORK = "offered_work"  # the name of the replicas' figure
-TARGET = 0.7  # of what a replica's threads can do: beyond it, requests begin to wait
+WORK = "offered_work"  # the name of the replicas' metric
+TARGET = 0.7  # the share of a replica's capacity above which requests begin to wait
 
 
 class OfferedWork:
-    """The decoding that clients ask of one replica."""
+    """The decoding work that clients send to one replica."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._asked_at, self._offered_s = time.monotonic(), 0.0
 
     def share(self) -> float:
-        """The work since the last call, done or refused, as a share of what the replica can do."""
+        """Returns the work since the last call, done or refused, as a share of the replica's capacity."""
         now, offered_s = time.monotonic(), self._reader.busy_s + self._reader.refused_s
         seconds = max(now - self._asked_at, 0.001) * self._reader.threads
         share = (offered_s - self._offered_s) / seconds
@@ -33,9 +33,9 @@ class OfferedWork:
 
 
 def replicas_needed(context: "AutoscalingContext") -> tuple[float, dict[str, Any]]:
-    """The policy of autoscaling_config: Ray applies its bounds and delays to the first value.
+    """Returns the number of replicas: the policy of autoscaling_config. Ray applies bounds and delays.
 
-    `target_ongoing_requests` is the number of requests that each replica may have.
+    `target_ongoing_requests` is the number of concurrent requests for each replica.
     """
     assert context.config is not None  # Ray declares it optional and always sets it
     by_requests = context.total_num_requests / context.config.get_target_ongoing_requests()

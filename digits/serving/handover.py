@@ -1,17 +1,19 @@
 """The application `handover`, which runs as soon as every worker of its Ray cluster answers requests.
 
-KubeRay gives a new cluster the traffic once all of its applications run.  Its workers are not endpoints yet:
-the kubelet has not seen their proxies answer, so for one or two seconds every new connection is refused.
-This application keeps KubeRay waiting for that long.  The waiting is in its builder, a task that Serve runs
-once, so nothing of it stays: neither a process nor a replica that would start again with the head.
+KubeRay moves the traffic to a new cluster once all of its applications run. At that time its workers are not
+yet endpoints, because the kubelet has not seen their proxies answer, and for one or two seconds every new
+connection would be refused. This application makes KubeRay wait for that time. It waits in its builder, a
+task that Serve runs once, so nothing of it stays: neither a process nor a replica that would start again with
+the head.
 """
 
 import logging
 import time
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.client import HTTPException
+from urllib.request import ProxyHandler, build_opener
 
 import ray
 from pydantic import Field
@@ -22,10 +24,11 @@ from ray.serve.schema import ApplicationStatus, ProxyStatus
 
 from digits.settings import Settings
 
-NAME = "handover"  # of the application, in kuberay/serve_config_changes.yaml
-HEALTH_PATH = "/-/healthz"  # what the readinessProbe of the workers asks, too
+NAME = "handover"  # the application's name in kuberay/serve_config_changes.yaml
+HEALTH_PATH = "/-/healthz"  # also the path of the workers' readinessProbe
 ASK_EVERY_S, ANSWER_WITHIN_S = 0.5, 2.0
 MOST_ASKED_AT_ONCE = 16
+OPENER = build_opener(ProxyHandler({}))  # a pod's http_proxy is not for other pods
 log = logging.getLogger("ray.serve.digits")
 
 
@@ -34,7 +37,7 @@ class HandoverSettings(Settings):
 
     port: int = Field(default=8000, gt=0, description="Port on which the workers answer: http_options.port")
     answered_for_s: float = Field(
-        # The kubelet asks every 2 s and the endpoint is programmed up to 1 s later: 3 s, and air.
+        # The kubelet probes every 2 s and the endpoint is ready up to 1 s later: 3 s, and a margin.
         default=5.0,
         ge=0,
         description="Seconds for which every worker must have answered without a failure.",
@@ -48,7 +51,7 @@ class HandoverSettings(Settings):
 
 @dataclass(frozen=True)
 class Seen:
-    """What the other applications and the workers do now."""
+    """The present state of the other applications and the workers."""
 
     others_run: bool
     answers: dict[str, bool]  # by the address of each worker with a proxy
@@ -62,9 +65,10 @@ def wait(
 ) -> None:
     """Returns once the other applications run and every worker has answered for `answered_for_s`.
 
-    While another application does not run it waits without a limit: the state of that one says why.  From
-    then on it waits for `within_s`, then raises RayServeException, the one error after which Serve does not
-    repeat the task: the application is DEPLOY_FAILED, and the old cluster keeps the traffic.
+    While another application does not run it waits without a limit; that application's state gives the
+    reason. From then on it waits for `within_s`, then raises RayServeException, the only error after which
+    Serve does not retry the task. The application is then DEPLOY_FAILED, and the old cluster keeps the
+    traffic.
     """
     answering_since: dict[str, float] = {}
     running_since: float | None = None
@@ -90,13 +94,13 @@ def _late(settings: HandoverSettings, workers: list[str]) -> str:
     return (
         f"The applications run, but within {settings.within_s:g} s not every worker answered for "
         f"{settings.answered_for_s:g} s without a failure: {where or 'no node with CPUs has a proxy'}. "
-        "The traffic stays where it is. See the logs of these workers and what blocks the port. "
-        "To try again, change the Serve configuration: a comment is enough."
+        "The old cluster keeps the traffic. Check the logs of these workers, and whether the port is "
+        "blocked. To try again, change the Serve configuration; a comment is enough."
     )
 
 
 def look(port: int) -> Seen:
-    """Returns what Serve and the workers say.  A head without CPUs holds no replica: it is not asked."""
+    """Returns the state of Serve and of the workers. A head without CPUs has no replica and is left out."""
     status = serve.status()
     others = [one.status for name, one in status.applications.items() if name != NAME]
     gone = (ProxyStatus.DRAINING, ProxyStatus.DRAINED)
@@ -116,21 +120,19 @@ def look(port: int) -> Seen:
 
 def _answers(worker: str, port: int) -> bool:
     try:
-        with urllib.request.urlopen(
-            f"http://{worker}:{port}{HEALTH_PATH}", timeout=ANSWER_WITHIN_S
-        ) as answer:
+        with OPENER.open(f"http://{worker}:{port}{HEALTH_PATH}", timeout=ANSWER_WITHIN_S) as answer:
             return bool(answer.status == 200)
-    except OSError:
+    except (OSError, HTTPException):
         return False
 
 
 @serve.deployment(autoscaling_config={"min_replicas": 0, "max_replicas": 1})
 class Nothing:
-    """Serve wants a deployment in each application.  This one has no route and never a replica."""
+    """An empty deployment, which Serve requires in each application: no route, and never a replica."""
 
 
 def app(settings: HandoverSettings) -> Application:
-    """Returns the application, after the wait; serve_config names it as import_path."""
+    """Waits, then returns the application; serve_config names it as import_path."""
     log.info("waiting until every worker answers: %s", settings)
     wait(settings, lambda: look(settings.port))
     return Nothing.bind()  # type: ignore[attr-defined,no-any-return]

@@ -6,7 +6,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from digits.http.examples import DIGIT, examples
+from digits.http.examples import examples
+from digits.http.schemas import EXAMPLE as DIGIT
 from tests.programs import CLIENTS, ROOT, run
 
 ROWS = examples()["predict"]["grey levels"]["pixels"]

@@ -46,7 +46,7 @@ class HangingClassifier(DigitClassifier.func_or_class):  # type: ignore[name-def
         if os.environ.get("DIGITS_ON_LOOP") != "1":
             DigitModel.expected_seconds = lambda *_: 1.0  # type: ignore[method-assign]
         await super().__init__()
-        self._reporting = asyncio.create_task(self._report_waiting())
+        self._watching = asyncio.create_task(self._report_waiting())
 
     async def _report_waiting(self) -> None:
         file = Path(os.environ["DIGITS_SEEN"]).with_name("waiting")

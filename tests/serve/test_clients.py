@@ -1,4 +1,4 @@
-"""Clients that hang up, send slowly or stay idle; overload; accepted requests when the service stops."""
+"""Clients that hang up, send slowly, stay idle, or are more than the service can answer."""
 
 import asyncio
 import threading
@@ -19,6 +19,7 @@ from tests.serve.under_load import RATE, Figure, described, failed_of, wait_for
 
 CLIENTS = 500
 SLACK_S = 0.5  # for the other work of a machine with two cores
+CLOSED_WITHIN_S = 20  # twice the limits of the service for headers and bodies
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,9 @@ def test_500_clients_that_hang_up_cost_the_others_nothing(shipped: LocalCluster,
         wait_for(traffic, 1)
     start = time.monotonic()
     wait_until(
-        lambda: not connections_to(shipped.port), 5, lambda: f"{connections_to(shipped.port)} are left"
+        lambda: not connections_to(shipped.port),
+        CLOSED_WITHIN_S,
+        lambda: f"{connections_to(shipped.port)} are left",
     )
     figure(
         f"{len(traffic.failed)} of {len(traffic.outcomes)} other requests failed; "
@@ -126,7 +129,11 @@ def test_500_slow_clients_are_closed_and_slow_no_other(shipped: LocalCluster, fi
         start = wait_for(traffic, 4)
         with SlowClients(shipped.port) as slow:
             end = wait_for(traffic, 8)
-            wait_until(lambda: set(closed) <= slow.closed_s.keys(), 12, lambda: str(len(slow.closed_s)))
+            wait_until(
+                lambda: set(closed) <= slow.closed_s.keys(),
+                CLOSED_WITHIN_S,
+                lambda: str(len(slow.closed_s)),
+            )
     assert_not_slowed(traffic, (1, start), (start + 1, end), figure)
     for kind, clients in (("headers", headers), ("bodies", bodies)):
         seconds = [slow.closed_s[client] for client in clients if client in slow.closed_s]
@@ -135,7 +142,7 @@ def test_500_slow_clients_are_closed_and_slow_no_other(shipped: LocalCluster, fi
             + (f", the last after {max(seconds):.1f} s" if seconds else "")
         )
     assert traffic.failed == [], described(traffic.failed)
-    assert max(slow.closed_s[number] for number in closed) < 13
+    assert max(slow.closed_s[number] for number in closed) < CLOSED_WITHIN_S
 
 
 @pytest.mark.long_behind_rays_proxy

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,9 @@ import httpx2
 import pytest
 
 from benchmarks.tune import Choice, Measured, report, write
+from digits.local.driver import NICENESS
 from digits.local.instance import Instance
+from digits.local.processes import command_of
 from testkit.cluster import ROOT, wait_until
 from testkit.load import Open
 from testkit.local import LOCAL, free_service_port, serving
@@ -38,6 +41,12 @@ def ask(command: str, prefix: Sequence[str] = ()) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+def niceness_of(program: str) -> set[int]:
+    """Returns the niceness of the service's processes that run a program."""
+    pids = [pid for pid in Instance(PORT).running() if program in " ".join(command_of(pid))]
+    return {os.getpriority(os.PRIO_PROCESS, pid) for pid in pids}
+
+
 def port_is_free() -> bool:
     try:
         with socket.create_server(("127.0.0.1", PORT)):
@@ -54,6 +63,8 @@ def test_ctrl_c_ends_the_service_with_status_0(figure: Figure) -> None:
         assert ask("status")[1].startswith(
             f"Ready: http://127.0.0.1:{PORT} (docs at /docs), model digits starter, 1 replica\n"
         )
+        if sys.platform == "linux":
+            assert niceness_of("dashboard/dashboard.py") == {NICENESS}
         start = time.monotonic()
         service.send_signal(signal.SIGINT)
         assert service.wait(20) == 0

@@ -78,6 +78,12 @@ def service(
         yield cluster.serve(config, replicas=1)
 
 
+@pytest.fixture(autouse=True)
+def first_version(registry: Registry) -> None:
+    """Each test begins with the first version, wherever one before it has left the alias."""
+    registry.move(registry.good[0])
+
+
 def wait_for_version(service: LocalCluster, version: ModelVersion) -> None:
     def is_there() -> bool:
         ready = service.ready()

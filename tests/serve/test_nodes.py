@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from testkit.cluster import ENVIRONMENTS, LocalCluster, deployment_of, free_port, wait_until
 from testkit.traffic import Traffic
+from tests.nodes import add_node, kill_node
 from tests.programs import require_program
 from tests.serve.under_load import RATE, Figure, apply_when_possible, described, failed_of, wait_for
 
@@ -36,11 +36,7 @@ def pair(request: pytest.FixtureRequest, redis: str) -> Iterator[LocalCluster]:
     environment = ENVIRONMENTS[request.param]()
     storage = {"RAY_REDIS_ADDRESS": redis, "RAY_external_storage_namespace": request.param}
     with LocalCluster(**environment, **storage) as cluster:
-        cluster.run(
-            "ray", "start", f"--address={cluster.environment['RAY_ADDRESS']}", "--num-cpus=1",
-            f"--node-ip-address={WORKER_IP}", f"--dashboard-agent-listen-port={free_port()}",
-            f"--metrics-export-port={free_port()}", "--disable-usage-stats",
-        )  # fmt: skip
+        add_node(cluster, WORKER_IP)
         spread(cluster, replicas=1)
         wait_until(cluster.ready, timeout_s=30, on_timeout=cluster.logs)
         yield cluster
@@ -79,36 +75,15 @@ def test_a_gcs_restarted_over_redis_fails_no_request(pair: LocalCluster, figure:
     assert traffic.failed == [], described(traffic.failed)
 
 
-def children() -> dict[int, list[int]]:
-    """Returns the child processes of every process of this machine."""
-    found: dict[int, list[int]] = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended meanwhile
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            found.setdefault(parent, []).append(int(process.name))
-    return found
-
-
-def processes_of(cluster: LocalCluster, ip: str) -> list[int]:
-    """Returns the processes of a node: its raylet and all its descendants."""
-    mark = f"--node_ip_address={ip}".encode()
-    (raylet,) = [pid for pid in cluster.pids("raylet") if mark in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    tree, found = children(), [raylet]
-    for pid in found:
-        found += tree.get(pid, [])
-    return found
-
-
 def test_a_lost_node_fails_no_request_with_one_retry(pair: LocalCluster, figure: Figure) -> None:
     """All processes of the worker node are killed at once."""
     spread(pair, replicas=2)
     with Traffic(pair.url, RATE, retries=1) as traffic:
         wait_for(traffic, 2)
-        lost = processes_of(pair, WORKER_IP)
-        assert len(set(lost) & set(pair.running(2) or [])) == 1
-        for pid in lost:
-            os.kill(pid, signal.SIGKILL)
+        replicas = pair.running(2) or []
+        killed = kill_node(pair, WORKER_IP)
         at = traffic.now
+        assert len(set(killed) & set(replicas)) == 1
         wait_for(traffic, 12)
     retried = [outcome for outcome in traffic.outcomes if outcome.tries > 1]
     last_s = max((outcome.due for outcome in retried), default=at) - at

@@ -103,7 +103,7 @@ def test_no_change_by_the_page_fails_a_request(
     assert json.loads(sh(REQUEST, KEY=key))["digit"] == 7
     assert "key_missing" in sh(REQUEST.replace("-H", "-A"), KEY=key)
     with Traffic(f"http://127.0.0.1:{PORT}", RATE, headers={"Authorization": f"Bearer {key}"}) as traffic:
-        assert "is what runs already" in sh("make -s deploy-config")
+        assert "is already running" in sh("make -s deploy-config")
         file = edited(tmp_path / "settings.yaml", user_config={"max_batch_size": 32})
         said = sh("make -s deploy-config", CONFIG=file)
         assert re.search(r"-\s+max_batch_size: 64\n\+\s+max_batch_size: 32\n", said)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from digits.ray_internals import ASSUMPTIONS, PAGE, ROOT, Assumption, with_table
+from digits.gateway.environment import ROOT
+from digits.ray_internals import ASSUMPTIONS, PAGE, Assumption, with_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.PydanticDeprecatedSince20")  # in Ray's own models
 

@@ -43,7 +43,7 @@ def test_every_form_of_a_digit_gives_the_same_answer(service: httpx2.Client, lab
         PredictResponse.model_validate_json(post(service, form(IMAGES[label])).content)
         for form in ONE.values()
     ]
-    assert {answer.digit for answer in answers} == {label}
+    assert {answer.position for answer in answers} == {label}
     for answer in answers:
         assert answer.probabilities == pytest.approx(answers[0].probabilities, abs=1e-6)
 

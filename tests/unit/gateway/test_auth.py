@@ -41,7 +41,8 @@ def test_with_keys_set_only_a_request_with_one_passes(path: str) -> None:
     for key in ("three", sha256("one"), "", "Bearer one"):
         assert asked(client, path, {"X-API-Key": f"Bearer {key}"}) == (403, "key_refused")
     both = {"Authorization": "Bearer the gateway's own", "X-API-Key": "two"}
-    for headers in ({"Authorization": "Bearer one"}, {"X-API-Key": "two"}, both):
+    schemes = [{"Authorization": f"{scheme}one"} for scheme in ("Bearer ", "bearer ", "BEARER  ")]
+    for headers in (*schemes, {"X-API-Key": "two"}, both):
         assert asked(client, path, headers) == (200, "")
         assert "one" not in client.post(path, headers=headers).text
 

@@ -87,6 +87,13 @@ BAD: dict[str, tuple[str, Any, str, str]] = {
     "no key": (INVOKE, {}, "body_invalid", "Send an object with one of the keys"),
     "records": (INVOKE, {"dataframe_records": [{}]}, "body_invalid", "Send an object with one of the keys"),
     "two tensors": (INVOKE, {"inputs": {"a": ROWS, "b": ROWS}}, "body_invalid", "names several tensors"),
+    "many tensors of no list": (
+        INVOKE,
+        {"inputs": {f"tensor {n}": n for n in range(1000)}},
+        "body_invalid",
+        "`inputs` names several tensors or none; send one tensor, with images",
+    ),
+    "a tensor of text": (INVOKE, {"inputs": {"a": "7"}}, "body_invalid", "must be a list of at least one"),
     "no tensor": (INVOKE, {"inputs": {}}, "body_invalid", "or none; send one"),
 }
 
@@ -97,6 +104,7 @@ def test_a_wrong_body_is_told_what_is_allowed(client: TestClient, name: str) -> 
     problem = client.post(path, json=body).json()
     assert problem["code"] == code, problem
     assert text in problem["error"] == problem["detail"]
+    assert "more errors" not in problem["error"]
     assert len(problem["error"]) < 300
 
 

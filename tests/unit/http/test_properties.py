@@ -76,10 +76,10 @@ def ask(client: TestClient, body: Body) -> list[int | str]:
         if isinstance(item, FailedItem):
             is_problem(item.error)
             continue
-        assert item.digit == item.probabilities.index(max(item.probabilities))
+        assert item.position == item.probabilities.index(max(item.probabilities))
         assert item.confidence == max(item.probabilities)
         assert sum(item.probabilities) == pytest.approx(1, abs=1e-5)
-    return [item.error.code if isinstance(item, FailedItem) else item.digit for item in items]
+    return [item.error.code if isinstance(item, FailedItem) else item.position for item in items]
 
 
 @st.composite
