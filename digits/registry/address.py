@@ -1,4 +1,4 @@
-"""The address of the MLflow tracking server: which one, whether it is one, and how it is shown."""
+"""The address of the MLflow tracking server: where it comes from, its checks, and how it is shown."""
 
 import os
 import re
@@ -12,31 +12,31 @@ FORMS = "http://HOST:PORT, https://HOST or sqlite:////FOLDER/mlflow.db"
 
 
 def tracking_uri() -> str:
-    """Returns MLFLOW_TRACKING_URI, or mlflow.db in the current folder, as a full path: workers run elsewhere.
+    """Returns MLFLOW_TRACKING_URI, or mlflow.db in the current folder as a full path, for workers.
 
-    Raises TrackingUnavailable for an address that MLflow would take for the name of a folder.
+    Raises TrackingUnavailable for an address that MLflow would take for a folder name.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve()}"
     if "://" not in uri or uri.startswith("file:"):
         raise TrackingUnavailable(
-            f"MLFLOW_TRACKING_URI is {_shown(uri)}, which is no address of an MLflow server; "
+            f"MLFLOW_TRACKING_URI is {_shown(uri)}, which is not the address of an MLflow server; "
             f"set it to {FORMS}{_guess(uri)}"
         )
     return uri
 
 
 def is_unwritten(uri: str) -> bool:
-    """Whether the address is a file that no training has written yet; opening it creates it."""
+    """Returns whether the address is a file that no training has written; opening it would create it."""
     return uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists()
 
 
 def _shown(uri: str) -> str:
-    """Returns the text without what stands before an @: it may be a password."""
+    """Returns the text without anything before an @, which may be a password."""
     return repr(re.sub(r".*@", "", uri))
 
 
 def _guess(uri: str) -> str:
-    """Returns what was probably meant, as the end of a sentence."""
+    """Returns the probably intended address, as the end of a sentence."""
     if re.fullmatch(r"[\w.-]+:\d+/?", uri):
         return f", probably http://{uri}"
     folder = uri.removeprefix("file://")
@@ -51,7 +51,7 @@ def without_password(uri: str) -> str:
 
 
 def bypass_proxy(uri: str) -> None:
-    """Adds this machine to no_proxy if the server runs on it: no proxy elsewhere can reach it."""
+    """Adds a server on this machine to no_proxy: a proxy elsewhere cannot reach it."""
     host = urlsplit(uri).hostname
     listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     if host in LOOPBACK and host not in listed.split(","):

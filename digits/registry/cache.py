@@ -19,16 +19,16 @@ log = logging.getLogger(__name__)
 
 
 def fetch(version: ModelVersion, cache: Path) -> Path:
-    """The folder of the version, verified, from the cache or from MLflow.
+    """Returns the verified folder of the version, from the cache or from MLflow.
 
-    The folder appears whole or not at all.  Raises ModelRejected, TrackingUnavailable or NotRegistered.
+    The folder is written atomically. Raises ModelRejected, TrackingUnavailable or NotRegistered.
     """
     folder = cache / version.name / f"{version.version}-{version.sha256[:16]}"
     if folder.exists():
         try:
             read_model(folder, version.sha256)
             return folder
-        except ModelRejected as error:  # a disk that lost power or rotted: not the version's fault
+        except ModelRejected as error:  # damaged on this disk, for example by a power failure
             log.warning("cached model is invalid and will be fetched again: %s", error)
             shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def fetch(version: ModelVersion, cache: Path) -> Path:
 def remember_good(model_uri: str, version: ModelVersion, cache: Path) -> None:
     """Records the version for `last_good`, atomically.
 
-    A full disk is no reason to reject a model that is loaded and good: it is logged.
+    A full disk is only logged: it is no reason to reject a good model that is loaded.
     """
     if last_good(model_uri, cache) == version:
         return
@@ -62,10 +62,10 @@ def remember_good(model_uri: str, version: ModelVersion, cache: Path) -> None:
 
 
 def last_good(model_uri: str, cache: Path) -> ModelVersion | None:
-    """The version that the address meant when a replica of this machine last loaded it."""
+    """Returns the version of the address that a replica on this machine loaded last."""
     try:
         return ModelVersion(**json.loads(_last_good_file(model_uri, cache).read_text()))
-    except (OSError, ValueError, TypeError):  # none, or cut short by a power failure
+    except (OSError, ValueError, TypeError):  # no record, or one truncated by a power failure
         return None
 
 

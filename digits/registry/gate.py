@@ -1,26 +1,26 @@
-"""The promotion rules: what a candidate must show before it becomes champion.  No MLflow, no model."""
+"""The promotion rules: the metrics that a candidate needs to become champion.  No MLflow, no model."""
 
 from pydantic import Field
 
 from digits.models.manifest import TEST_IMAGES, TEST_IMAGES_OF_RAREST, Manifest
 from digits.settings import Settings
 
-SLICES = (
-    "rotated", "noisy", "inverted", "shifted",
-    "hands", "drawings", "pens", "pages", "framed", "photos", "formats",
-)  # fmt: skip
-AUROCS = ("test_auroc_letters", "test_auroc_symbols")
+SLICE, AUROC = "test_accuracy_", "test_auroc_"  # prefixes of the names of these metrics
 
 
 class GateSettings(Settings):
-    min_accuracy: float = Field(0.97, ge=0, le=1, description="Least accuracy on the test images.")
+    min_accuracy: float = Field(0.97, ge=0, le=1, description="Lowest accuracy on the test images.")
     min_test_images: int = Field(
         1000,
         ge=1,
-        description="Fewest test images that can judge a model; each label must have one.",
+        description="Minimum number of test images; each label must have at least one.",
     )
-    max_ece: float = Field(0.05, ge=0, le=1, description="Largest calibration error on the test images.")
-    max_latency_ms: float = Field(2.0, gt=0, description="Largest median of one image on one thread, in ms.")
+    max_ece: float = Field(
+        0.05, ge=0, le=1, description="Highest expected calibration error on the test images."
+    )
+    max_latency_ms: float = Field(
+        2.0, gt=0, description="Highest median latency of one image on one thread, in ms."
+    )
     accuracy_tolerance: float = Field(
         0.0005, ge=0, le=1, description="How far the accuracy may be below the champion's."
     )
@@ -28,11 +28,12 @@ class GateSettings(Settings):
         0.01,
         ge=0,
         le=1,
-        description="The same on rotated, noisy, inverted or shifted test images, on other hands' digits, "
-        "and on drawings, pens, pages, framed pictures, photos and file formats.",
+        description="How far the accuracy on each slice may be below the champion's: rotated, noisy, "
+        "inverted or shifted test images, and other handwriting, drawings, pens, pages, framed pictures, "
+        "photos and file formats.",
     )
     max_refused: float = Field(
-        0.02, ge=0, le=1, description="Largest share of the test images refused by the model's threshold."
+        0.02, ge=0, le=1, description="Highest share of test images that the model's threshold rejects."
     )
     auroc_tolerance: float = Field(
         0.003, ge=0, le=1, description="How far the AUROC of is_digit may be below the champion's."
@@ -40,9 +41,9 @@ class GateSettings(Settings):
 
 
 def objections(candidate: Manifest, champion: Manifest | None, gate: GateSettings) -> list[str]:
-    """A sentence for each rule that the candidate fails; empty if it may be promoted.
+    """Returns a sentence for each rule that the candidate fails; an empty list if it may be promoted.
 
-    The champion's metrics are of the candidate's test images: see promotion.
+    The champion's metrics must be measured on the candidate's test images (see promotion.py).
     """
     found = []
     accuracy, ece, latency = (candidate.metrics[key] for key in ("test_accuracy", "test_ece", "latency_ms"))
@@ -52,32 +53,34 @@ def objections(candidate: Manifest, champion: Manifest | None, gate: GateSetting
     if ece > gate.max_ece:
         found.append(f"calibration error {ece:.4f} is above {gate.max_ece}")
     if latency > gate.max_latency_ms:
-        found.append(f"one image takes {latency:.2f} ms, the budget is {gate.max_latency_ms} ms")
+        found.append(f"one image takes {latency:.2f} ms, above the limit of {gate.max_latency_ms} ms")
     if (refused := candidate.metrics.get("test_refused", 0.0)) > gate.max_refused:
-        found.append(f"{refused:.2%} of the test images would be refused, {gate.max_refused:.2%} may be")
+        found.append(
+            f"{refused:.2%} of the test images are rejected, above the limit of {gate.max_refused:.2%}"
+        )
     if champion is not None:
         found += _worse_than(champion, candidate, gate)
     return found
 
 
 def _too_few(candidate: Manifest, gate: GateSettings) -> list[str]:
-    """Models of trainings before these counts were written have none."""
+    """Returns objections about the number of test images.  Models of older trainings lack these counts."""
     found = []
     count = candidate.metrics.get(TEST_IMAGES, gate.min_test_images)
     if count < gate.min_test_images:
         found.append(
             f"{count:.0f} test images of {candidate.data} are too few to judge a model; at least "
-            f"{gate.min_test_images} are needed; --min-test-images {count:.0f} accepts these"
+            f"{gate.min_test_images} are needed, or --min-test-images {count:.0f}"
         )
     if candidate.metrics.get(TEST_IMAGES_OF_RAREST, 1) < 1:
-        found.append(f"the test images of {candidate.data} show no image of at least one label; add some")
+        found.append(f"the test images of {candidate.data} have no image of at least one label; add some")
     return found
 
 
 def _worse_than(champion: Manifest, candidate: Manifest, gate: GateSettings) -> list[str]:
     allowed = {"test_accuracy": gate.accuracy_tolerance}
-    allowed |= {f"test_accuracy_{name}": gate.slice_tolerance for name in SLICES}
-    allowed |= dict.fromkeys(AUROCS, gate.auroc_tolerance)
+    allowed |= {name: gate.slice_tolerance for name in champion.metrics if name.startswith(SLICE)}
+    allowed |= {name: gate.auroc_tolerance for name in champion.metrics if name.startswith(AUROC)}
     return [
         f"{metric} {candidate.metrics.get(metric, 0):.4f} is more than {tolerance} below the champion's "
         f"{champion.metrics[metric]:.4f}"

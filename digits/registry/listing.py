@@ -1,4 +1,4 @@
-"""The registered versions as a list, with what is missing of each."""
+"""The registered versions as a list, each with its problems."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ UNKNOWN = "-"
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A registered version; a figure is None if its run does not say it."""
+    """A registered version; a metric is None if its run lacks it."""
 
     version: str
     aliases: list[str]
@@ -23,7 +23,7 @@ class Listed:
     accuracy: float | None
     ece: float | None
     run_id: str
-    missing: str  # what is missing and how to get it, "" if nothing is
+    missing: str  # the problems and how to solve them; "" if there are none
 
 
 def list_versions(name: str) -> list[Listed]:
@@ -37,7 +37,7 @@ def list_versions(name: str) -> list[Listed]:
 def _listed(found: Any, aliases: dict[str, Any]) -> Listed:
     run, missing = _run_of(found)
     if SHA256_TAG not in found.tags:
-        missing.insert(0, f"tag {SHA256_TAG}: it cannot be served; register it by a training")
+        missing.insert(0, f"tag {SHA256_TAG}: it cannot be served; train or import it again")
     metrics, tags = (run.data.metrics, run.data.tags) if run else ({}, {})
     return Listed(
         version=str(found.version),
@@ -52,21 +52,21 @@ def _listed(found: Any, aliases: dict[str, Any]) -> Listed:
 
 
 def _run_of(found: Any) -> tuple[Any, list[str]]:
-    """Returns the version's run or None, and what is wrong with it."""
+    """Returns the version's run or None, and the problems of the run."""
     if not found.run_id:
         return None, ["run: it was registered by hand"]
     try:
         with mlflow_client(tracking_uri()) as client:
             run = client.get_run(found.run_id)
     except NotRegistered:
-        return None, ["run: it was deleted for good"]
+        return None, ["run: it was deleted permanently"]
     if run.info.lifecycle_stage == "deleted":
-        return run, [f"run: it is deleted; `mlflow runs restore --run-id {found.run_id}` brings it back"]
+        return run, [f"run: it is deleted; `mlflow runs restore --run-id {found.run_id}` restores it"]
     return run, []
 
 
 def table(listed: list[Listed]) -> list[str]:
-    """Returns the lines of a table, and below it what is missing of which version."""
+    """Returns the lines of a table, followed by the problems of versions."""
     width = max([len(version.data) for version in listed] + [len("data")])
     row = f"{{:7}}  {{:28}}  {{:{width}}}  {{:16}}  {{:>8}}  {{:>6}}  {{}}"
     lines = [row.format("version", "aliases", "data", "created (UTC)", "accuracy", "ece", "run")]

@@ -1,7 +1,6 @@
-"""The MLflow client: runs and artifacts, and its errors as ours.
+"""The MLflow client: runs and artifacts; MLflow's errors become errors of this package.
 
-Works with mlflow-skinny, which reaches tracking servers over HTTP; a sqlite:// store needs the training
-requirements.
+mlflow-skinny is enough for tracking servers over HTTP; a sqlite:// store needs the training requirements.
 """
 
 import contextlib
@@ -10,7 +9,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +23,16 @@ from digits.registry.address import bypass_proxy, without_password
 if TYPE_CHECKING:
     import keras
     from mlflow import MlflowClient
+    from mlflow.models import Model
+    from onnx import ModelProto
+
+Save = Callable[[Path, "Model"], None]  # writes a model in MLflow's format into an empty folder
 
 EXPERIMENT = "digits"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page for training models
 MODEL_TYPE = "image-classifier"
-RUN_KEY = "ray_train_run"  # the tag that finds the run of a training that was interrupted
+RUN_KEY = "ray_train_run"  # the tag by which an interrupted training finds its run
+PARENT = "mlflow.parentRunId"  # MLflow's tag of a nested run
 # MLflow's defaults block a caller for four minutes (7 tries of up to 120 s with growing pauses).
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -39,7 +43,7 @@ ENVIRONMENT = {
 
 @contextlib.contextmanager
 def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
-    """Raises TrackingUnavailable with the address within seconds, NotRegistered for what does not exist."""
+    """Yields a client. Raises TrackingUnavailable within seconds, NotRegistered for what does not exist."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     shown = without_password(uri)
@@ -74,7 +78,7 @@ def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
 def _one_at_a_time(uri: str) -> Iterator[None]:
     """Serialises opening a sqlite store: while one client creates its tables, another would see half.
 
-    The lock is on the folder, so no lock file is left behind, and ends with the process.
+    The lock is on the folder, so it leaves no lock file behind and ends with the process.
     """
     folder = Path(uri.removeprefix("sqlite:///")).parent
     if not uri.startswith("sqlite:///") or not folder.is_dir():
@@ -89,19 +93,24 @@ def _one_at_a_time(uri: str) -> Iterator[None]:
 
 
 def _redacted(error: object, uri: str) -> str:
-    """MLflow's errors may contain the whole address, with its password."""
+    """Returns the error's text without the password that an address in it may contain."""
     return str(error).replace(uri, without_password(uri))
 
 
-def start_run(uri: str, name: str, params: dict[str, Any], tags: dict[str, str]) -> str:
-    """Opens the one run of this training, or continues it; returns the run's id.
+def start_run(
+    uri: str, name: str, params: dict[str, Any], tags: dict[str, str], parent: str | None = None
+) -> str:
+    """Starts or continues the run of this training; returns the run's id.
+
+    `parent` is the id of the run that it is nested in.
 
     An unfinished run with this `name` is the same training, interrupted: its driver was killed, or the
-    tracking server did not answer at the end.  Raises AlreadyRegistered if it has finished.
+    tracking server did not answer at the end. Raises AlreadyRegistered if it has finished.
     """
     with contextlib.suppress(AlreadyRegistered), mlflow_client(uri) as client:
         client.create_experiment(EXPERIMENT, tags=EXPERIMENT_TAGS)
     with mlflow_client(uri) as client:
+        from mlflow.entities import Param
         from mlflow.tracking.context.registry import resolve_tags
 
         found_experiment = client.get_experiment_by_name(EXPERIMENT)
@@ -115,20 +124,22 @@ def start_run(uri: str, name: str, params: dict[str, Any], tags: dict[str, str])
             )
         if found := client.search_runs([experiment], f"tags.{RUN_KEY} = '{name}'", max_results=1):
             if found[0].info.status == "FINISHED":
-                raise AlreadyRegistered(f"the run {name} has finished; choose another --name, or none")
+                raise AlreadyRegistered(
+                    f"the run {name} has finished; choose another --name, or leave it out"
+                )
             run_id = str(found[0].info.run_id)
             client.update_run(run_id, "RUNNING")
             return run_id
-        # The user, the program and its commit, where MLflow's pages look for them.
-        tags = resolve_tags(tags | {RUN_KEY: name})
+        # The user, the program and its commit, under the tags that MLflow's UI shows.
+        nested = {PARENT: parent} if parent else {}
+        tags = resolve_tags(tags | nested | {RUN_KEY: name})
         run_id = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
-        for key, value in params.items():
-            client.log_param(run_id, key, value)
+        client.log_batch(run_id, params=[Param(key, str(value)) for key, value in params.items()])
         return run_id
 
 
 def log_dataset(uri: str, run_id: str, name: str, sha256: str, address: str, counts: dict[str, int]) -> None:
-    """Names the data that the run was trained on, where MLflow's pages show datasets."""
+    """Logs the dataset of the run, where MLflow's UI shows datasets."""
     with mlflow_client(uri) as client:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -138,6 +149,7 @@ def log_dataset(uri: str, run_id: str, name: str, sha256: str, address: str, cou
 
 
 def log_epoch(uri: str, run_id: str, step: int, metrics: dict[str, float]) -> None:
+    """Logs metrics in one request; step 0 is for those of the whole run."""
     from mlflow.entities import Metric
 
     with mlflow_client(uri) as client:
@@ -146,7 +158,7 @@ def log_epoch(uri: str, run_id: str, step: int, metrics: dict[str, float]) -> No
 
 
 def log_missing_epochs(uri: str, run_id: str, history: list[dict[str, float]]) -> None:
-    """Sends the epochs, counted from 1, that could not be sent when they ended."""
+    """Logs the epochs, counted from 1, that could not be logged when they ended."""
     with mlflow_client(uri) as client:
         there = {metric.step for metric in client.get_metric_history(run_id, "val_accuracy")}
     for step, metrics in enumerate(history, 1):
@@ -155,46 +167,31 @@ def log_missing_epochs(uri: str, run_id: str, history: list[dict[str, float]]) -
 
 
 def log_results(uri: str, run_id: str, metrics: dict[str, float], folder: Path) -> None:
-    """Logs the final metrics, and every PNG of the folder."""
+    """Logs the final metrics, and every PNG and CSV of the folder."""
+    log_epoch(uri, run_id, 0, metrics)
     with mlflow_client(uri) as client:
-        for key, value in metrics.items():
-            client.log_metric(run_id, key, value)
-        for picture in sorted(folder.glob("*.png")):
-            client.log_artifact(run_id, str(picture), "plots")
+        for pattern, artifacts in (("*.png", "plots"), ("*.csv", "tables")):
+            for file in sorted(folder.glob(pattern)):
+                client.log_artifact(run_id, str(file), artifacts)
 
 
 def end_run(uri: str, run_id: str, status: str) -> None:
-    """`status` is FINISHED, FAILED or KILLED."""
+    """Ends the run with the `status` FINISHED, FAILED or KILLED."""
     with mlflow_client(uri) as client:
         client.set_terminated(run_id, status)
 
 
-def log_model(
-    uri: str,
-    run_id: str,
-    folder: Path,
-    network: "keras.Model",
-    example: NDArray[np.uint8],
-    packages: list[str],
-) -> str:
-    """Logs the Keras network with the serving folder inside it as `serving`; returns the model's URI."""
+def log_model(uri: str, run_id: str, folder: Path, save: Save) -> str:
+    """Logs what `save` writes, with the serving folder inside as `serving`; returns the model's URI."""
     with mlflow_client(uri) as client, tempfile.TemporaryDirectory() as temporary:
         from mlflow.entities import LoggedModelOutput
-        from mlflow.keras import save_model
-        from mlflow.models import Model, infer_signature
+        from mlflow.models import Model
 
         experiment = client.get_run(run_id).info.experiment_id
         logged = client.create_logged_model(experiment, "model", run_id, model_type=MODEL_TYPE)
         whole = Path(temporary) / "model"
-        whole.mkdir()  # save_model writes the input example before it makes its folder
-        outputs = network(example)
-        several = outputs if len(network.outputs) > 1 else [outputs]  # Keras returns an only one by itself
-        answers = dict(zip(network.output_names, map(np.asarray, several), strict=True))
-        save_model(
-            network, str(whole), mlflow_model=Model(run_id=run_id, model_id=logged.model_id),
-            signature=infer_signature(example, answers), input_example=example,
-            pip_requirements=packages,
-        )  # fmt: skip
+        whole.mkdir()  # save_model writes an input example before it makes its folder
+        save(whole, Model(run_id=run_id, model_id=logged.model_id))
         copy_for_serving(folder, whole / "serving")
         client.log_model_artifacts(logged.model_id, str(whole))
         client.finalize_logged_model(logged.model_id, "READY")
@@ -202,8 +199,37 @@ def log_model(
         return f"models:/{logged.model_id}"
 
 
+def keras_saver(network: "keras.Model", example: NDArray[np.uint8], packages: list[str]) -> Save:
+    """Returns a function that saves a Keras network with these required packages."""
+
+    def save(folder: Path, model: "Model") -> None:
+        from mlflow.keras import save_model
+        from mlflow.models import infer_signature
+
+        outputs = network(example)
+        several = outputs if len(network.outputs) > 1 else [outputs]  # Keras returns an only one by itself
+        answers = dict(zip(network.output_names, map(np.asarray, several), strict=True))
+        save_model(
+            network, str(folder), mlflow_model=model, signature=infer_signature(example, answers),
+            input_example=example, pip_requirements=packages,
+        )  # fmt: skip
+
+    return save
+
+
+def onnx_saver(content: "ModelProto") -> Save:
+    """Returns a function that saves an ONNX model."""
+
+    def save(folder: Path, model: "Model") -> None:
+        from mlflow.onnx import save_model
+
+        save_model(content, str(folder), mlflow_model=model, pip_requirements=["onnx", "onnxruntime"])
+
+    return save
+
+
 def download(uri: str, artifact: str, folder: Path) -> Path:
-    """Fetches models:/NAME/VERSION/path into the folder; returns its path there."""
+    """Downloads models:/NAME/VERSION/path into the folder; returns the local path."""
     with mlflow_client(uri):
         import mlflow
 

@@ -21,8 +21,8 @@ Judge = Callable[[Path, str], dict[str, float]]
 def promote(name: str, version: str | None, gate: GateSettings, judge: Judge) -> ModelVersion:
     """Moves `champion` to the version, or to the candidate if `version` is None.
 
-    `judge` is called for a champion that was tested on other data than the candidate: both are compared on
-    the candidate's test images.  Raises PromotionRefused with every reason; the champion then stays.
+    If the champion was tested on other data than the candidate, `judge` tests it on the candidate's test
+    images. Raises PromotionRefused with every reason; the champion then stays.
     """
     chosen = resolve(f"models:/{name}/{version}" if version else f"models:/{name}@{CANDIDATE}")
     champion = _champion(name)
@@ -50,14 +50,22 @@ def _champion_on(candidate: Manifest, champion: ModelVersion, cache: Path, judge
 
 
 def rollback(name: str) -> ModelVersion:
-    """Moves `champion` back to `previous`; a second rollback undoes the first."""
+    """Moves `champion` back to `previous`; a second rollback undoes the first.
+
+    Raises NotRegistered if both are one version, as a promotion that died between its two steps leaves them.
+    """
     champion, previous = resolve(f"models:/{name}@{CHAMPION}"), resolve(f"models:/{name}@{PREVIOUS}")
+    if champion == previous:
+        raise NotRegistered(
+            f"version {champion.version} of {name} is the champion and the previous one, too: there is none "
+            "to go back to; choose a version of `registry list` and promote it with --version"
+        )
     _move_champion(name, previous.version, champion.version)
     return previous
 
 
 def _faults(folder: Path, sha256: str) -> list[str]:
-    """What loading the model shows: golden digits that are misread, other preprocessing than here."""
+    """Returns what is wrong when the model is loaded: misread golden digits or other preprocessing."""
     try:
         model = DigitModel.load(folder, sha256=sha256, threads=1, max_batch_size=1)
         model.check_golden_digits()

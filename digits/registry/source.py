@@ -1,4 +1,4 @@
-"""Models that come from MLflow, as digits.inference asks for them (its ModelSource)."""
+"""Models from MLflow, as a ModelSource of digits.inference."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class RegistrySource:
 
 
 def open_source(model_uri: str, model_cache: str) -> ModelSource:
-    """Returns where a model comes from: MLflow for an address models:/..., else a folder."""
+    """Returns the source of a model: MLflow for an address models:/..., else a folder."""
     if versions.is_registered(model_uri):
         return RegistrySource(model_uri, model_cache)
     return FolderSource(model_uri)

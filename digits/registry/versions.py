@@ -1,7 +1,7 @@
-"""Registered versions and their aliases: what an address means, and how a version is added.
+"""Registered versions and their aliases: resolving an address, adding a version.
 
-MLflow moves an alias in one step but offers no compare-and-set: of two promotions at the same time the later
-one stands.  Both have passed the gate.
+MLflow moves an alias in one step but offers no compare-and-set: of two concurrent promotions the later one
+wins. Both have passed the gate.
 """
 
 import contextlib
@@ -14,23 +14,26 @@ from digits.registry.mlflow import mlflow_client
 from digits.task import ModelVersion
 
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
-SHA256_TAG = "onnx_sha256"  # a second place for the model's identity, beside its manifest
-DATA_TAG = "data"  # what the training's data is called; its run says it too, until the run is deleted
+SHA256_TAG = "onnx_sha256"  # the model's identity, which is also in its manifest
+DATA_TAG = "data"  # the name of the training's data; also in the run, which may be deleted
 _ADDRESS = re.compile(r"models:/([\w.-]+)(?:@([\w.-]+)|/(\d+))")
 
 
 def is_registered(model_uri: str) -> bool:
-    """Whether it is an address in MLflow, not a folder."""
+    """Returns whether this is an address in MLflow, not a folder."""
     return model_uri.startswith("models:/")
 
 
 def has_alias(model_uri: str) -> bool:
-    """Whether the address can point to another version later."""
+    """Returns whether the address can point to another version later."""
     return is_registered(model_uri) and "@" in model_uri
 
 
 def parse(model_uri: str) -> tuple[str, str, str]:
-    """Name, alias and version number of an address; alias or number is empty.  Raises NotRegistered."""
+    """Returns name, alias and version number of an address; alias or number is empty.
+
+    Raises NotRegistered.
+    """
     match = _ADDRESS.fullmatch(model_uri)
     if match is None:
         raise NotRegistered(f"{model_uri} is neither models:/NAME@ALIAS nor models:/NAME/VERSION")
@@ -39,7 +42,7 @@ def parse(model_uri: str) -> tuple[str, str, str]:
 
 
 def resolve(model_uri: str) -> ModelVersion:
-    """The version that models:/NAME@ALIAS or models:/NAME/VERSION means now.
+    """Returns the version that models:/NAME@ALIAS or models:/NAME/VERSION points to now.
 
     Raises NotRegistered, TrackingUnavailable, and ModelRejected for a version without its SHA-256.
     """
@@ -74,9 +77,9 @@ def register(name: str, source: str, run_id: str, manifest: Manifest) -> str:
 
 
 def data_of(name: str, version: str | None) -> tuple[str, str]:
-    """Returns the --data of a version's training, "" if its run is gone, and the SHA-256 of that data.
+    """Returns the --data of a version's training ("" if its run is gone), and the data's SHA-256.
 
-    None is the candidate.  Raises NotRegistered and TrackingUnavailable.
+    `version` None means the candidate. Raises NotRegistered and TrackingUnavailable.
     """
     with mlflow_client(tracking_uri()) as client:
         if version is None:

@@ -1,16 +1,17 @@
-"""Files, folders, patterns and Parquet, on this disk or at any address of fsspec -> blocks of pictures."""
+"""Files, folders, patterns and Parquet, on disk or at any fsspec address -> blocks of pictures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.utils import get_protocol
 
 from digits.errors import DataUnavailable
+from digits.vision.formats import SUFFIXES
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")  # of the files that a folder is searched for
 PARQUET = ".parquet"
 IMAGE, PATH = "image", "path"  # columns of Parquet: bytes of an image file, and its name, which may be absent
 
@@ -23,27 +24,39 @@ class Block:
     row_group: int | None = None
 
 
-Picture = tuple[str, bytes | None, str]  # its name, its bytes or None, and why it has none
+Picture = tuple[str, bytes | None, str]  # its name, and its bytes or None with the reason
 
 
-def blocks_of(inputs: Sequence[str], most_files: int, most_bytes: int) -> list[Block]:
+def blocks_of(inputs: Sequence[str], most_files: int, most_bytes: int, out: str = "") -> list[Block]:
     """Returns the blocks of all inputs, in the order of their names.
 
-    A block has at most so many files, and no more bytes unless one file alone has them.  Raises
-    DataUnavailable for an input that holds nothing, and for Parquet without a column of images.
+    A block has at most `most_files` files, and at most `most_bytes` bytes unless a single file is larger.
+    Tables in `out`, an absolute path or an address, are results of an earlier call and left out. Raises
+    DataUnavailable for an input without pictures, and for Parquet that cannot be read or has no column of
+    images.
     """
-    files: dict[str, int] = {}  # each once, with its bytes
-    groups = []
+    files: dict[str, int] = {}  # each file once, with its size in bytes
     for given in inputs:
-        found = _files_of(given)
+        found = [(file, size) for file, size in _files_of(given) if not _is_result(file, out)]
         if not found:
             raise DataUnavailable(
                 f"{given} holds no picture; give files, folders with {', '.join(SUFFIXES)} or {PARQUET}, "
                 "or patterns such as 'scans/*.png'"
             )
-        files |= {file: size for file, size in found if not file.endswith(PARQUET)}
-        groups += [block for file, _ in found if file.endswith(PARQUET) for block in _row_groups(file)]
-    return [*_grouped(files, most_files, most_bytes), *groups]
+        files |= dict(found)
+    pictures = {file: size for file, size in files.items() if not _is_table(file)}
+    groups = [block for file in files if _is_table(file) for block in _row_groups(file)]
+    return [*_grouped(pictures, most_files, most_bytes), *groups]
+
+
+def _is_table(file: str) -> bool:
+    return file.lower().endswith(PARQUET)
+
+
+def _is_result(file: str, out: str) -> bool:
+    if not out or not _is_table(file):
+        return False
+    return file.startswith(f"{out}/") if "://" in out else Path(file).resolve().is_relative_to(out)
 
 
 def _grouped(files: Mapping[str, int], most_files: int, most_bytes: int) -> Iterator[Block]:
@@ -60,7 +73,7 @@ def _grouped(files: Mapping[str, int], most_files: int, most_bytes: int) -> Iter
 
 
 def _files_of(given: str) -> list[tuple[str, int]]:
-    """Returns the sorted addresses of an input and their bytes; a file that is named may have any suffix."""
+    """Returns the sorted addresses and sizes of an input's files; a named file may have any suffix."""
     try:
         system, path = fsspec.core.url_to_fs(given)
         if system.isfile(path):
@@ -79,23 +92,27 @@ def _files_of(given: str) -> list[tuple[str, int]]:
 
 
 def _address(system: fsspec.AbstractFileSystem, path: str) -> str:
-    """Returns what opens a file: a path on this disk, else its address."""
+    """Returns what opens a file: a path on disk, else its address."""
     return path if "file" in system.protocol else system.unstrip_protocol(path)
 
 
 def _row_groups(file: str) -> list[Block]:
-    with fsspec.open(file) as opened:
-        table = pq.ParquetFile(opened)
-        if IMAGE not in table.schema_arrow.names:
-            raise DataUnavailable(
-                f"{file} has the columns {', '.join(table.schema_arrow.names)}; it needs one named "
-                f"`{IMAGE}` with the bytes of image files, and may have `{PATH}` with their names"
-            )
-        return [Block((file,), group) for group in range(table.num_row_groups)]
+    try:
+        with fsspec.open(file) as opened:
+            table = pq.ParquetFile(opened)
+            names, groups = table.schema_arrow.names, table.num_row_groups
+    except (pa.ArrowException, OSError) as error:
+        raise DataUnavailable(f"{file} is not a Parquet file that can be read: {error}") from error
+    if IMAGE not in names:
+        raise DataUnavailable(
+            f"{file} has the columns {', '.join(names)}; it needs one named `{IMAGE}` with the bytes of "
+            f"image files, and may have `{PATH}` with their names"
+        )
+    return [Block((file,), group) for group in range(groups)]
 
 
 def pictures_of(block: Block) -> Iterator[Picture]:
-    """Yields the pictures of a block; one that cannot be read is part of the result, not an error."""
+    """Yields the pictures of a block; an unreadable one has a reason in place of its bytes."""
     if block.row_group is not None:
         yield from _rows(block.files[0], block.row_group)
         return
@@ -106,8 +123,18 @@ def pictures_of(block: Block) -> Iterator[Picture]:
             yield file, None, f"the file cannot be read: {error.strerror or error}"
 
 
+def singly(block: Block) -> Iterator[tuple[str, Iterator[Picture]]]:
+    """Yields for each picture of a block its name and an iterator of just that picture, read lazily."""
+    if block.row_group is None:
+        for file in block.files:
+            yield file, pictures_of(Block((file,)))
+    else:
+        for picture in pictures_of(block):
+            yield picture[0], iter((picture,))
+
+
 def _content(file: str) -> bytes:
-    """Returns the bytes of a file; of one on this disk by the shortest way, for the sake of small ones."""
+    """Returns the bytes of a file; local files take a short path, because small ones are many."""
     if "://" not in file:
         return Path(file).read_bytes()
     content: bytes = fsspec.filesystem(get_protocol(file)).cat_file(file)
@@ -120,7 +147,7 @@ def _rows(file: str, group: int) -> Iterator[Picture]:
         columns = [name for name in (IMAGE, PATH) if name in table.schema_arrow.names]
         rows = table.read_row_group(group, columns=columns).to_pylist()
     for number, row in enumerate(rows):
-        name = row.get(PATH) or f"{file}#{group}.{number}"
+        name = str(row.get(PATH) or f"{file}#{group}.{number}")
         content = row[IMAGE]
         if isinstance(content, bytes):
             yield name, content, ""

@@ -1,13 +1,15 @@
-"""The folder of a scoring: its plan, one part for each block, and a summary once all parts are there.
+"""The folder of a scoring: its plan, a part for each block, and a summary once all parts are written.
 
-A part appears whole or not at all, so a scoring that was interrupted goes on with the parts that are missing.
+Parts are written atomically, so an interrupted scoring continues with the missing parts.
 """
 
 import csv
 import hashlib
 import io
 import json
+import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -17,29 +19,34 @@ import pyarrow.parquet as pq
 
 from digits.errors import InvalidSettings
 from digits.scoring.inputs import Block
-from digits.task import ModelVersion
+from digits.task import NOUN, ModelVersion
 
 Format = Literal["parquet", "csv"]
 Row = dict[str, Any]
 PLAN, SUMMARY = "plan.json", "summary.json"
 SCHEMA = pa.schema([
-    ("path", pa.string()), ("digit", pa.int8()), ("confidence", pa.float64()), ("is_digit", pa.float64()),
-    ("probabilities", pa.list_(pa.float64())), ("model", pa.string()), ("version", pa.string()),
-    ("error", pa.string()), ("detail", pa.string()),
+    ("path", pa.string()), (NOUN, pa.int8()), ("label", pa.string()), ("confidence", pa.float64()),
+    ("is_digit", pa.float64()), ("probabilities", pa.list_(pa.float64())), ("model", pa.string()),
+    ("version", pa.string()), ("error", pa.string()), ("detail", pa.string()),
 ])  # fmt: skip
 
 
 class Results:
-    """A folder on this disk or at an address of fsspec."""
+    """A folder on disk or at an fsspec address."""
 
     def __init__(self, out: str, form: Format) -> None:
-        self._system, self._folder = fsspec.core.url_to_fs(out)
+        """Raises InvalidSettings for an address whose file system is unknown or not installed."""
+        try:
+            self._system, self._folder = fsspec.core.url_to_fs(out)
+        except (ImportError, ValueError) as error:
+            raise InvalidSettings(f"--out {out} cannot be written: {error}") from error
         self._form = form
 
     def begin(self, blocks: Sequence[Block], version: ModelVersion) -> list[int]:
-        """Writes the plan, or continues the one that is there; returns the blocks that are still to be done.
+        """Writes the plan, or continues an existing one; returns the blocks that are still missing.
 
-        Raises InvalidSettings if the folder holds the results of other pictures or another model.
+        Raises InvalidSettings if the folder cannot be written, or holds the results of other pictures or of
+        another model.
         """
         listed = json.dumps([asdict(block) for block in blocks]).encode()
         plan = {
@@ -48,15 +55,20 @@ class Results:
             "format": self._form,
             "parts": len(blocks),
         }
-        self._system.makedirs(self._folder, exist_ok=True)
         if self._system.exists(self._path(PLAN)):
             there = json.loads(self._system.cat_file(self._path(PLAN)))
             if different := [key for key, value in plan.items() if there.get(key) != value]:
                 raise InvalidSettings(
-                    f"{self._folder} holds a scoring with other {' and '.join(different)}; choose another "
-                    "--out, or remove that folder"
+                    f"{self._folder} holds results with other {' and '.join(different)}; choose another "
+                    "--out, or delete that folder"
                 )
-        self._write(PLAN, json.dumps(plan, indent=1).encode())
+        try:
+            self._system.makedirs(self._folder, exist_ok=True)
+            self._write(PLAN, json.dumps(plan, indent=1).encode())
+        except OSError as error:
+            raise InvalidSettings(
+                f"--out {self._folder} cannot be written: {error.strerror or error}; choose another folder"
+            ) from error
         present = {path.rpartition("/")[2] for path in self._system.ls(self._folder, detail=False)}
         return [number for number in range(len(blocks)) if self.name(number) not in present]
 
@@ -66,6 +78,24 @@ class Results:
     def write_part(self, number: int, rows: Iterable[Row]) -> None:
         self._write(self.name(number), _parquet(rows) if self._form == "parquet" else _csv(rows))
 
+    def write_attempts(self, number: int, content: bytes) -> None:
+        """Writes what is known about the processes that have begun this part."""
+        self._write(self._attempts(number), content)
+
+    def read_attempts(self, number: int) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = json.loads(self._system.cat_file(self._path(self._attempts(number))))
+        except FileNotFoundError:
+            return None
+        return found
+
+    def remove_attempts(self, number: int) -> None:
+        with suppress(FileNotFoundError):  # a second command with the same folder was first
+            self._system.rm_file(self._path(self._attempts(number)))
+
+    def _attempts(self, number: int) -> str:
+        return f".attempts-{number:06}.json"
+
     def end(self, summary: dict[str, Any]) -> None:
         self._write(SUMMARY, json.dumps(summary, indent=1).encode())
 
@@ -73,9 +103,13 @@ class Results:
         return f"{self._folder}/{name}"
 
     def _write(self, name: str, content: bytes) -> None:
-        """Writes under another name first: a reader sees the whole file or none."""
-        self._system.pipe_file(self._path(f".{name}"), content)
-        self._system.mv(self._path(f".{name}"), self._path(name))
+        """Writes under a temporary name first, so that a reader sees the whole file or none.
+
+        Another command with the same folder has its own temporary names.
+        """
+        partial = self._path(f".{name}.{secrets.token_hex(4)}")
+        self._system.pipe_file(partial, content)
+        self._system.mv(partial, self._path(name))
 
 
 def _parquet(rows: Iterable[Row]) -> bytes:
@@ -85,7 +119,7 @@ def _parquet(rows: Iterable[Row]) -> bytes:
 
 
 def _csv(rows: Iterable[Row]) -> bytes:
-    """Probabilities stand in one field, separated by spaces."""
+    """Returns the table as CSV; probabilities are one field, separated by spaces."""
     file = io.StringIO()
     writer = csv.DictWriter(file, SCHEMA.names, lineterminator="\n")
     writer.writeheader()

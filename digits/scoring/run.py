@@ -7,26 +7,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Never
+from uuid import uuid4
 
 import ray
 import ray.data
 from tqdm import tqdm
 
-from digits.errors import ScoringFailed
+from digits.errors import ScoringFailed, last_line
 from digits.registry.source import open_source
 from digits.registry.versions import is_registered
 from digits.scoring.inputs import Block, blocks_of
 from digits.scoring.results import Format, Results
 from digits.scoring.worker import Scorer
 
-# Of one part: some seconds of work, so that its start costs little, and little is done again after a kill.
+# The size of a part: seconds of work, so that its start costs little, and little is repeated after a kill.
 MOST_FILES, MOST_BYTES = 5_000, 100_000_000
 
 
 @dataclass(frozen=True)
 class Summary:
     parts: int  # in all
-    pictures: int  # of the parts that this call has scored
+    pictures: int  # pictures that this call has scored
     digits: int  # of these
     seconds: float
 
@@ -34,21 +35,21 @@ class Summary:
 def score(
     inputs: Sequence[str], out: str, form: Format, model_uri: str, model_cache: str, workers: int | None
 ) -> Summary:
-    """Scores all pictures that are not in `out` yet, by so many actors of one CPU (None: one for each CPU).
+    """Scores all pictures that are not in `out` yet, with `workers` actors of one CPU (None: all CPUs).
 
     Raises DataUnavailable, InvalidSettings, ScoringFailed, and what loading the model raises.
     """
-    out = out if "://" in out else str(Path(out).resolve())
-    blocks = blocks_of(inputs, MOST_FILES, MOST_BYTES)
+    out = out.rstrip("/") if "://" in out else str(Path(out).resolve())
+    blocks = blocks_of(inputs, MOST_FILES, MOST_BYTES, out)
     version = open_source(model_uri, model_cache).resolve()
-    # An alias may move while this runs: all parts are of the version that it means now.
+    # An alias may move during the scoring; all parts must come from the version that it points to now.
     pinned = f"models:/{version.name}/{version.version}" if is_registered(model_uri) else model_uri
     results = Results(out, form)
     left = results.begin(blocks, version)
     began, pictures, digits = time.monotonic(), 0, 0
     if left:
         with _bar(blocks, left) as bar:
-            for done in _run(blocks, left, Scorer, (pinned, model_cache, out, form), workers):
+            for done in _run(blocks, left, Scorer, (pinned, model_cache, out, form, uuid4().hex), workers):
                 bar.update(done["pictures"])
                 pictures, digits = pictures + done["pictures"], digits + done["digits"]
     summary = Summary(len(blocks), pictures, digits, round(time.monotonic() - began, 1))
@@ -57,7 +58,7 @@ def score(
 
 
 def _bar(blocks: Sequence[Block], left: Sequence[int]) -> "tqdm[Never]":
-    """Shows the rate, and of files the time that is left; how many pictures Parquet holds is not known."""
+    """Returns a progress bar. The remaining time is known for files only, not for Parquet."""
     whole = sum(len(block.files) for block in blocks)
     done = whole - sum(len(blocks[number].files) for number in left)
     has_parquet = any(block.row_group is not None for block in blocks)
@@ -71,7 +72,7 @@ def _run(
     arguments: tuple[str, ...],
     workers: int | None,
 ) -> Iterator[dict[str, int]]:
-    # Ray Data's own actors cause an error of the C++ core at each start, which it prints and survives.
+    # Ray Data's own actors cause a harmless error message of the C++ core at each start.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if not ray.is_initialized():
         ray.init(logging_level=logging.ERROR, log_to_driver=False)
@@ -90,7 +91,6 @@ def _run(
     try:
         yield from parts.iter_rows()
     except ray.exceptions.RayError as error:
-        reason = str(error).strip().splitlines()[-1]
         raise ScoringFailed(
-            f"a worker failed: {reason}; the same command goes on with what is left"
+            f"a worker failed: {last_line(str(error))}; run the same command again to continue"
         ) from error

@@ -1,4 +1,4 @@
-"""Scores blocks of pictures, in an actor of Ray Data."""
+"""Scores blocks of pictures in an actor of Ray Data."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -7,25 +7,32 @@ from typing import Any
 from digits.errors import BadInput
 from digits.inference.offline import OfflineModel
 from digits.registry.source import open_source
-from digits.scoring.inputs import Block, Picture, pictures_of
+from digits.scoring.attempts import BEFORE, Attempts
+from digits.scoring.inputs import Block, Picture, pictures_of, singly
 from digits.scoring.results import Format, Results, Row
-from digits.task import Prediction
+from digits.task import NOUN, Prediction
 
 TOGETHER = 64  # pictures whose bytes are in memory at the same time
 BATCH = 64  # candidates in one call of the model
+LOST = "{} processes died while they read it (out of memory, or a decoder crash); it is skipped"
 
 
 class Scorer:
-    """One for each CPU: reading and model share its thread."""
+    """An actor for one CPU: reading and model share its thread."""
 
-    def __init__(self, model_uri: str, model_cache: str, out: str, form: Format) -> None:
+    def __init__(self, model_uri: str, model_cache: str, out: str, form: Format, run: str) -> None:
+        """Loads the model. `run` is different in each call of the command."""
         self._model = OfflineModel(open_source(model_uri, model_cache), BATCH)
         self._results = Results(out, form)
+        self._run = run
 
     def __call__(self, row: dict[str, Any]) -> dict[str, int]:
-        """Writes the part of a block; returns how many pictures it has, and how many are digits."""
-        rows = list(self._rows(Block(tuple(row["files"]), row["row_group"])))
+        """Writes the part of a block; returns its numbers of pictures and of digits."""
+        block = Block(tuple(row["files"]), row["row_group"])
+        attempts = Attempts(self._results, row["number"], self._run)
+        rows = list(self._one_by_one(block, attempts) if attempts.is_repeated else self._rows(block))
         self._results.write_part(row["number"], rows)
+        attempts.end()
         errors = [each["error"] for each in rows if each["error"]]
         return {"number": row["number"], "pictures": len(rows), "digits": len(rows) - len(errors)}
 
@@ -34,25 +41,40 @@ class Scorer:
         while some := list(islice(pictures, TOGETHER)):
             yield from self._scored(some)
 
+    def _one_by_one(self, block: Block, attempts: Attempts) -> Iterator[Row]:
+        """Yields the rows of a block in which a process has died."""
+        if attempts.is_hopeless:
+            yield from (self._lost(file, attempts.deaths(BEFORE)) for file in block.files)
+            return
+        for place, (name, picture) in enumerate(singly(block)):
+            if attempts.may_read(place):
+                yield from self._scored(list(picture))
+            else:
+                yield self._lost(name, attempts.deaths(place))
+
+    def _lost(self, name: str, deaths: int) -> Row:
+        return self._row(name, BadInput("process_died", LOST.format(deaths)))
+
     def _scored(self, pictures: Sequence[Picture]) -> Iterator[Row]:
         found = iter(self._model.predict([content for _, content, _ in pictures if content is not None]))
         for path, content, reason in pictures:
-            item = next(found) if content is not None else BadInput("file_unreadable", reason)
-            yield {
-                "path": path,
-                "model": self._model.version.name,
-                "version": self._model.version.version,
-            } | (_digit(item) if isinstance(item, Prediction) else _error(item))
+            yield self._row(path, next(found) if content is not None else BadInput("file_unreadable", reason))
+
+    def _row(self, path: str, item: Prediction | BadInput) -> Row:
+        version = self._model.version
+        found = _digit(item) if isinstance(item, Prediction) else _error(item)
+        shown = path.encode(errors="backslashreplace").decode()  # no table takes a name that is no UTF-8
+        return {"path": shown, "model": version.name, "version": version.version} | found
 
 
 def _digit(item: Prediction) -> Row:
     return {
-        "digit": item.label, "confidence": item.confidence, "is_digit": item.is_digit,
+        NOUN: item.position, "label": item.label, "confidence": item.confidence, "is_digit": item.is_digit,
         "probabilities": item.probabilities, "error": None, "detail": None,
     }  # fmt: skip
 
 
 def _error(error: BadInput) -> Row:
-    """Of what is no digit the best guess stands in `detail`."""
-    none = dict.fromkeys(("digit", "confidence", "is_digit", "probabilities"))
+    """Returns the columns of an error; for a picture without a digit, `detail` has the best guess."""
+    none = dict.fromkeys((NOUN, "label", "confidence", "is_digit", "probabilities"))
     return none | {"error": error.code, "detail": str(error)}

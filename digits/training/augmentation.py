@@ -1,34 +1,35 @@
 """Random changes to training images: rotation, scale, slant, shift, stroke width, blur.
 
-TensorFlow operations on whole batches, so that one core keeps up with the training step.
+They are TensorFlow operations on whole batches, so that one core keeps up with the training step.
 """
 
 import math
 from typing import TYPE_CHECKING, Any
 
-from digits.task import SIDE
+from digits.task import CHANNELS, SHAPE, SIDE
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from digits.training.settings import TrainSettings
 
-CENTRE = (SIDE - 1) / 2  # of the image, in pixel coordinates
+CENTRE = (SIDE - 1) / 2  # the centre of the image, in pixel coordinates
 
 
 def augment(images: "tf.Tensor", settings: "TrainSettings", seed: "tf.Tensor") -> "tf.Tensor":
-    """Returns (n, SIDE, SIDE) uint8 images, each changed independently; `seed` is two integers."""
+    """Returns (n, *SHAPE) uint8 images, each changed independently; `seed` is two integers."""
     import tensorflow as tf
 
     seeds = tf.random.split(seed, 3)
-    moved = _transformed(tf.cast(images[..., None], tf.float32), settings, seeds[0])
+    levels = tf.reshape(tf.cast(images, tf.float32), (-1, SIDE, SIDE, CHANNELS))
+    moved = _transformed(levels, settings, seeds[0])
     written = _with_other_stroke_width(moved, settings.thickness, seeds[1])
     blurred = _blurred_or_sharpened(written, settings.blur, seeds[2])
-    return tf.cast(tf.clip_by_value(tf.round(blurred[..., 0]), 0, 255), tf.uint8)
+    return tf.cast(tf.clip_by_value(tf.round(tf.reshape(blurred, (-1, *SHAPE))), 0, 255), tf.uint8)
 
 
 def _transformed(images: Any, settings: "TrainSettings", seed: Any) -> Any:
-    """Rotates, scales, slants and shifts in one resampling, about the centre of the image."""
+    """Returns images rotated, scaled, slanted and shifted in one resampling, about the centre."""
     import tensorflow as tf
 
     count = tf.shape(images)[0]
@@ -50,7 +51,7 @@ def _transformed(images: Any, settings: "TrainSettings", seed: Any) -> Any:
 
 
 def _with_other_stroke_width(images: Any, thickness: float, seed: Any) -> Any:
-    """Thickens by grey dilation or thins by erosion, up to `thickness` pixels on each side of a stroke."""
+    """Returns images with strokes thickened or thinned by up to `thickness` pixels on each side."""
     import tensorflow as tf
 
     share = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed, -thickness, thickness)
@@ -62,7 +63,7 @@ def _with_other_stroke_width(images: Any, thickness: float, seed: Any) -> Any:
 
 
 def _blurred_or_sharpened(images: Any, blur: float, seed: Any) -> Any:
-    """Mixes in, or subtracts, up to the share `blur` of a 3x3 average."""
+    """Returns images with up to the share `blur` of a 3x3 average mixed in or subtracted."""
     import tensorflow as tf
 
     share = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed, -blur, blur)

@@ -1,4 +1,4 @@
-"""Ray for a training: joined or started on this machine, large enough, and left at Ctrl-C."""
+"""Ray for a training: connected or started, checked for enough resources, and left at Ctrl-C."""
 
 import logging
 import os
@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from digits.errors import TrainingFailed
@@ -15,48 +16,72 @@ from digits.training.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 
-Resources = dict[str, float]  # of one node or worker: "CPU", "GPU" and others
+PROJECT = str(Path(__file__).parents[2])  # the folder that holds the package
+
+Resources = dict[str, float]  # resources of one node or worker: "CPU", "GPU" and others
 
 
 def worker_resources(settings: TrainSettings) -> Resources:
     return {"CPU": settings.cpus_per_worker, **({"GPU": 1} if settings.use_gpu else {})}
 
 
-def connect(settings: TrainSettings) -> None:
-    """Joins the cluster of RAY_ADDRESS, or starts Ray on this machine.
+def storage_of(settings: TrainSettings) -> str:
+    """Returns --storage-path as an address or absolute path: workers run in another folder."""
+    path = settings.storage_path
+    return path if "://" in path else str(Path(path).resolve())
 
-    Raises TrainingFailed if this machine is too small for the workers.  A cluster may grow: there a warning
-    says what the training waits for.
+
+def connect(settings: TrainSettings, trainings: int = 1, shows_logs: bool = True) -> None:
+    """Joins the cluster of RAY_ADDRESS, or starts Ray here; `shows_logs` shows the workers' output.
+
+    Raises TrainingFailed if this machine is too small for the workers of this many trainings at a time. A
+    cluster may grow, so there a warning says what the training waits for.
     """
     import ray
 
     if not ray.is_initialized():
-        environment = VARIABLES | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-        of_workers = {"env_vars": environment, "worker_process_setup_hook": quiet_tensorflow}
+        # A worker loads the hook before Ray tells it where the driver found this package.
+        paths = [PROJECT, *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = VARIABLES | {"PYTHONPATH": os.pathsep.join(paths)}
+        of_workers = {"env_vars": environment, "worker_process_setup_hook": set_up_process}
         on_sigterm = signal.getsignal(signal.SIGTERM)
-        ray.init(logging_level=logging.WARNING, runtime_env=of_workers)
+        ray.init(logging_level=logging.WARNING, runtime_env=of_workers, log_to_driver=shows_logs)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray's aborts the program when Python ends
     found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     nodes = [node["Resources"] for node in found if node["Alive"]]
-    if shortage := describe_shortage(settings, nodes):
+    if shortage := describe_shortage(settings, nodes, trainings):
         if not os.environ.get("RAY_ADDRESS"):
             raise TrainingFailed(shortage)
         log.warning("the training waits for a larger cluster: %s", shortage)
 
 
-def describe_shortage(settings: TrainSettings, nodes: Sequence[Resources]) -> str:
-    """Returns what the workers need and what the nodes have; "" if all workers fit at once."""
+def set_up_process() -> None:
+    """Runs first in every process that Ray starts for a training."""
+    import ray
+
+    quiet_tensorflow()
+    # Ray Train's own processes look for the cluster again, and fail if another Ray runs on this machine: the
+    # CPUs of a trial that a search has stopped would stay reserved, and the search would wait for ever.
+    os.environ.setdefault("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+
+
+def describe_shortage(settings: TrainSettings, nodes: Sequence[Resources], trainings: int = 1) -> str:
+    """Returns what the workers need and what the nodes have; "" if enough workers fit at once."""
     needed = worker_resources(settings)
     room = sum(min(int(node.get(name, 0) // amount) for name, amount in needed.items()) for node in nodes)
-    if room >= settings.num_workers:
+    least = settings.min_workers or settings.num_workers
+    if room >= least * trainings:
         return ""
     have = "; ".join(_amounts({name: node.get(name, 0) for name in needed}) for node in nodes)
+    flag = "--min-workers" if settings.min_workers else "--num-workers"
     kind = " with --use-gpu" if settings.use_gpu else ""
+    several = f"--max-concurrent {trainings} with " if trainings > 1 else ""
+    fewer = "--max-concurrent, " if trainings > 1 else ""
     return (
-        f"--num-workers {settings.num_workers}{kind} needs {settings.num_workers} times "
-        f"{_amounts(needed)}, and Ray has room for {room}: its nodes have {have or 'nothing'}; "
-        f"choose fewer --num-workers or --cpus-per-worker{', or --no-use-gpu' if settings.use_gpu else ''}"
+        f"{several}{flag} {least}{kind} needs {least * trainings} times "
+        f"{_amounts(needed)}, but Ray has room for {room}: its nodes have {have or 'nothing'}; choose fewer "
+        f"{fewer}{flag} or --cpus-per-worker{', or --no-use-gpu' if settings.use_gpu else ''}"
     )
 
 
@@ -66,10 +91,10 @@ def _amounts(resources: Resources) -> str:
 
 @contextmanager
 def left_when_interrupted() -> Iterator[None]:
-    """Leaves Ray at Ctrl-C or SIGTERM, which ends the workers, and raises it on.
+    """Disconnects from Ray at Ctrl-C or SIGTERM, which ends the workers; then raises it again.
 
-    The block must use Ray in this thread only: a process whose other thread waited in `ray.get` while Ray was
-    shut down has ended by SIGSEGV, rarely, and for no cause that was found.
+    The block must use Ray in this thread only. When another thread waited in `ray.get` while Ray was shut
+    down, the process rarely ended with SIGSEGV; the cause was not found.
     """
     import ray
 
@@ -83,7 +108,7 @@ def left_when_interrupted() -> Iterator[None]:
 
 
 def _close_bars() -> None:
-    """Ends the lines of progress bars: at the end of Python tqdm would draw them below the last message."""
+    """Closes progress bars: at the end of Python tqdm would draw them below the last message."""
     from tqdm import tqdm
 
     for bar in list(getattr(tqdm, "_instances", ())):

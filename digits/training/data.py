@@ -1,4 +1,4 @@
-"""Labelled images from MNIST, scikit-learn or a file, checked before anything is trained on them."""
+"""Labelled images from MNIST, scikit-learn or a file, checked before training."""
 
 import hashlib
 import logging
@@ -10,20 +10,20 @@ import zlib
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digits.errors import DataUnavailable
-from digits.task import LABELS, SIDE, Images
+from digits.task import LABELS, SHAPE, SIDE, Images
 
 log = logging.getLogger(__name__)
 
 # The file that Keras downloads, and its digest there (keras/src/datasets/mnist.py).
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
-DOWNLOAD_TIMEOUT_S = 60.0  # of silence on the connection
+DOWNLOAD_TIMEOUT_S = 60.0  # seconds without data on the connection
 NAMED = ("mnist", "sklearn-digits")
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 # Raised by NumPy, and by the zip and deflate readers below it, for a file that is damaged or no .npz file.
@@ -33,33 +33,62 @@ UNREADABLE = (
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 ALTERNATIVES = f"--data FILE.npz ({', '.join(KEYS)}, as in Keras' mnist.npz) or --data sklearn-digits"
-# NumPy's kinds of an array of labels: numbers of any type, or text.
-LABEL_KINDS = "iuf" if isinstance(LABELS[0], int) else "U"
-ALLOWED_LABELS = ", ".join(map(str, LABELS))
+# Allowed numeric labels: the labels themselves if they are numbers, else their positions.
+NUMBERS = [int(label) for label in LABELS] if all(map(str.isdigit, LABELS)) else range(len(LABELS))
 SKLEARN_MARGIN = 4  # blank pixels on each side, as in MNIST
+
+
+class TrainingData(Protocol):
+    """The data of any training; the training images may be in memory or streamed."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def train_count(self) -> int: ...
+
+    @property
+    def test_count(self) -> int: ...
+
+    @property
+    def test_images(self) -> Images: ...
+
+    @property
+    def test_labels(self) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Images are (n, SIDE, SIDE) uint8, light on black; labels are (n,) uint8, positions in `task.LABELS`."""
+    """Data in memory: images (n, *SHAPE) uint8; labels (n,) uint8, positions in `task.LABELS`."""
 
     name: str
-    sha256: str  # of the arrays, so the same for every file that holds them
+    sha256: str  # hash of the arrays, so the same for every file that contains them
     train_images: Images
     train_labels: NDArray[np.uint8]
     test_images: Images
     test_labels: NDArray[np.uint8]
 
+    @property
+    def train_count(self) -> int:
+        return len(self.train_images)
+
+    @property
+    def test_count(self) -> int:
+        return len(self.test_images)
+
 
 def absolute_source(source: str) -> str:
     """Returns the source with its path made absolute: workers run in another folder than the driver."""
-    return source if source in NAMED else str(Path(source).resolve())
+    return source if source in NAMED or "://" in source else str(Path(source).resolve())
 
 
 def source_address(source: str) -> str:
-    """Returns where the data of an absolute source comes from: an address on the web, a package or a file."""
+    """Returns the origin of an absolute source: a web address, a package or a file."""
     return {"mnist": MNIST_URL, "sklearn-digits": "pkg:scikit-learn/load_digits"}.get(
-        source, f"file://{source}"
+        source, source if "://" in source else f"file://{source}"
     )
 
 
@@ -73,7 +102,7 @@ def load(source: str) -> Dataset:
 
 
 def _download_mnist() -> Path:
-    """Returns mnist.npz in Keras' cache folder; downloads it if it is missing or has another SHA-256."""
+    """Returns mnist.npz in Keras' cache folder; downloads it if it is missing or its SHA-256 differs."""
     file = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets" / "mnist.npz"
     try:
         if file.exists() and hashlib.sha256(file.read_bytes()).hexdigest() == MNIST_SHA256:
@@ -133,7 +162,7 @@ def _sklearn_digits() -> Dataset:
 
 
 def _checked(name: str, source: str, *parts: NDArray[Any]) -> Dataset:
-    """Returns the dataset made of training images and labels, test images and labels, in this order."""
+    """Returns the dataset of these arrays: training images and labels, test images and labels."""
     train_images, train_labels, test_images, test_labels = parts
     arrays = (
         _checked_images(source, "train", train_images),
@@ -148,23 +177,25 @@ def _checked(name: str, source: str, *parts: NDArray[Any]) -> Dataset:
 
 
 def _checked_images(source: str, part: str, images: NDArray[Any]) -> Images:
-    if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE) or not len(images):
+    if images.dtype != np.uint8 or images.shape[1:] != SHAPE or not len(images):
         raise DataUnavailable(
             f"x_{part} of {source} is {images.dtype} {images.shape}; "
-            f"uint8 (n, {SIDE}, {SIDE}) is needed, n at least 1"
+            f"uint8 (n, {', '.join(map(str, SHAPE))}) is needed, n at least 1"
         )
     return images
 
 
 def _label_positions(source: str, part: str, labels: NDArray[Any], count: int) -> NDArray[np.uint8]:
-    """Returns for each label its position in LABELS, which is the network's output for it."""
-    if labels.shape != (count,) or labels.dtype.kind not in LABEL_KINDS:
+    """Returns for each label its position in LABELS, which is also the network's output for it."""
+    allowed: NDArray[Any] = np.array(LABELS if labels.dtype.kind == "U" else NUMBERS)
+    said = ", ".join(map(str, allowed))
+    if labels.shape != (count,) or labels.dtype.kind not in "iufU":
         raise DataUnavailable(
             f"y_{part} of {source} is {labels.dtype} {labels.shape}; one label for each of {count} images "
-            f"is needed, each one of {ALLOWED_LABELS}"
+            f"is needed, each one of {said}"
         )
-    others = np.setdiff1d(labels, LABELS)
+    others = np.setdiff1d(labels, allowed)
     if len(others):
-        raise DataUnavailable(f"y_{part} of {source} holds {others[0]}; allowed labels are {ALLOWED_LABELS}")
-    order = np.argsort(LABELS)
-    return order[np.searchsorted(LABELS, labels, sorter=order)].astype(np.uint8)
+        raise DataUnavailable(f"y_{part} of {source} holds {others[0]}; allowed labels are {said}")
+    order = np.argsort(allowed)
+    return order[np.searchsorted(allowed, labels, sorter=order)].astype(np.uint8)

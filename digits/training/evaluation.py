@@ -1,15 +1,17 @@
-"""A model's accuracy on test images: overall, for each label, on distorted images, and its calibration."""
+"""A model's accuracy on test images: overall, per label, on distorted images, and its calibration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digits.models.manifest import TEST_IMAGES, TEST_IMAGES_OF_RAREST
-from digits.task import CLASSES, LABELS, Images, Scores
+from digits.task import CLASSES, LABELS, SLICES, Images, Scores
 from digits.vision.choosing import judge_scores
-from digits.vision.reading import read_levels
+from digits.vision.reader import read_levels
+from digits.vision.reading import Candidates
 
 Predict = Callable[[Images], Scores]
 
@@ -28,10 +30,10 @@ class Evaluation:
     slices: dict[str, float]  # accuracy on images distorted in one way, then preprocessed as in a request
     worst: NDArray[np.int64]  # indices of the mistakes, the most confident one first
     probabilities: Scores  # (n, CLASSES)
-    is_digit: Scores | None  # (n,); None: the model cannot say
+    is_digit: Scores | None  # (n,); None: the model has no such output
 
     def metrics(self) -> dict[str, float]:
-        """Returns all figures under flat names, as MLflow's metrics need them."""
+        """Returns all metrics under flat names, for MLflow."""
         classes = {
             f"test_{name}_{label}": float(value)
             for name, values in (("precision", self.precision), ("recall", self.recall))
@@ -44,7 +46,7 @@ class Evaluation:
 
 
 def evaluate(predict: Predict, images: Images, labels: NDArray[np.uint8]) -> Evaluation:
-    """Returns the figures of a model; `labels` are positions in `task.LABELS`."""
+    """Returns the metrics of a model; `labels` are positions in `task.LABELS`."""
     scores = predict(images)
     probabilities = scores[:, :CLASSES]
     predicted = probabilities.argmax(axis=1)
@@ -59,8 +61,10 @@ def evaluate(predict: Predict, images: Images, labels: NDArray[np.uint8]) -> Eva
         recall=np.diag(confusion) / np.maximum(confusion.sum(axis=1), 1),
         confusion=confusion,
         slices={
-            name: float((_as_requested(predict, distort(few)).argmax(axis=1) == their_labels).mean())
-            for name, distort in SLICES.items()
+            name: float(
+                (_as_requested(predict, DISTORTIONS[name](few)).argmax(axis=1) == their_labels).mean()
+            )
+            for name in SLICES
         },
         worst=wrong[np.argsort(-probabilities[wrong].max(axis=1))][:WORST],
         probabilities=probabilities,
@@ -68,17 +72,22 @@ def evaluate(predict: Predict, images: Images, labels: NDArray[np.uint8]) -> Eva
     )
 
 
-def expected_calibration_error(probabilities: Scores, labels: NDArray[np.uint8]) -> float:
-    """Returns the mean gap between confidence and accuracy, over equal bins weighted by their images."""
+def calibration(probabilities: Scores, labels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Returns (3, bins) for equal bins of confidence: images, sum of confidences, correct ones."""
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    counts = np.bincount(bins, minlength=CALIBRATION_BINS)
-    gaps = np.bincount(bins, confidence, CALIBRATION_BINS) - np.bincount(bins, right, CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / counts.sum())
+    of_each = np.stack([np.ones(len(labels)), confidence, right])
+    return np.stack([np.bincount(bins, row, CALIBRATION_BINS) for row in of_each]).astype(np.float64)
+
+
+def expected_calibration_error(probabilities: Scores, labels: NDArray[np.uint8]) -> float:
+    """Returns the mean gap between confidence and accuracy over equal bins, weighted by images."""
+    counts, confidences, right = calibration(probabilities, labels)
+    return float(np.abs(confidences - right).sum() / counts.sum())
 
 
 def _rotated(images: Images) -> Images:
-    """Rotates by 15 degrees, alternately to the left and to the right."""
+    """Returns images rotated by 15 degrees, alternately to the left and to the right."""
     from scipy.ndimage import rotate
 
     sides = [
@@ -95,7 +104,7 @@ def _noisy(images: Images) -> Images:
 
 
 def _shifted(images: Images) -> Images:
-    """Shifts by two pixels to the right and one down; pixels beyond the edge are lost."""
+    """Returns images shifted by two pixels to the right and one down; what leaves the image is lost."""
     moved = np.zeros_like(images)
     moved[:, 1:, 2:] = images[:, :-1, :-2]
     return moved
@@ -105,22 +114,24 @@ def _inverted(images: Images) -> Images:
     return 255 - images
 
 
-def _as_requested(predict: Predict, images: Images) -> NDArray[np.float32]:
-    """(n, CLASSES) probabilities of images that are read as in a request; zeros for one that is blank."""
-    found = [read_levels(image) for image in images]
+def scores_of_each(predict: Predict, found: Sequence[Candidates]) -> list[Scores]:
+    """Returns the scores of each picture's candidates, from one call of the model."""
     scores = predict(np.concatenate([candidates.pixels for candidates in found]))
+    return np.split(scores, list(accumulate(len(candidates.items) for candidates in found))[:-1])
+
+
+def _as_requested(predict: Predict, images: Images) -> NDArray[np.float32]:
+    """Returns (n, CLASSES) probabilities of images that are read as in a request; zeros for a blank one."""
+    found = [read_levels(image) for image in images]
     rows = np.zeros((len(images), CLASSES), np.float32)
-    start = 0
-    for row, candidates in zip(rows, found, strict=True):
-        own = scores[start : start + len(candidates.items)]
-        start += len(own)
+    for row, candidates, own in zip(rows, found, scores_of_each(predict, found), strict=True):
         verdict = judge_scores(candidates, own, reject_below=0)
         if verdict.best is not None:
             row[:] = own[verdict.best, :CLASSES]
     return rows
 
 
-SLICES: dict[str, Callable[[Images], Images]] = {
+DISTORTIONS: dict[str, Callable[[Images], Images]] = {
     "rotated": _rotated,
     "noisy": _noisy,
     "inverted": _inverted,

@@ -1,6 +1,6 @@
 """A trained network -> a model folder: Keras file, ONNX file, manifest.
 
-The only module that imports onnx.
+Only this module and adapting.py import onnx.
 """
 
 import dataclasses
@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,14 +16,15 @@ from digits.errors import ModelRejected
 from digits.models.folders import written_whole
 from digits.models.manifest import KERAS_FILE, ONNX_FILE, Manifest, record, write_manifest
 from digits.models.runtime import DigitModel
-from digits.task import SIDE, Images
+from digits.task import SHAPE, Images
 from digits.training.provenance import Provenance
 
 if TYPE_CHECKING:
     import keras
+    from onnx import ModelProto
 
 PARITY = 1e-5  # largest allowed difference of a probability between Keras and ONNX Runtime: float32 rounding
-BATCH_SIZE = 64  # of the measured throughput
+BATCH_SIZE = 64  # batch size of the measured throughput
 
 
 def export(
@@ -35,10 +36,10 @@ def export(
     metrics: dict[str, float],
     sample: Images,
 ) -> Manifest:
-    """Writes the model folder completely or not at all; measures parity and latency on `sample`.
+    """Writes the model folder atomically; measures parity and latency on `sample`.
 
-    `network` has the outputs that the service reads.  Raises ModelRejected if ONNX Runtime's probabilities
-    differ from Keras', or the file does not load.
+    `network` has the outputs that the service reads. Raises ModelRejected if ONNX Runtime's probabilities
+    differ from Keras', or if the file does not load.
     """
     with written_whole(folder) as partial:
         network.save(partial / KERAS_FILE)
@@ -52,18 +53,18 @@ def export(
         write_manifest(partial, manifest)
         model = DigitModel.load(partial, sha256=manifest.onnx_sha256, threads=1, max_batch_size=BATCH_SIZE)
         _check_parity(network, model, sample)
-        manifest = manifest.model_copy(update={"metrics": metrics | _latency(model, sample)})
+        manifest = manifest.model_copy(update={"metrics": metrics | latency(model, sample)})
         write_manifest(partial, manifest)
     return manifest
 
 
 def _write_onnx(network: "keras.Model", file: Path) -> None:
-    """Writes the ONNX file with the names that the service expects: Keras chooses names of its own."""
+    """Writes the ONNX file with the names that the service expects instead of Keras' names."""
     import onnx
 
-    network(np.zeros((1, SIDE, SIDE), np.uint8))  # export needs a network that was called once
+    network(np.zeros((1, *SHAPE), np.uint8))  # export needs a network that was called once
     network.export(file, format="onnx", verbose=False)
-    model: Any = onnx.load(file)
+    model = read_onnx(file)
     names = {output.name: name for output, name in zip(model.graph.output, network.output_names, strict=True)}
     for node in model.graph.node:
         for inner in (node.input, node.output):
@@ -73,6 +74,22 @@ def _write_onnx(network: "keras.Model", file: Path) -> None:
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.checker.check_model(model)
+    write_onnx(model, file)
+
+
+def read_onnx(file: Path) -> "ModelProto":
+    """Returns the model of a file. Raises ModelRejected if it is not ONNX."""
+    import onnx
+
+    try:
+        return onnx.load(file)
+    except Exception as error:  # protobuf's errors share no base but Exception
+        raise ModelRejected(f"{file} cannot be read as an ONNX file: {error}") from error
+
+
+def write_onnx(model: "ModelProto", file: Path) -> None:
+    import onnx
+
     onnx.save(model, file)
 
 
@@ -88,9 +105,9 @@ def _check_parity(network: "keras.Model", model: DigitModel, sample: Images) -> 
         )
 
 
-def _latency(model: DigitModel, sample: Images) -> dict[str, float]:
-    """Returns medians on one thread of this machine."""
-    one, many = sample[:1], np.resize(sample, (BATCH_SIZE, SIDE, SIDE))
+def latency(model: DigitModel, sample: Images) -> dict[str, float]:
+    """Returns median latencies on one thread of this machine."""
+    one, many = sample[:1], np.resize(sample, (BATCH_SIZE, *SHAPE))
     seconds_of_many = _median_seconds(lambda: model.predict(many))
     return {
         "latency_ms": 1000 * _median_seconds(lambda: model.predict(one)),

@@ -1,23 +1,28 @@
-"""Settings and data -> a model folder.  Nothing is registered, so a search may call `fit` many times."""
+"""Settings and data -> a model folder. Nothing is registered."""
 
 import json
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from digits.errors import InvalidSettings, TrainingFailed
 from digits.models.manifest import Manifest
 from digits.task import CLASSES, Images, Scores
 from digits.training.checkpoints import BEST, best_epoch, explain_full_disk, read_arrays, read_progress
-from digits.training.data import Dataset, absolute_source
+from digits.training.data import TrainingData, absolute_source
 from digits.training.evaluation import Predict, evaluate
 from digits.training.export import export
+from digits.training.feeds import held_back
 from digits.training.network import build_network, scores_of, with_served_outputs
 from digits.training.pictures import picture_metrics
 from digits.training.plots import save_plots
 from digits.training.provenance import Provenance
 from digits.training.rejection import choose_threshold, rejection_metrics
 from digits.training.settings import TrainSettings
-from digits.training.step import History, OnEpoch, split
+from digits.training.step import History, OnEpoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +42,49 @@ def resolve_settings(settings: TrainSettings) -> TrainSettings:
     return settings.model_copy(update={"data": absolute_source(settings.data), "name": name})
 
 
+def check_writable(flag: str, folder: str | Path) -> None:
+    """Creates the folder. Raises InvalidSettings now if it cannot be written, not after minutes of work."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InvalidSettings(f"{flag} {folder} cannot be written: {error.strerror}") from error
+
+
 def fit(
-    settings: TrainSettings, dataset: Dataset, provenance: Provenance, on_epoch: OnEpoch | None = None
+    settings: TrainSettings, dataset: TrainingData, provenance: Provenance, on_epoch: OnEpoch | None = None
 ) -> FitResult:
     """Trains with Ray Train, evaluates the best epoch and writes its model folder.
 
-    The settings' name is the name of the folders for checkpoints and for the model; the name of an
-    interrupted training continues it.  `on_epoch` is pickled and called in another process.
+    The settings' name is the name of the folders for checkpoints and model; the name of an interrupted
+    training continues it. `on_epoch` is pickled and called in another process.
     """
     from digits.training.run import run_workers  # Ray takes seconds to import
 
     settings = resolve_settings(settings)
-    checkpoint = run_workers(settings, on_epoch)
+    checkpoint = run_workers(settings, dataset, on_epoch)
     folder = Path(settings.output) / settings.name
     with explain_full_disk(settings.output, settings.name), checkpoint.as_directory() as files:
         return _build_model(settings, dataset, provenance, Path(files), folder)
 
 
 def _build_model(
-    settings: TrainSettings, dataset: Dataset, provenance: Provenance, checkpoint: Path, folder: Path
+    settings: TrainSettings, dataset: TrainingData, provenance: Provenance, checkpoint: Path, folder: Path
 ) -> FitResult:
-    """Writes the model folder from the best weights in a checkpoint's folder."""
+    """Writes the model folder with the best weights in a checkpoint's folder.
+
+    Raises TrainingFailed if these are not finite: the training diverged in its first epoch.
+    """
     history = read_progress(checkpoint)
+    weights = list(read_arrays(checkpoint / BEST).values())
+    if not all(np.isfinite(each).all() for each in weights):
+        raise TrainingFailed(
+            f"{settings.name} diverged: its weights are no numbers any more; choose a smaller "
+            f"--learning-rate than {settings.learning_rate:g}, and another --name"
+        )
     network = build_network(settings.dropout, settings.drawn > 0)
-    network.set_weights(list(read_arrays(checkpoint / BEST).values()))
+    network.set_weights(weights)
 
     def predict(images: Images) -> Scores:
         return scores_of(network.predict(images, batch_size=1000, verbose=0))
@@ -84,7 +108,6 @@ def _build_model(
     return FitResult(folder, manifest, history)
 
 
-def _choose_threshold(settings: TrainSettings, dataset: Dataset, predict: Predict) -> float:
+def _choose_threshold(settings: TrainSettings, dataset: TrainingData, predict: Predict) -> float:
     """Returns the default of `reject_below`, chosen on the validation images."""
-    _, held_back = split(dataset, settings)
-    return choose_threshold(predict, predict(held_back.images)[:, CLASSES])
+    return choose_threshold(predict, predict(held_back(settings, dataset).images)[:, CLASSES])

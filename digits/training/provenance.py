@@ -1,4 +1,4 @@
-"""What a training was made from, collected once: MLflow's tags and the model's manifest say the same."""
+"""The origin of a training, collected once for MLflow's tags and the model's manifest."""
 
 import shlex
 import subprocess
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from digits.training.data import Dataset
+from digits.training.data import TrainingData
 from digits.vision.identity import preprocessing_sha256
 
 PACKAGES = ("ray", "tensorflow", "keras", "numpy", "onnx", "onnxruntime", "mlflow", "pillow")
@@ -15,7 +15,7 @@ PACKAGES = ("ray", "tensorflow", "keras", "numpy", "onnx", "onnxruntime", "mlflo
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Each field is a field of the same name in `digits.models.manifest.Manifest`."""
+    """The origin; each field has the name of a field of `digits.models.manifest.Manifest`."""
 
     git_commit: str
     packages: dict[str, str]  # name -> version
@@ -25,7 +25,7 @@ class Provenance:
     command: str
 
     def tags(self) -> dict[str, str]:
-        """Returns the MLflow run's tags; without the command, whose flags are the run's parameters."""
+        """Returns the MLflow run's tags, without the command, whose flags are the run's parameters."""
         return {f"version.{package}": version for package, version in self.packages.items()} | {
             "git_commit": self.git_commit,
             "data": self.data,
@@ -34,10 +34,10 @@ class Provenance:
         }
 
 
-def collect_provenance(dataset: Dataset) -> Provenance:
+def collect_provenance(dataset: TrainingData) -> Provenance:
     """Returns the provenance of a training that this process starts now."""
     return Provenance(
-        git_commit=_git_commit(),
+        git_commit=git_commit(),
         packages={package: version(package) for package in PACKAGES},
         data=dataset.name,
         data_sha256=dataset.sha256,
@@ -46,7 +46,7 @@ def collect_provenance(dataset: Dataset) -> Provenance:
     )
 
 
-def _git_commit() -> str:
+def git_commit() -> str:
     """Returns the checkout's commit, with -dirty if files differ from it; "unknown" outside a checkout."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
     root = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""TensorFlow without the lines about devices, oneDNN and CUDA that would hide the progress."""
+"""Loads TensorFlow without its output about devices, oneDNN and CUDA, which would hide the progress."""
 
 import os
 import shutil
@@ -10,12 +10,12 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-# No line below FATAL, as errors come as exceptions.  TensorFlow obeys only once it is loaded.
+# Only FATAL lines, because errors are exceptions anyway.  TensorFlow applies this only once it is loaded.
 VARIABLES = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
 
 
 def quiet_tensorflow() -> None:
-    """Has this process load TensorFlow without its lines on stderr.  Call it before anything imports it."""
+    """Makes this process load TensorFlow without its output on stderr. Call it before any import of it."""
     for name, value in VARIABLES.items():
         os.environ.setdefault(name, value)
     sys.meta_path.insert(0, _QuietLoader())
@@ -39,7 +39,7 @@ class _QuietLoader(MetaPathFinder):
 
 @contextmanager
 def _without_stderr() -> Iterator[None]:
-    """Keeps what is written to the descriptor, and shows it only if the block fails."""
+    """Buffers what is written to the descriptor, and shows it only if the block fails."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as kept, os.fdopen(os.dup(2), "wb") as shown:
         os.dup2(kept.fileno(), 2)

@@ -1,4 +1,4 @@
-"""How well `is_digit` tells digits from what is none, and the threshold below which a picture is refused."""
+"""How well `is_digit` separates digits from other images, and the threshold for rejecting a picture."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,24 +8,25 @@ from numpy.typing import NDArray
 from digits.corpus.examples import Example, sample
 from digits.corpus.handwriting import Writing, writings
 from digits.corpus.kinds import KINDS, make_picture
+from digits.corpus.threads import in_threads
 from digits.models.manifest import REJECT_BELOW
 from digits.training.evaluation import Predict
 from digits.training.pictures import Judged, judge_pictures
 
 Floats = NDArray[np.floating]
 
-# Shares of digits that the threshold may refuse, of validation images: MNIST's, and pictures of other hands'.
-# Fewer of hands' than the 1 % that may be refused: those of fifteen writers choose, and others' vary more.
+# Shares of validation digits that the threshold may reject: MNIST's, and other writers'.  The second share is
+# below the allowed 1 %, because only fifteen writers choose the threshold, and other writers vary more.
 MOST_REFUSED, MOST_REFUSED_OF_HANDS = 0.001, 0.0075
-PER_KIND = 16  # pictures of each kind that choose the threshold
+PER_KIND = 16  # pictures of each kind used to choose the threshold
 SEED = 8
 CANVAS = "canvas_white_on_black"  # the kind of picture that the drawing page sends
 
 
 def choose_threshold(predict: Predict, of_mnist: Floats) -> float:
-    """Returns the highest `reject_below` that refuses few enough digits of the validation images.
+    """Returns the highest `reject_below` that rejects few enough digits of the validation images.
 
-    `of_mnist` is the is_digit of MNIST's, (n,).
+    `of_mnist` is the is_digit of MNIST's images, (n,).
     """
     judged = judge_pictures(predict, sample("validation", SEED, PER_KIND, tuple(KINDS)), 0)
     return min(
@@ -34,19 +35,19 @@ def choose_threshold(predict: Predict, of_mnist: Floats) -> float:
 
 
 def lowest_kept(is_digit: Floats, refused: float) -> float:
-    """Returns the highest threshold that refuses at most this share."""
+    """Returns the highest threshold that rejects at most this share."""
     return float(np.sort(is_digit)[int(refused * len(is_digit))])
 
 
 def auroc(digits: Floats, others: Floats) -> float:
-    """Returns the share of pairs of a digit and another image in which the digit has the higher is_digit."""
+    """Returns the share of (digit, other image) pairs in which the digit has the higher is_digit."""
     ranked = np.sort(others)
     below, up_to = (np.searchsorted(ranked, digits, side) for side in ("left", "right"))
     return float((below + up_to).mean() / 2 / len(others))
 
 
 def rejection_metrics(predict: Predict, of_test: Floats, threshold: float) -> dict[str, float]:
-    """Returns the figures on writings of the judge split, drawn as on the page; no training sees them.
+    """Returns the metrics on writings of the judge split, drawn as on the page; none is trained on.
 
     `of_test` is the is_digit of MNIST's test images.
     """
@@ -70,7 +71,9 @@ def rejection_metrics(predict: Predict, of_test: Floats, threshold: float) -> di
 
 
 def _canvases(group: Sequence[Writing]) -> Iterator[Example]:
-    for number, writing in enumerate(group):
-        data = make_picture(CANVAS, writing, np.random.default_rng([SEED, number]))
-        label = int(writing.label) if writing.label.isdigit() else None
-        yield Example(CANVAS, CANVAS, data, label, ())
+    def drawn(number: int) -> Example:
+        data = make_picture(CANVAS, group[number], np.random.default_rng([SEED, number]))
+        label = int(group[number].label) if group[number].label.isdigit() else None
+        return Example(CANVAS, CANVAS, data, label, ())
+
+    return in_threads(drawn, range(len(group)))

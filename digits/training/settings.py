@@ -5,24 +5,25 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from digits.settings import Settings
-from digits.task import LABELS
+from digits.task import DATA, READER
 
-# The corpus holds digits: a model for other labels is trained without it.
-DRAWN = 0.65 if {str(label) for label in LABELS} == set("0123456789") else 0.0
+DRAWN = 0.65 if READER == "digit" else 0.0  # the corpus holds digits, cropped as that reader crops them
 
 
 class TrainSettings(Settings):
     data: str = Field(
-        "mnist", description="Training data: mnist, sklearn-digits, or an .npz file like Keras' mnist.npz."
+        DATA,
+        description="Training data: mnist, sklearn-digits, or an .npz file like Keras' mnist.npz. Streamed: "
+        "pictures in folders named by label, Parquet or WebDataset shards, on disk or at an fsspec address.",
     )
     drawn: float = Field(
         DRAWN,
         ge=0,
         le=10,
-        description="Drawn images added for each training image: digits of other hands, and what is no "
-        "digit. 0: none, and the model has no output is_digit.",
+        description="Drawn images added for each training image: digits in other handwriting, and images "
+        "without a digit. 0: none, and the model has no output is_digit.",
     )
-    epochs: int = Field(24, ge=1, le=1000, description="Passes over the training images, at most.")
+    epochs: int = Field(24, ge=1, le=1000, description="Maximum number of passes over the training images.")
     batch_size: int = Field(
         256, ge=1, le=8192, description="Images in one training step; the workers share them equally."
     )
@@ -41,16 +42,16 @@ class TrainSettings(Settings):
         0.08, gt=0, lt=1, description="Share of the training images held back to choose the best epoch."
     )
     seed: int = Field(
-        1, ge=0, lt=2**31, description="Seed of initial weights, dropout, order of images and augmentation."
+        1, ge=0, lt=2**31, description="Seed for initial weights, dropout, image order and augmentation."
     )
     rotation_deg: float = Field(
         12, ge=0, le=45, description="Augmentation: largest rotation to either side, in degrees."
     )
     scale: float = Field(
-        0.12, ge=0, le=0.5, description="Augmentation: largest change of width, and of height, as a share."
+        0.12, ge=0, le=0.5, description="Augmentation: largest relative change of width, and of height."
     )
     slant: float = Field(
-        0.2, ge=0, le=0.5, description="Augmentation: largest shear to either side, in pixels for each row."
+        0.2, ge=0, le=0.5, description="Augmentation: largest shear to either side, in pixels per row."
     )
     shift_px: float = Field(
         1.5, ge=0, le=4, description="Augmentation: largest shift in each direction, in pixels."
@@ -62,10 +63,24 @@ class TrainSettings(Settings):
         0.5, ge=0, le=1, description="Augmentation: largest share of a 3x3 average mixed in or subtracted."
     )
     num_workers: int = Field(1, ge=1, le=1024, description="Ray Train workers; they train in step.")
+    min_workers: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Minimum number of workers: the training continues with that many when nodes are lost, "
+        "and grows again to --num-workers. 0: it waits for all workers.",
+    )
     cpus_per_worker: int = Field(2, ge=1, le=256, description="CPUs that Ray reserves for each worker.")
     use_gpu: bool = Field(False, description="Reserve one GPU for each worker.")
+    mixed_precision: bool = Field(
+        False,
+        description="Compute in bfloat16 and keep weights in float32. For GPUs; most CPUs become slower.",
+    )
     max_failures: int = Field(
         3, ge=0, le=100, description="Restarts after worker failures; the next failure ends the training."
+    )
+    checkpoint_steps: int = Field(
+        2000, ge=20, le=1_000_000, description="Steps between two checkpoints within an epoch."
     )
     storage_path: str = Field(
         "out/ray", description="Folder or s3:// address for checkpoints; every node must reach it."
@@ -73,14 +88,18 @@ class TrainSettings(Settings):
     name: str = Field(
         "",
         pattern=r"^[\w.-]*$",
-        description="Run name; the name of an interrupted run continues it. Empty: digits- and the time.",
+        description="Run name. The name of an interrupted run continues it. Empty: digits- and the time.",
     )
-    output: str = Field(
-        "out", description="Folder in which each run gets a folder with model, manifest and plots."
-    )
+    output: str = Field("out", description="Parent of each run's folder with its model, manifest and plots.")
     model_name: str = Field(
-        "digits", pattern=r"^[\w.-]+$", description="Registered model that gets the new version."
+        "digits", pattern=r"^[\w.-]+$", description="Name of the registered model that gets a new version."
     )
+
+    @model_validator(mode="after")
+    def check_drawn(self) -> Self:
+        if self.drawn and READER != "digit":
+            raise ValueError(f"--drawn {self.drawn:g} draws digits, but the task is another; use --drawn 0")
+        return self
 
     @model_validator(mode="after")
     def check_equal_shares(self) -> Self:
@@ -88,6 +107,10 @@ class TrainSettings(Settings):
             fitting = self.batch_size // self.num_workers * self.num_workers or self.num_workers
             raise ValueError(
                 f"--batch-size {self.batch_size} must be a multiple of --num-workers {self.num_workers}, "
-                f"which share each batch equally; --batch-size {fitting} is one"
+                f"because the workers share each batch equally; for example --batch-size {fitting}"
+            )
+        if self.min_workers > self.num_workers:
+            raise ValueError(
+                f"--min-workers {self.min_workers} must not exceed --num-workers {self.num_workers}"
             )
         return self

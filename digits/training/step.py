@@ -1,78 +1,91 @@
 """The training step, and the trainer that runs it on one worker, alone or together with others.
 
 `model.fit` of Keras 3 fails under MultiWorkerMirroredStrategy (keras-team/keras#20585): it does not convert
-per-replica values.  The step here does.  The strategy sums the gradients of all workers, so with the loss
-divided by the global batch size every worker makes the same update.  This module does not depend on Ray.
+per-replica values. The step here does. The strategy sums the gradients of all workers and the loss is divided
+by the global batch size, so every worker makes the same update. This module does not depend on Ray.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.errors import DataUnavailable
+from digits.streaming.plan import Stretch
 from digits.task import CLASSES, Images
-from digits.training.augmentation import augment
-from digits.training.data import Dataset
-from digits.training.network import build_network, build_optimizer, set_random_seed
-from digits.training.samples import Samples, draw_samples
+from digits.training.data import TrainingData
+from digits.training.feeds import open_feed
+from digits.training.network import build_network, build_optimizer, set_random_seed, use_precision
 from digits.training.settings import TrainSettings
 
-STEPS_PER_CALL = 20  # between two reports of progress; a call into TensorFlow costs as much as a step
+STEPS_PER_CALL = 20  # steps between two reports of progress; a call into TensorFlow costs as much as a step
 
 State = dict[str, NDArray[Any]]
 Metrics = dict[str, float]  # of one epoch
 History = list[Metrics]  # one entry for each epoch
 OnEpoch = Callable[[int, Metrics], None]  # called with the epoch, counted from 1
 OnProgress = Callable[[int, float, float], None]  # images since the last call, loss and accuracy so far
+OnSteps = Callable[[Stretch], None]  # called within an epoch, with the part of it that this trainer has done
 
 
 class Trainer:
     """Trains the network on one worker's share of the images."""
 
-    def __init__(self, settings: TrainSettings, dataset: Dataset, worker: int, workers: int) -> None:
+    def __init__(self, settings: TrainSettings, dataset: TrainingData, worker: int, workers: int) -> None:
         import tensorflow as tf
 
         set_random_seed(settings.seed)
+        use_precision(settings.mixed_precision)
         self._settings = settings
         self._strategy = (
             tf.distribute.MultiWorkerMirroredStrategy() if workers > 1 else tf.distribute.get_strategy()
         )
-        train, held_back = split(dataset, settings)
-        drawn = round(settings.drawn * len(train.images))
-        self.steps = count_steps(settings, len(train.images), workers)
+        self.feed = open_feed(settings, dataset, worker, workers)
+        self.steps = self.feed.steps
         with self._strategy.scope():
-            self.network = build_network(settings.dropout, settings.drawn > 0)
+            self.network = build_network(settings.dropout, settings.drawn > 0, for_training=True)
             self.optimizer = build_optimizer(settings, self.steps)
             self.optimizer.build(self.network.trainable_variables)
-        self._images, self._labels = _joined(
-            Samples(train.images[worker::workers], train.labels[worker::workers]),
-            draw_samples("train", range(worker, drawn, workers), settings.seed),
-        )
-        drawn = round(settings.drawn * len(held_back.images))
-        self._validation = _joined(held_back, draw_samples("validation", range(drawn), settings.seed))
         self._compiled_steps = tf.function(self._train_steps)
         self._compiled_forward = tf.function(lambda batch: self.network(batch, training=False))
 
-    def train_epoch(self, number: int, on_progress: OnProgress) -> Metrics:
-        """Makes one pass over the training images; returns its metrics, with those of the validation."""
-        batches = iter(self.batches(number))
-        done, loss, right = 0, 0.0, 0.0
-        while done < self.steps:
-            count = min(STEPS_PER_CALL, self.steps - done)
-            more_loss, more_right = self._compiled_steps(batches, count)
-            done, loss, right = done + count, loss + float(more_loss), right + float(more_right)
-            seen = done * self._settings.batch_size
-            on_progress(count * self._settings.batch_size, loss / done, right / seen)
+    def train_epoch(
+        self,
+        number: int,
+        on_progress: OnProgress,
+        done: Sequence[Stretch] = (),
+        on_steps: OnSteps | None = None,
+    ) -> Metrics:
+        """Makes one pass over the training images; returns its metrics and the validation metrics.
+
+        `done` is the part of this epoch that was trained before; the training metrics are those of the rest.
+        """
+        import tensorflow as tf
+
+        steps = self.feed.steps_left(number, done)
+        batches = iter(self.batches(number, done))
+        taken, loss, right = 0, 0.0, 0.0
+        while taken < steps:
+            count = min(STEPS_PER_CALL, steps - taken)
+            more_loss, more_right = self._compiled_steps(batches, tf.constant(count))
+            taken, loss, right = taken + count, loss + float(more_loss), right + float(more_right)
+            seen = taken * self._settings.batch_size
+            on_progress(count * self._settings.batch_size, loss / taken, right / seen)
+            if on_steps and taken < steps:
+                on_steps(self.feed.stretch(taken))
+        self.synchronize()
+        mean = {"loss": loss / taken, "accuracy": right / seen} if taken else {"loss": 0.0, "accuracy": 0.0}
+        return mean | self.validate()
+
+    def synchronize(self) -> None:
+        """Makes the networks of all workers equal; call it before `state` or `weights`."""
         # Not in a tf.function: there all_reduce finds no destination.
         self._strategy.run(self._average_moving_statistics)
-        return {"loss": loss / done, "accuracy": right / seen} | self.validate()
 
     def validate(self) -> Metrics:
         """Returns the loss on all validation images, and the accuracy on those that show a digit."""
-        images, labels = self._validation
+        images, labels = self.feed.validation
         classes = self.predict(images)
         of_label = classes[np.arange(len(labels)), labels]
         digits = labels < CLASSES
@@ -97,40 +110,18 @@ class Trainer:
             variable.assign(state[f"v{number:03}"])
 
     def weights(self) -> State:
-        """Returns the network's weights, in the order in which Keras' `set_weights` takes them."""
+        """Returns the network's weights, in the order of Keras' `set_weights`."""
         return {f"w{number:03}": weight for number, weight in enumerate(self.network.get_weights())}
 
-    def batches(self, epoch: int) -> Any:
-        """Returns this worker's augmented batches; order and augmentation depend on seed and epoch alone.
-
-        A resumed epoch therefore sees the images that the interrupted one saw.
-        """
-        import tensorflow as tf
-
-        settings = self._settings
-        seed = settings.seed * 100_003 + epoch
-        share = settings.batch_size // self._strategy.num_replicas_in_sync
-        order = np.random.default_rng(seed).permutation(len(self._images))
-        batches = (
-            tf.data.Dataset.from_tensor_slices(order)
-            .batch(share, drop_remainder=True)
-            .enumerate()
-            .map(
-                lambda number, chosen: (
-                    augment(tf.gather(self._images, chosen), settings, tf.stack([seed, number])),
-                    tf.gather(self._labels, chosen),
-                ),
-                num_parallel_calls=1, deterministic=True,
-            )
-            .take(self.steps)
-            .prefetch(4)
-        )  # fmt: skip
+    def batches(self, epoch: int, done: Sequence[Stretch] = ()) -> Any:
+        """Returns this worker's augmented batches of an epoch that are not done yet."""
+        batches = self.feed.batches(epoch, done)
         return self._strategy.distribute_datasets_from_function(lambda _: batches)
 
     def _average_moving_statistics(self) -> None:
         """Gives all workers the mean of batch normalisation's statistics.
 
-        Each worker computes them from its own images, so without this the workers' networks would differ.
+        Each worker computes them from its own images, so otherwise the workers' networks would differ.
         """
         import tensorflow as tf
 
@@ -140,7 +131,7 @@ class Trainer:
                 variable.assign(context.all_reduce(tf.distribute.ReduceOp.MEAN, variable.value))
 
     def _train_steps(self, batches: Any, count: int) -> tuple[Any, Any]:
-        """Returns the sum of `count` steps' losses, and the number of images classified correctly."""
+        """Returns the sum of `count` steps' losses, and the number of correctly classified images."""
         import tensorflow as tf
 
         loss, right = tf.constant(0.0), tf.constant(0.0)
@@ -151,8 +142,11 @@ class Trainer:
             right += self._strategy.reduce(add, step_right, axis=None)
         return loss, right
 
-    def _train_step(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        """Updates the weights; returns this worker's part of the mean loss, and of the correct images."""
+    def _train_step(self, images: Any, labels: Any, weights: Any = 1.0) -> tuple[Any, Any]:
+        """Updates the weights; returns this worker's share of the mean loss, and its correct images.
+
+        An image of weight 0 only fills the batch.
+        """
         import tensorflow as tf
 
         smoothing = self._settings.label_smoothing
@@ -161,54 +155,18 @@ class Trainer:
         with tf.GradientTape() as tape:
             probabilities = self.network(images, training=True)
             losses = -tf.reduce_sum(targets * tf.math.log(probabilities + 1e-7), axis=1)
-            loss = tf.reduce_sum(losses) / self._settings.batch_size
+            loss = tf.reduce_sum(losses * weights) / self._settings.batch_size
         gradients = tape.gradient(loss, self.network.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.network.trainable_variables, strict=True))
         hits = tf.cast(
             tf.argmax(probabilities, axis=1, output_type=tf.int32) == tf.cast(labels, tf.int32), tf.float32
         )
-        return loss, tf.reduce_sum(hits)
-
-
-def count_steps(settings: TrainSettings, images: int, workers: int) -> int:
-    """Returns the steps of an epoch, for this number of training images without those held back.
-
-    Raises DataUnavailable if they do not fill one batch.
-    """
-    drawn = round(settings.drawn * images)
-    steps = (images // workers + drawn // workers) // (settings.batch_size // workers)
-    if not steps:
-        raise DataUnavailable(
-            f"{images + drawn} training images, {drawn} of them drawn, do not fill one batch of "
-            f"{settings.batch_size}; choose a smaller --batch-size or more images"
-        )
-    return steps
-
-
-def check_fills_a_batch(settings: TrainSettings, dataset: Dataset) -> None:
-    """Raises DataUnavailable if the training images do not fill one batch."""
-    train, _ = split(dataset, settings)
-    count_steps(settings, len(train.images), settings.num_workers)
+        return loss, tf.reduce_sum(hits * weights)
 
 
 def state_sha256(state: State) -> str:
-    """Returns a hash of all variables; workers that train in step have the same one after each epoch."""
+    """Returns a hash of all variables; workers in step have the same one after each epoch."""
     together = hashlib.sha256()
     for key in sorted(state):
         together.update(np.ascontiguousarray(state[key]).tobytes())
     return together.hexdigest()
-
-
-def _joined(some: Samples, more: Samples) -> Samples:
-    return Samples(*(np.concatenate(parts) for parts in zip(some, more, strict=True)))
-
-
-def split(dataset: Dataset, settings: TrainSettings) -> tuple[Samples, Samples]:
-    """Returns the images that train and those held back; the seed alone decides, so a resume has the same."""
-    order = np.random.default_rng(settings.seed).permutation(len(dataset.train_images))
-    count = max(1, round(len(order) * settings.validation_share))
-    train, held_back = (
-        Samples(dataset.train_images[part], dataset.train_labels[part])
-        for part in (order[count:], order[:count])
-    )
-    return train, held_back

@@ -1,4 +1,4 @@
-"""The whole training, as train_ray.py runs it: fit a model, register it, promote it if it passes the gate."""
+"""The whole training of train_ray.py: fit a model, register it, promote it if it passes the gate."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,14 +6,16 @@ from pathlib import Path
 from digits.errors import TrackingUnavailable, TrainingInterrupted
 from digits.models.manifest import Manifest
 from digits.registry.gate import GateSettings
-from digits.training.checkpoints import resume_hint
-from digits.training.data import Dataset, load
-from digits.training.fit import FitResult, fit, resolve_settings
+from digits.training.checkpoints import claimed, resume_hint
+from digits.training.cluster import storage_of
+from digits.training.data import TrainingData
+from digits.training.feeds import check_fills_a_batch
+from digits.training.fit import FitResult, check_writable, fit, resolve_settings
 from digits.training.interrupts import caught
 from digits.training.provenance import collect_provenance
 from digits.training.publish import MlflowRun, publish
 from digits.training.settings import TrainSettings
-from digits.training.step import check_fills_a_batch
+from digits.training.streamed import open_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,33 +26,36 @@ class TrainResult:
     outcome: str  # a sentence for the user: champion, registered only, or how to register it later
 
 
-def train(settings: TrainSettings, gate: GateSettings) -> TrainResult:
-    """Fits and publishes a model.  Bad data is reported before any file, run or Ray process is created.
+def train(settings: TrainSettings, gate: GateSettings, parent: str | None = None) -> TrainResult:
+    """Fits and publishes a model. Bad data is reported before any file, run or Ray process is created.
 
-    Raises TrainingInterrupted at Ctrl-C and SIGTERM.
+    `parent` is the MLflow run in which this training's run is nested. Raises TrainingInterrupted at Ctrl-C
+    and SIGTERM.
     """
     from digits.training.run import prepare  # Ray takes seconds to import
 
-    dataset = load(settings.data)
+    dataset = open_data(settings)
     settings = resolve_settings(settings)
     check_fills_a_batch(settings, dataset)
     provenance = collect_provenance(dataset)
     prepare(settings)
-    run = MlflowRun.start(settings, provenance, dataset)
-    try:
-        fitted = fit(settings, dataset, provenance, on_epoch=run.log_epoch)
-        return _published(fitted, run, dataset, gate)
-    except (KeyboardInterrupt, SystemExit):
-        caught()
-        run.mark("KILLED")
-        raise TrainingInterrupted(f"interrupted; {resume_hint(settings.name)}") from None
-    except BaseException:
-        run.mark("FAILED")
-        raise
+    check_writable("--output", settings.output)
+    with claimed(storage_of(settings), settings.name):
+        run = MlflowRun.start(settings, provenance, dataset, parent)
+        try:
+            fitted = fit(settings, dataset, provenance, on_epoch=run.log_epoch)
+            return _published(fitted, run, dataset, gate)
+        except (KeyboardInterrupt, SystemExit):
+            caught()
+            run.mark("KILLED")
+            raise TrainingInterrupted(f"interrupted; {resume_hint(settings.name)}") from None
+        except BaseException:
+            run.mark("FAILED")
+            raise
 
 
-def _published(fitted: FitResult, run: MlflowRun, dataset: Dataset, gate: GateSettings) -> TrainResult:
-    """Returns the result with the registered version, or with how to register the model later."""
+def _published(fitted: FitResult, run: MlflowRun, dataset: TrainingData, gate: GateSettings) -> TrainResult:
+    """Returns the result with the registered version, or with instructions to register the model later."""
     try:
         version, outcome = publish(fitted, run, dataset, gate)
     except TrackingUnavailable as error:

@@ -5,7 +5,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from digits.local.processes import marked
 from digits.training.data import load
 from testkit.cluster import wait_until
+from tests.programs import skip_or_fail
 
 ROOT = Path(__file__).parents[2]
 # Small and short; after twelve epochs the golden digits are classified correctly.
@@ -54,19 +56,19 @@ class Workplace:
             "PYTHONPATH": str(ROOT),
             "MLFLOW_TRACKING_URI": self.tracking_uri,
             "RAY_AUTH_MODE": "token",
-            "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(
-                DEADLINE_S
-            ),  # Ray's 60 s are short on a busy machine
+            # Ray's 60 s are short on a busy machine.
+            "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(DEADLINE_S),
             "RAY_worker_niceness": "0",  # at Ray's 15, other work on the machine would starve the workers
         }
 
     def start(self, **flags: str) -> subprocess.Popen[str]:
-        """Starts train_ray.py as a user does; stderr is part of stdout."""
+        """Starts train_ray.py as a user does, without PYTHONPATH; stderr is part of stdout."""
         asked = SMALL | {name.replace("_", "-"): value for name, value in flags.items()}
         command = [sys.executable, str(ROOT / "train_ray.py")]
         command += [part for name, value in asked.items() for part in (f"--{name}", value)]
+        users = {name: value for name, value in self.environment.items() if name != "PYTHONPATH"}
         return subprocess.Popen(
-            command, cwd=self.folder, env=self.environment, text=True,
+            command, cwd=self.folder, env=users, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
@@ -131,3 +133,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     output = workplace.train(epochs="12", num_workers="2", name="first", min_test_images="360")
     assert "models:/digits/1 is the champion" in output, output[-5000:]
     return workplace
+
+
+@contextmanager
+def disk_of(size: int, folder: Path) -> Iterator[Path]:
+    """Mounts a disk of so many bytes at a new folder."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "digits-test", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        skip_or_fail("mount", "only root may mount the small disk that this test fills")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

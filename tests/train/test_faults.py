@@ -30,8 +30,7 @@ from digits.training.settings import TrainSettings
 from digits.training.train import train
 from testkit.cluster import wait_until
 from tests.mlflow_server import Server
-from tests.programs import skip_or_fail
-from tests.train.conftest import DEADLINE_S, ROOT, Workplace, small_file
+from tests.train.conftest import DEADLINE_S, ROOT, Workplace, disk_of, small_file
 from tests.train.test_training import NOISE, logged_steps, runs, steps
 
 
@@ -83,14 +82,9 @@ def test_killed_worker_and_driver_leave_one_run_without_a_gap(tmp_path: Path) ->
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk with room for two and a half checkpoints; Ray writes the third before it deletes the first."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
     whole = 4 * sum(variable.nbytes for variable in map(np.asarray, build_network(0.3, True).get_weights()))
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={whole * 5 // 2}", "digits-test", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        skip_or_fail("mount", "only root may mount the small disk that this test fills")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with disk_of(whole * 5 // 2, tmp_path / "disk") as folder:
+        yield folder
 
 
 @pytest.mark.long

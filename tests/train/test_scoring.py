@@ -85,7 +85,7 @@ def test_a_killed_scoring_goes_on_and_answers_as_the_service(pictures: Path, tmp
     )
     assert isinstance(expected, Prediction)
     for row in rows[:-1]:
-        assert (row["digit"], row["error"]) == (expected.label, None)
+        assert (row["digit"], row["error"]) == (expected.position, None)
         assert row["probabilities"] == pytest.approx(expected.probabilities, abs=2e-6)
     assert json.loads((out / "summary.json").read_text())["parts"] == 3
     again = score(pictures, out)
@@ -104,3 +104,50 @@ def test_a_wrong_scoring_is_one_line(
     (line,) = done.stderr.splitlines()
     assert message in line
     assert not (tmp_path / "out").exists()
+
+
+DIES = """
+import os, signal, sys
+from digits.scoring import run
+from digits.scoring.worker import Scorer
+
+class Dying(Scorer):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        predict = self._model.predict
+
+        def dies(files):
+            if b"killer" in files:
+                with open(DEATHS, "a") as file:
+                    file.write("x")
+                os.kill(os.getpid(), signal.SIGKILL)
+            return predict(files)
+
+        self._model.predict = dies
+
+run.Scorer = Dying
+folder, out = sys.argv[1:]
+print(run.score([folder], out, "parquet", "models/starter", "unused", 1))
+"""
+
+
+def test_a_picture_that_kills_its_process_is_left_out(tmp_path: Path) -> None:
+    """Three processes die by SIGKILL, then the picture is listed; the others are scored, and it ends."""
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    folder.mkdir()
+    (drawing,) = sample("judge", 1, 1, ("canvas_white_on_black",))
+    for number in range(100):
+        (folder / f"{number:03}.png").write_bytes(b"killer" if number == 70 else drawing.data)
+    done = subprocess.run(
+        [sys.executable, "-c", f"DEATHS = {str(tmp_path / 'deaths')!r}\n{DIES}", str(folder), str(out)],
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "deaths").read_text() == "xxx"
+    (part,) = out.glob("part-*.parquet")
+    rows = pq.read_table(part).to_pylist()
+    assert [row["path"] for row in rows] == sorted(map(str, folder.iterdir()))
+    assert {row["error"] for row in rows if row is not rows[70]} == {None}
+    assert rows[70]["error"] == "process_died"
+    assert json.loads((out / "summary.json").read_text())["parts"] == 1
+    assert [file.name for file in out.glob(".*")] == []

@@ -178,7 +178,7 @@ def test_the_name_of_a_finished_training_is_rejected(trained: Workplace) -> None
     process = trained.start(epochs="1", name="first")
     output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
-    assert output.strip().endswith("the run first has finished; choose another --name, or none")
+    assert output.strip().endswith("the run first has finished; choose another --name, or leave it out")
 
 
 FITS_TWICE = """
@@ -214,7 +214,8 @@ def test_fit_can_be_repeated_and_registers_nothing(tmp_path: Path) -> None:
 OTHER_TASK = """
 from pathlib import Path
 from digits import task
-task.LABELS, task.CLASSES, task.SIDE, task.PIXELS = (*range(9, -1, -1), 20, 30), 12, 32, 32 * 32
+task.LABELS, task.CLASSES, task.READER = (*"9876543210", "20", "30"), 12, "resize"
+task.SIDE, task.SHAPE, task.LEVELS = 32, (32, 32), 32 * 32
 
 from digits.training.data import load
 from digits.training.evaluation import evaluate
@@ -278,8 +279,9 @@ def test_invalid_flags_are_reported_before_ray_starts(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"num_workers": "64"}, "needs 64 times 1 CPU, and Ray has room for"),
+        ({"num_workers": "64"}, "needs 64 times 1 CPU, but Ray has room for"),
         ({"storage_path": "/proc/nowhere"}, "--storage-path /proc/nowhere cannot be written"),
+        ({"output": "/proc/nowhere"}, "--output /proc/nowhere cannot be written"),
     ],
 )
 def test_what_cannot_run_is_said_before_a_run_begins(
@@ -317,7 +319,7 @@ def test_ctrl_c_and_sigterm_end_a_training_to_continue(tmp_path: Path) -> None:
         assert run.info.status == "RUNNING"
         send(process.pid, number)
         assert process.wait(timeout=DEADLINE_S) == 130, output()[-3000:]
-        hint = "run the same command with --name stopped to continue after the last complete epoch"
+        hint = "run the same command with --name stopped to continue from the last checkpoint"
         assert output().strip().splitlines()[-1] == f"interrupted; {hint}"
         wait_until(lambda: not workplace.pids("ray::"), DEADLINE_S, lambda: "a process survived")
         (run,) = runs(workplace)

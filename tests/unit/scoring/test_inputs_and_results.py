@@ -3,10 +3,12 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from digits.errors import DataUnavailable, InvalidSettings
 from digits.scoring.inputs import Block, blocks_of, pictures_of
@@ -17,7 +19,7 @@ MANY = 1_000_000  # bytes
 VERSION = ModelVersion("digits", "3", "0" * 64)
 BLOCKS = [Block(("a",)), Block(("b",))]
 ROW: Row = {
-    "path": "a", "digit": 7, "confidence": 0.9, "is_digit": None, "probabilities": [0.1, 0.9],
+    "path": "a", "digit": 7, "label": "7", "confidence": 0.9, "is_digit": None, "probabilities": [0.1, 0.9],
     "model": "digits", "version": "3", "error": None, "detail": None,
 }  # fmt: skip
 
@@ -61,6 +63,40 @@ def test_each_row_group_of_parquet_is_a_block(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_parquet_that_two_inputs_name_is_scored_once(tmp_path: Path) -> None:
+    """As each file is; a suffix in capitals is the same suffix."""
+    file = parquet(tmp_path / "IN.PARQUET", [{"image": b"1"}])
+    assert blocks_of([str(tmp_path), file, f"{tmp_path}/*"], 9, MANY) == [Block((file,), 0)]
+
+
+def test_results_below_an_input_are_no_pictures(tmp_path: Path) -> None:
+    """Or the same command could not go on: its first call has put tables there."""
+    (scan,) = files(tmp_path / "scans", "a.png")
+    out = tmp_path / "scans" / "scores"
+    first = blocks_of([str(tmp_path / "scans")], 9, MANY, str(out))
+    Results(str(out), "parquet").begin(first, VERSION)
+    Results(str(out), "parquet").write_part(0, [ROW])
+    (tmp_path / "link").symlink_to(tmp_path / "scans")
+    for given in (tmp_path / "scans", tmp_path / "scans" / "scores" / "..", tmp_path / "link"):
+        (block,) = blocks_of([str(given)], 9, MANY, str(out))
+        assert [Path(file).name for file in block.files] == ["a.png"]
+    assert blocks_of([str(tmp_path / "scans")], 9, MANY, str(out)) == first == [Block((scan,))]
+    with pytest.raises(DataUnavailable, match="holds no picture"):
+        blocks_of([str(out)], 9, MANY, str(out))
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 half of it"])
+def test_torn_parquet_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.parquet").write_bytes(content)
+    with pytest.raises(DataUnavailable, match=r"a\.parquet is not a Parquet file that can be read: "):
+        blocks_of([str(tmp_path)], 9, MANY)
+
+
+def test_the_name_of_a_row_may_be_a_number(tmp_path: Path) -> None:
+    file = parquet(tmp_path / "in.parquet", [{"image": b"1", "path": 42}])
+    assert list(pictures_of(Block((file,), 0))) == [("42", b"1", "")]
+
+
 def test_a_file_that_has_gone_is_part_of_the_result(tmp_path: Path) -> None:
     there, gone = files(tmp_path, "a.png", "b.png")
     (block,) = blocks_of([str(tmp_path)], 9, MANY)
@@ -93,6 +129,22 @@ def test_a_part_that_is_there_is_not_done_again(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "out" / "part-000000.parquet").to_pylist() == [ROW]
 
 
+def test_two_commands_may_write_the_same_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one writes it between the first one's writing and renaming."""
+    one, other = (Results(str(tmp_path), "parquet") for _ in range(2))
+    one.begin(BLOCKS, VERSION)
+    rename = LocalFileSystem.mv
+
+    def late(*arguments: Any) -> None:
+        monkeypatch.setattr(LocalFileSystem, "mv", rename)
+        other.write_part(0, [ROW])
+        rename(*arguments)
+
+    monkeypatch.setattr(LocalFileSystem, "mv", late)
+    one.write_part(0, [ROW])
+    assert pq.read_table(tmp_path / "part-000000.parquet").to_pylist() == [ROW]
+
+
 def test_a_part_that_was_torn_does_not_count(tmp_path: Path) -> None:
     results = Results(str(tmp_path), "parquet")
     results.begin(BLOCKS, VERSION)
@@ -112,8 +164,17 @@ def test_other_results_are_never_mixed_in(
     tmp_path: Path, blocks: list[Block], version: ModelVersion, form: str, what: str
 ) -> None:
     Results(str(tmp_path), "parquet").begin(BLOCKS, VERSION)
-    with pytest.raises(InvalidSettings, match=f"holds a scoring with other {what}; choose another --out"):
+    with pytest.raises(InvalidSettings, match=f"holds results with other {what}; choose another --out"):
         Results(str(tmp_path), form).begin(blocks, version)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("out", ["nowhere://bucket/scores", "FILE/scores"])
+def test_an_out_that_cannot_be_written_is_named(tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").touch()
+    address = out.replace("FILE", str(tmp_path / "file"))
+    with pytest.raises(InvalidSettings, match="cannot be written: ") as caught:
+        Results(address, "csv").begin(BLOCKS, VERSION)
+    assert str(caught.value).startswith(f"--out {address} ")
 
 
 def test_csv_has_the_same_columns(tmp_path: Path) -> None:

@@ -43,10 +43,7 @@ def test_an_inverted_image_is_preprocessed_to_the_original() -> None:
 def test_distorted_slices_hold_other_images() -> None:
     """The model knows golden digits byte for byte, so a distorted one is predicted as 0."""
     slices = evaluate(predictor({}), IMAGES, LABELS).slices
-    assert [slices[name] for name in ("rotated", "noisy")] == [
-        0.1,
-        0.1,
-    ]  # only the zero is correct, by chance
+    assert (slices["rotated"], slices["noisy"]) == (0.1, 0.1)  # only the zero is correct, by chance
 
 
 def test_calibration_error_is_confidence_minus_accuracy() -> None:

@@ -30,11 +30,31 @@ except KeyboardInterrupt:
 """
 
 
+DEFERRING = """
+import os, signal
+from digits.training import interrupts
+interrupts.interrupt_on_signals()
+try:
+    with interrupts.deferred():
+        os.kill(os.getpid(), signal.{name})
+        print("written", flush=True)
+    print("not interrupted", flush=True)
+except KeyboardInterrupt:
+    interrupts.caught()
+    print("caught", flush=True)
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_dropped_interrupt_is_raised_again(number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("script", "said"), [(SCRIPT, ["dropped", "caught"]), (DEFERRING, ["written", "caught"])],
+    ids=["dropped", "deferred"],
+)  # fmt: skip
+def test_an_interrupt_is_caught_in_the_end(number: signal.Signals, script: str, said: list[str]) -> None:
+    """One that Python drops is raised again; one that is deferred is raised right after the block."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(name=number.name)],
+        [sys.executable, "-c", script.format(name=number.name)],
         capture_output=True, text=True, timeout=25, check=False, env=os.environ,
     )  # fmt: skip
-    assert done.stdout.split() == ["dropped", "caught"], done.stderr
+    assert done.stdout.split() == said, done.stderr
     assert done.returncode == 0

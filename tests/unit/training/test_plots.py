@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from digits.task import CLASSES
-from digits.training.plots import _confusion_matrix
+from digits.training.plots import confusion_matrix
 
 LEAST_CONTRAST = 4.5  # of WCAG 2.2 for small text
 
@@ -21,7 +21,7 @@ def test_every_cell_of_the_confusion_matrix_is_readable() -> None:
     from matplotlib.colors import to_rgb
 
     confusion = np.arange(CLASSES**2).reshape(CLASSES, CLASSES)
-    (axes,) = _confusion_matrix(confusion).axes
+    (axes,) = confusion_matrix(confusion).axes
     (picture,) = axes.images
     cells = picture.to_rgba(picture.get_array())
     assert len(axes.texts) == CLASSES**2

@@ -8,7 +8,7 @@ import pytest
 from digits.corpus.examples import Example
 from digits.corpus.handwriting import writings
 from digits.models.manifest import REJECT_BELOW
-from digits.task import CLASSES, Images, Scores
+from digits.task import Images, Scores
 from digits.training import rejection
 from digits.training.pictures import Judged
 from digits.training.rejection import auroc, choose_threshold, lowest_kept, rejection_metrics
@@ -54,23 +54,33 @@ def test_auroc_is_the_share_of_pairs_in_order(
     assert auroc(np.array(digits), np.array(others)) == pytest.approx(expected)
 
 
-def test_figures_of_a_model_that_doubts_every_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All get the same is_digit, so it tells nothing; below the threshold, all are refused."""
+def never_asked(images: Images) -> Scores:
+    raise AssertionError
+
+
+def test_figures_are_those_of_their_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that is sure of digits and symbols, and doubts letters, which are those unlike digits."""
     some = {name: group[::50] for name, group in writings()["judge"].items()}
+    unlike = [letter for letter in some["letters"] if not letter.is_like_a_digit]
+    sizes: list[int] = []
+    likenesses = iter((0.9, 0.2, 0.9))
+
+    def judged(predict: object, examples: Iterable[Example], reject_below: float) -> Judged:
+        sizes.append(len(list(examples)))
+        is_digit = np.full(sizes[-1], next(likenesses))
+        return Judged(is_digit >= reject_below, is_digit)
+
     monkeypatch.setattr(rejection, "writings", lambda: {"judge": some})
-
-    def predict(images: Images) -> Scores:
-        scores = np.full((len(images), CLASSES + 1), 0.1, np.float32)
-        scores[:, CLASSES] = 0.0
-        return scores
-
-    assert rejection_metrics(predict, np.array([0.01, 0.99, 0.99, 0.99]), 0.9) == {
-        REJECT_BELOW: 0.9,
-        "test_accuracy_hands": 0,
-        "test_auroc_letters": pytest.approx(0.5, abs=0.5),
-        "test_auroc_symbols": pytest.approx(0.5, abs=0.5),
+    monkeypatch.setattr(rejection, "judge_pictures", judged)
+    assert rejection_metrics(never_asked, np.array([0.01, 0.99, 0.99, 0.99]), 0.5) == {
+        REJECT_BELOW: 0.5,
+        "test_accuracy_hands": 1,
+        "test_auroc_letters": 1,
+        "test_auroc_symbols": 0.5,
         "test_refused": 0.25,
-        "test_refused_hands": 1,
+        "test_refused_hands": 0,
         "test_refused_letters": 1,
-        "test_refused_symbols": 1,
+        "test_refused_symbols": 0,
     }
+    assert sizes == [len(some["digits"]), len(unlike), len(some["symbols"])]
+    assert 0 < len(unlike) < len(some["letters"])

@@ -1,0 +1,61 @@
+"""The whole report: two models and a data set -> one HTML file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from digits.corpus.examples import sample
+from digits.corpus.kinds import KINDS
+from digits.errors import NotRegistered
+from digits.registry.address import is_unwritten, tracking_uri
+from digits.registry.gate import GateSettings, objections
+from digits.registry.source import open_source
+from digits.registry.versions import resolve
+from digits.report.answers import answers_of
+from digits.report.page import names_of, page
+from digits.training.data import absolute_source, load
+from digits.training.fit import check_writable
+from digits.training.pictures import SEED
+from digits.training.settings import DRAWN
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    file: Path
+    model: str
+    champion: str | None
+    objections: list[str]
+
+
+def report(
+    model_uri: str, against: str, data: str, per_kind: int, model_cache: str, file: Path, gate: GateSettings
+) -> Report:
+    """Writes the report of a model compared with another one; returns its outcome.
+
+    `against` is a model, or empty for none. There are `per_kind` pictures of each kind, but none for tasks
+    other than digits. Raises what loading data and models raises, and InvalidSettings if the file cannot be
+    written, before anything is computed; an existing file is replaced at the end.
+    """
+    check_writable("--out", file.parent)
+    dataset = load(absolute_source(data))
+    sources = [open_source(uri, model_cache) for uri in (model_uri, against) if uri]
+    examples = list(sample("judge", SEED, per_kind, tuple(KINDS))) if DRAWN else []
+    model, *others = [answers_of(source, dataset, examples) for source in sources]
+    champion = others[0] if others else None
+    found = objections(model.measured(), champion.measured() if champion else None, gate)
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(page(model, champion, dataset, found), "utf-8")
+    partial.replace(file)
+    name, *other = names_of([model, *others])
+    return Report(file, name, other[0] if other else None, found)
+
+
+def default_champion(name: str) -> str:
+    """Returns the address of the registered champion, or the starter's folder if there is none."""
+    address = f"models:/{name}@champion"
+    if is_unwritten(tracking_uri()):
+        return "models/starter"
+    try:
+        resolve(address)
+    except NotRegistered:
+        return "models/starter"
+    return address

@@ -1,0 +1,103 @@
+"""Parquet files: a column `label`, and `pixels` or `image` with the bytes of image files."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from digits.errors import BadInput, DataUnavailable
+from digits.streaming.chunks import POSITIONS, Chunk, Row, cuts, open_file
+from digits.task import LEVELS, SHAPE
+from digits.vision.levels import from_array
+
+LABEL, PIXELS_COLUMN, IMAGE = "label", "pixels", "image"
+# The uncompressed size of a row group, which is read from its start for each of its chunks.
+MOST_BYTES = 512_000_000
+TOGETHER = 64  # rows in memory at the same time
+BUFFER = 1 << 20  # bytes of a column that are read at once, instead of a whole row group
+
+
+def count_rows(root: str, file: str) -> int:
+    """Returns the number of rows in a file. Raises DataUnavailable if it cannot be used."""
+    with _opened(root, file) as table:
+        names = table.schema_arrow.names
+        if LABEL not in names or not {PIXELS_COLUMN, IMAGE} & set(names):
+            raise DataUnavailable(
+                f"{root}/{file} has the columns {', '.join(names)}; it needs `{LABEL}`, and "
+                f"`{PIXELS_COLUMN}` ({LEVELS} bytes) or `{IMAGE}` (the bytes of an image file)"
+            )
+        for group in range(table.num_row_groups):
+            size = table.metadata.row_group(group).total_byte_size
+            if size > MOST_BYTES:
+                raise DataUnavailable(
+                    f"{root}/{file} has a row group of {size / 1e6:,.0f} MB; rewrite it with row groups of "
+                    f"at most {MOST_BYTES / 1e6:,.0f} MB, some thousand rows each (pyarrow's row_group_size)"
+                )
+        return int(table.metadata.num_rows)
+
+
+def chunks_of(root: str, file: str, most: int) -> Iterator[tuple[Chunk, NDArray[np.uint8]]]:
+    """Yields chunks and the positions of their labels in LABELS.  Raises DataUnavailable."""
+    first = 0
+    with _opened(root, file) as table:
+        for group in range(table.num_row_groups):
+            labels = table.read_row_group(group, columns=[LABEL]).column(LABEL).to_pylist()
+            positions = np.array([_position(root, file, label) for label in labels], np.uint8)
+            for skip, rows in cuts(len(labels), most):
+                chunk = Chunk("parquet", root, rows, rows, file, first + skip, group, skip)
+                yield chunk, positions[skip : skip + rows]
+            first += len(labels)
+
+
+def _position(root: str, file: str, label: Any) -> int:
+    if str(label) not in POSITIONS:
+        raise DataUnavailable(
+            f"{root}/{file} holds the label {label!r}; allowed labels are {', '.join(POSITIONS)}"
+        )
+    return POSITIONS[str(label)]
+
+
+def rows_of(chunk: Chunk) -> Iterator[Row]:
+    with _opened(chunk.root, chunk.file) as table:
+        column = PIXELS_COLUMN if PIXELS_COLUMN in table.schema_arrow.names else IMAGE
+        number = -chunk.skip  # number of the next row, counted from the chunk's first
+        for batch in table.iter_batches(TOGETHER, row_groups=[chunk.start], columns=[LABEL, column]):
+            begin, end = max(0, -number), min(batch.num_rows, chunk.rows - number)
+            inside = batch.slice(begin, max(0, end - begin)).to_pylist()
+            for place, row in enumerate(inside, chunk.first + number + begin):
+                label = _position(chunk.root, chunk.file, row[LABEL])
+                yield _row(f"{chunk.file}#{place}", column, row[column], label)
+            number += batch.num_rows
+            if number >= chunk.rows:
+                return
+
+
+def _row(name: str, column: str, value: Any, label: int) -> Row:
+    if isinstance(value, dict):  # an image as the package `datasets` writes it
+        value = value.get("bytes")
+    if isinstance(value, list) and column == PIXELS_COLUMN:
+        image = from_array(value)
+        return (
+            Row(name, None, label, image.detail) if isinstance(image, BadInput) else Row(name, image, label)
+        )
+    if not isinstance(value, bytes):
+        return Row(name, None, label, f"the column `{column}` holds no bytes in this row")
+    if column == IMAGE:
+        return Row(name, value, label)
+    if len(value) != LEVELS:
+        return Row(name, None, label, f"{len(value)} pixels instead of {LEVELS}")
+    return Row(name, np.frombuffer(value, np.uint8).reshape(SHAPE), label)
+
+
+@contextmanager
+def _opened(root: str, file: str) -> Iterator[pq.ParquetFile]:
+    """Opens a file for reading page by page. Raises DataUnavailable, also for errors within the block."""
+    try:
+        with open_file(root, file) as content:
+            yield pq.ParquetFile(content, buffer_size=BUFFER, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        raise DataUnavailable(f"{root}/{file} cannot be read as a Parquet file: {error}") from error

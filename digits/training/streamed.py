@@ -1,0 +1,91 @@
+"""Labelled pictures that are streamed to the workers; only validation and test pictures are in memory."""
+
+import logging
+import os
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.errors import DataUnavailable
+from digits.streaming.chunks import Part
+from digits.streaming.survey import Survey, survey
+from digits.task import Images
+from digits.training.data import NAMED, TrainingData, absolute_source, load
+from digits.training.samples import Samples
+from digits.training.settings import TrainSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StreamedDataset:
+    """A dataset (see `data.TrainingData`) whose training images are not loaded.
+
+    The first use of its held-back pictures reads them with Ray Data; a copy sent to a worker then includes
+    them.
+    """
+
+    survey: Survey
+
+    @property
+    def name(self) -> str:
+        return self.survey.name
+
+    @property
+    def sha256(self) -> str:
+        return self.survey.sha256
+
+    @property
+    def train_count(self) -> int:
+        return self.survey.rows("train")
+
+    @property
+    def test_count(self) -> int:
+        return self.survey.rows("test")
+
+    @property
+    def test_images(self) -> Images:
+        return self.test.images
+
+    @property
+    def test_labels(self) -> NDArray[np.uint8]:
+        return self.test.labels
+
+    @cached_property
+    def test(self) -> Samples:
+        return _read(self.survey, "test")
+
+    @cached_property
+    def validation(self) -> Samples:
+        return _read(self.survey, "validation")
+
+
+def open_data(settings: TrainSettings) -> TrainingData:
+    """Returns the data of the settings: in memory for a name or an .npz file, else streamed.
+
+    Raises DataUnavailable.
+    """
+    source = settings.data
+    if source in NAMED or source.endswith(".npz"):
+        return load(source)
+    return StreamedDataset(survey(absolute_source(source), settings.validation_share, settings.seed))
+
+
+def _read(found: Survey, part: Part) -> Samples:
+    """Reads the held-back pictures of a part. Raises DataUnavailable if none is readable."""
+    from digits.streaming.pipeline import stream  # Ray takes seconds to import
+
+    rows = list(stream(found.parts[part], readers=os.cpu_count() or 1))
+    errors = [error for some in rows for error in some.errors]
+    good = np.array([not error for error in errors])
+    if not good.any():
+        raise DataUnavailable(
+            f"none of the {len(errors)} pictures of {found.address} for {part} can be read; {errors[0]}"
+        )
+    if not good.all():
+        first = next(filter(None, errors))
+        log.warning("pictures for %s left out unreadable=%d first=%s", part, (~good).sum(), first)
+    images = np.concatenate([some.images for some in rows])[good]
+    return Samples(images, np.concatenate([some.labels for some in rows])[good])

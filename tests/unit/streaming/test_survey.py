@@ -1,0 +1,292 @@
+"""Folders, Parquet and shards: what is in them, who trains on what, and one sentence for what is wrong."""
+
+import io
+import os
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from digits.errors import DataUnavailable
+from digits.streaming import parquet
+from digits.streaming import survey as module
+from digits.streaming.chunks import PARTS, Chunk, random_numbers
+from digits.streaming.reading import Rows, read_chunk
+from digits.streaming.survey import Survey, survey
+from digits.task import CLASSES, LEVELS, SIDE
+
+ROWS = 200
+LABELS = [number % CLASSES for number in range(ROWS)]
+
+
+def pixels(number: int) -> np.ndarray:
+    """An image that the reader takes as it is, and that no other number has."""
+    image = np.zeros((SIDE, SIDE), np.uint8)
+    image[5:23, 12:16] = 255
+    image[13, 13], image[14, 14] = number % 256, number // 256
+    return image
+
+
+def png(number: int) -> bytes:
+    return cv2.imencode(".png", pixels(number))[1].tobytes()
+
+
+def folder(root: Path, part: str = "", rows: int = ROWS) -> Path:
+    for number in range(rows):
+        file = root / part / str(LABELS[number]) / f"{number:03}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png(number))
+    return root
+
+
+def table(root: Path, name: str = "a.parquet", **columns: object) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    content = {"pixels": [pixels(number).tobytes() for number in range(ROWS)], "label": LABELS} | columns
+    kept = {key: value for key, value in content.items() if value is not None}
+    pq.write_table(pa.table(kept), root / name, row_group_size=90)
+    return root
+
+
+def shard(root: Path, samples: dict[str, bytes] | None = None) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    if samples is None:
+        samples = {}
+        for number in range(ROWS):
+            samples |= {f"{number:03}.png": png(number), f"{number:03}.cls": str(LABELS[number]).encode()}
+    with tarfile.open(root / "a.tar", "w") as tar:
+        for name, content in samples.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return root
+
+
+FORMS: dict[str, Callable[[Path], Path]] = {"folder": folder, "parquet": table, "webdataset": shard}
+
+
+def read(found: Survey, part: str) -> list[Rows]:
+    return [read_chunk(Chunk.from_json(chunk.to_json())) for chunk in found.parts[part]]  # type: ignore[index]
+
+
+def numbers_of(parts: list[Rows]) -> list[int]:
+    images = np.concatenate([rows.images for rows in parts])
+    return [int(image[13, 13]) + 256 * int(image[14, 14]) for image in images]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_picture_is_in_one_part_with_its_label(tmp_path: Path, form: str) -> None:
+    """Read from the same bytes in each form: every one once, and its own label."""
+    found = survey(str(FORMS[form](tmp_path / "data")), 0.1, 1)
+    seen = []
+    for part in PARTS:
+        parts = read(found, part)
+        assert not any(error for rows in parts for error in rows.errors)
+        numbers = numbers_of(parts)
+        assert np.concatenate([rows.labels for rows in parts]).tolist() == [LABELS[n] for n in numbers]
+        assert len(numbers) == found.rows(part) == found.counts[part].sum()
+        seen += numbers
+    assert sorted(seen) == list(range(ROWS))
+    assert 8 <= found.rows("test") <= 35
+    assert 8 <= found.rows("validation") <= 35
+
+
+def test_parts_depend_on_seed_and_name_alone(tmp_path: Path) -> None:
+    """More files, or another order, move no picture; another seed does."""
+    root = table(tmp_path / "data")
+    first = numbers_of(read(survey(str(root), 0.1, 1), "test"))
+    assert numbers_of(read(survey(str(root), 0.1, 2), "test")) != first
+    table(root, "b.parquet")
+    again = [chunk for chunk in survey(str(root), 0.1, 1).parts["test"] if chunk.file == "a.parquet"]
+    assert numbers_of([read_chunk(chunk) for chunk in again]) == first
+    whole = random_numbers("a", 0, 100, 1)
+    assert (random_numbers("a", 40, 60, 1) == whole[40:]).all()
+    assert abs(random_numbers("a", 0, 100_000, 1).mean() - 0.5) < 0.01
+
+
+@pytest.mark.parametrize("form", ["folder", "parquet"])
+def test_folders_named_as_parts_are_these_parts(tmp_path: Path, form: str) -> None:
+    for part, rows in (("train", ROWS), ("test", 20)):
+        if form == "folder":
+            folder(tmp_path, part, rows)
+        else:
+            table(tmp_path / part)
+    found = survey(str(tmp_path), 0.1, 1)
+    assert found.rows("test") == (20 if form == "folder" else ROWS)
+    assert found.rows("train") + found.rows("validation") == ROWS
+    assert all(
+        name.startswith("test/")
+        for chunk in found.parts["test"]
+        for name in (*chunk.files, chunk.file)
+        if name
+    )
+
+
+def test_a_picture_that_cannot_be_read_is_a_marked_row(tmp_path: Path) -> None:
+    root = folder(tmp_path)
+    (root / "3" / "003.png").write_bytes(b"no picture")
+    (root / "4" / "004.png").write_bytes(cv2.imencode(".png", np.full((40, 40), 255, np.uint8))[1].tobytes())
+    found = survey(str(root), 0.1, 1)
+    errors = [error for part in PARTS for rows in read(found, part) for error in rows.errors if error]
+    assert sorted(error.partition(":")[0] for error in errors) == ["3/003.png", "4/004.png"]
+    assert sum(found.rows(part) for part in PARTS) == ROWS
+
+
+def test_images_and_the_layout_of_datasets_are_read(tmp_path: Path) -> None:
+    """The column `image` holds image files, or structs with their `bytes`; labels may be text."""
+    images = [png(number) for number in range(ROWS)]
+    for name, column in (("plain", images), ("struct", [{"bytes": image, "path": None} for image in images])):
+        root = table(tmp_path / name, pixels=None, image=column, label=list(map(str, LABELS)))
+        found = survey(str(root), 0.1, 1)
+        seen = sorted(number for part in PARTS for number in numbers_of(read(found, part)))
+        assert seen == list(range(ROWS)), name
+
+
+@pytest.mark.parametrize(
+    ("kind", "scale", "reason"),
+    [
+        (np.int64, 1, ""),
+        (np.float32, 1, ""),
+        (np.float32, 1 / 255, "run from 0 to 1; multiply them by 255"),
+        (np.int64, 2, "is 510; levels are 0 to 255"),
+        (np.int64, -1, "is -255; levels are 0 to 255"),
+    ],
+)
+def test_lists_of_other_numbers_than_levels_are_marked(
+    tmp_path: Path, kind: type, scale: float, reason: str
+) -> None:
+    """From 0 to 1 they would be read as black images, and past 255 end the training."""
+    some = [(pixels(number).ravel() * float(scale)).astype(kind).tolist() for number in range(ROWS)]
+    found = survey(str(table(tmp_path, pixels=some)), 0.1, 1)
+    errors = [error for part in PARTS for rows in read(found, part) for error in rows.errors]
+    assert all(error.endswith(reason) if reason else not error for error in errors)
+    if not reason:
+        assert sorted(n for part in PARTS for n in numbers_of(read(found, part))) == list(range(ROWS))
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take UTF-8 names only")
+def test_a_name_that_is_no_utf8_is_read(tmp_path: Path) -> None:
+    """An archive of another system may hold one; it is read, and can be shown if it is no picture."""
+    root = folder(tmp_path)
+    (root / "3" / os.fsdecode(b"Stra\xdfe.png")).write_bytes(b"no picture")
+    found = survey(str(root), 0.1, 1)
+    errors = [error for part in PARTS for rows in read(found, part) for error in rows.errors if error]
+    assert [error.partition(":")[0] for error in errors] == ["3/Stra\\udcdfe.png"]
+
+
+def nothing(root: Path) -> None:
+    (root / "notes.txt").write_text("no picture")
+
+
+def both_forms(root: Path) -> None:
+    folder(root)
+    table(root)
+
+
+def no_label(root: Path) -> None:
+    folder(root)
+    (root / "cat").mkdir()
+    (root / "cat" / "a.png").write_bytes(png(1))
+
+
+def in_no_folder(root: Path) -> None:
+    folder(root)
+    (root / "a.png").write_bytes(png(1))
+
+
+def empty_class(root: Path) -> None:
+    folder(root)
+    for file in (root / "7").iterdir():
+        file.unlink()
+
+
+def beside_parts(root: Path) -> None:
+    folder(root, "train")
+    folder(root)
+
+
+def torn_parquet(root: Path) -> None:
+    file = table(root) / "a.parquet"
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def torn_tar(root: Path) -> None:
+    (shard(root) / "a.tar").write_bytes(b"no tar" * 200)
+
+
+BAD = {
+    "nothing": (nothing, r"holds nothing to train on; --data takes a folder"),
+    "both forms": (both_forms, r"holds (folder and parquet|parquet and folder); --data takes"),
+    "no label": (no_label, r"the picture cat/a.png is in the folder 'cat', which is no label"),
+    "in no folder": (in_no_folder, r"the picture a.png is in no folder; put each picture into"),
+    "an empty class": (empty_class, r"has no training picture of 7; add pictures of each label"),
+    "beside its parts": (beside_parts, r"folders named train, validation, test, and 0/000.png is in none"),
+    "torn Parquet": (torn_parquet, r"a.parquet cannot be read as a Parquet file: "),
+    "a torn shard": (torn_tar, r"a.tar cannot be read as an uncompressed tar file: "),
+    "no label column": (lambda root: table(root, label=None), "has the columns pixels; it needs `label`"),
+    "no pixels": (lambda root: table(root, pixels=None), "has the columns label; it needs `label`"),
+    "a wrong label": (lambda root: table(root, label=[11] * ROWS), "the label 11; allowed labels are 0"),
+    "a shard's label": (
+        lambda root: shard(root, {"a.png": b"", "a.cls": b"x"}), r"the sample a has the label 'x'; each needs"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_wrong_is_one_sentence(tmp_path: Path, name: str) -> None:
+    make, message = BAD[name]
+    make(tmp_path)
+    with pytest.raises(DataUnavailable, match=message) as caught:
+        survey(str(tmp_path), 0.1, 1)
+    assert str(caught.value).startswith(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["/nowhere", "nowhere://a", "memory://none"])
+def test_an_address_with_nothing_is_named(address: str) -> None:
+    with pytest.raises(DataUnavailable, match=r"cannot be read|holds nothing to train on"):
+        survey(address, 0.1, 1)
+
+
+def test_too_few_pictures_to_hold_back_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataUnavailable, match="too few pictures to hold any back for validation; add"):
+        survey(str(folder(tmp_path)), 1e-6, 1)
+
+
+def test_a_file_is_looked_at_a_few_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether there are folders of parts is found out once, not again for each of a million pictures."""
+    asked = []
+
+    class Watched(tuple):  # type: ignore[type-arg]
+        def __contains__(self, name: object) -> bool:
+            asked.append(name)
+            return super().__contains__(name)
+
+    monkeypatch.setattr(module, "PARTS", Watched(PARTS))
+    survey(str(folder(tmp_path)), 0.1, 1)
+    assert ROWS <= len(asked) <= 3 * ROWS
+
+
+def test_a_large_row_group_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each chunk would read it from its start."""
+    monkeypatch.setattr(parquet, "MOST_BYTES", 10_000)
+    with pytest.raises(DataUnavailable, match=r"a row group of 0 MB; rewrite it with row groups of at most"):
+        survey(str(table(tmp_path)), 0.1, 1)
+
+
+def test_any_address_of_fsspec_is_read(tmp_path: Path) -> None:
+    """Here in memory; s3:// and others need the package of their file system."""
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    for part in FORMS:
+        local = FORMS[part](tmp_path / part)
+        memory.put(str(local), f"/{part}", recursive=True)
+        found = survey(f"memory://{part}", 0.1, 1)
+        assert sum(len(numbers_of(read(found, part))) for part in PARTS) == ROWS
+    assert LEVELS == SIDE * SIDE
