@@ -1,6 +1,6 @@
 # Two images: `serve` is the head and the workers of a Ray cluster, `train` trains and runs the MLflow server.
-#     docker build --target serve --tag digits-serve:0.1.0 .
-#     docker run --rm --publish 8000:8000 digits-serve:0.1.0
+#     docker build --target serve --tag digits-serve:0.2.0 .
+#     docker run --rm --publish 8000:8000 digits-serve:0.2.0
 
 ARG BASE=python:3.11-slim-bookworm
 

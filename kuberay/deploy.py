@@ -18,10 +18,13 @@ from kuberay.service import (
     get,
     kubectl,
     main,
+    moves_in_steps,
+    newest_cluster,
     ray_service,
     run,
     say,
     unfinished,
+    unread,
     wait_until,
 )
 
@@ -32,19 +35,27 @@ SETTLED_S = 5.0
 WHAT_TO_DO = """
 Someone else has set these fields, for example by `kubectl patch` or `kubectl edit`.  Move the change into
 your overlay if you want to keep it, and run `make deploy FORCE=1`, which sets the manifests' values."""
+WHY_UNREAD = f"""
+See Events in `kubectl describe -n {NAMESPACE} rayservice/{NAME}`: KubeRay may be away, or Ray may reject
+the Serve configuration."""
+PAUSED = f"""The manifests are applied, but the service is paused (spec.suspend). To resume it, run
+    kubectl patch -n {NAMESPACE} rayservice/{NAME} --type=merge -p '{{"spec":{{"suspend":false}}}}'
+and then `make deploy` again."""
 # Runs on the head: connections through the Service, like those of a client.  An endpoint is programmed up to
 # a second after its pod is ready, so several answers are wanted, each on a connection of its own.
 ASK = f"""
 import sys, time, urllib.request
+url = f"http://{{sys.argv[1]}}:8000/-/healthz"
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({{}}))  # no proxy leads to Services
 deadline, good = time.monotonic() + {ANSWERED_WITHIN_S}, 0
 while good < 5:
     try:
-        urllib.request.urlopen("http://{NAME}-serve-svc:8000/-/healthz", timeout=2).read()
+        opener.open(url, timeout=2).read()
         good += 1
     except OSError as error:
         good = 0
         if time.monotonic() > deadline:
-            sys.exit(f"no answer through the Service: {{error}}")
+            sys.exit(f"no answer through the Service {{url}}: {{error}}")
     time.sleep(0.2)
 """
 
@@ -81,11 +92,14 @@ def patches(service: Object, cluster: Object) -> list[Object]:
 
 
 def scale_workers(service: Object) -> None:
-    """Passes changed numbers of workers on to the cluster that has the traffic."""
-    name = active_cluster(service)
-    if not name:
-        return
-    if found := patches(service, get(f"raycluster/{name}")):
+    """Passes changed numbers of workers on to the RayCluster of these manifests.
+
+    During an upgrade that is the new one, once it exists; KubeRay makes it with the numbers of that time.
+    """
+    name = newest_cluster(service)
+    command = ["get", "-n", NAMESPACE, "--ignore-not-found", f"raycluster/{name}", "-o", "json"]
+    there = kubectl(*command).strip() if name else ""
+    if there and (found := patches(service, json.loads(there))):
         say(
             f"RayCluster {name}: "
             + ", ".join(f"{one['path'].split('/')[-1]} {one['value']}" for one in found)
@@ -99,32 +113,40 @@ def _missing_workers(name: str) -> str:
     return "" if ready >= desired else f"{ready} of {desired} workers are ready"
 
 
-def ask(cluster: str) -> None:
+def ask(service: Object) -> None:
     """Returns once the Service answers."""
+    cluster = active_cluster(service)
     selector = f"ray.io/cluster={cluster},ray.io/node-type=head"
     head = kubectl("get", "-n", NAMESPACE, "pod", "-l", selector, "-o", "name").split()
     if not head:
         raise Failed(f"RayCluster {cluster} has no head pod")
-    command = ["exec", "-n", NAMESPACE, head[0], "-c", "ray-head", "--", "python", "-c", ASK]
+    name = f"{cluster if moves_in_steps(service) else NAME}-serve-svc"
+    command = ["exec", "-n", NAMESPACE, head[0], "-c", "ray-head", "--", "python", "-c", ASK, name]
     kubectl(*command, timeout_s=2 * ANSWERED_WITHIN_S)
 
 
-def read() -> str:
-    service = ray_service()
-    has_read = service.get("status", {}).get("observedGeneration", 0) >= service["metadata"]["generation"]
-    return "" if has_read else "KubeRay has not read the manifests"
+def wait_until_read() -> None:
+    """Returns once KubeRay has read the manifests; the failure says where to look."""
+    try:
+        wait_until(lambda: unread(ray_service()), READ_WITHIN_S)
+    except Failed as failure:
+        raise Failed(f"{failure}{WHY_UNREAD}") from None
 
 
 def deploy(overlay: str, force: bool) -> None:
-    """More workers are wanted before the applications can run: their replicas wait for the workers."""
+    """Applies the overlay and returns once the service answers with it.
+
+    The workers are scaled before the applications can run, because their replicas wait for the workers.
+    """
     apply(overlay, force)
-    wait_until(read, READ_WITHIN_S)
-    if condition(ray_service(), "UpgradeInProgress").get("status") != "True":
-        scale_workers(ray_service())
+    if ray_service()["spec"].get("suspend"):
+        raise Failed(PAUSED)
+    wait_until_read()
+    scale_workers(ray_service())
     wait_until(lambda: unfinished(ray_service()), DEPLOYED_WITHIN_S, SETTLED_S)
-    active = active_cluster(ray_service())
-    wait_until(lambda: _missing_workers(active), DEPLOYED_WITHIN_S)
-    ask(active)
+    service = ray_service()
+    wait_until(lambda: _missing_workers(active_cluster(service)), DEPLOYED_WITHIN_S)
+    ask(service)
     say(f"{overlay} is deployed and answers")
 
 
@@ -135,23 +157,31 @@ def cancel(overlay: str, force: bool) -> None:
     another upgrade, to a third cluster.  Without a pending cluster in the status it compares them with the
     one that has the traffic, finds no difference, and drops the others.
     """
-    active = active_cluster(ray_service())
+    service = ray_service()
+    active = active_cluster(service)
     if not active:
         raise Failed("No cluster has the traffic yet, so there is nothing to go back to: use `make deploy`")
+    if moves_in_steps(service):
+        raise Failed("This upgrade moves the traffic in steps, and KubeRay moves it back: use `make deploy`")
     apply(overlay, force)
-    wait_until(read, READ_WITHIN_S)
+    wait_until_read()
+    _check_that_it_has_the_traffic(active)
     forget = json.dumps({"status": {"pendingServiceStatus": None}})
     kubectl(
         "patch", "-n", NAMESPACE, f"rayservice/{NAME}", "--subresource=status", "--type=merge", "-p", forget
     )
     wait_until(_upgrading, READ_WITHIN_S, SETTLED_S)
-    if active_cluster(ray_service()) != active:
-        raise Failed("The new cluster got the traffic in the meantime. To go back, use `make deploy`")
+    _check_that_it_has_the_traffic(active)
     owned = f"ray.io/originated-from-crd=RayService,ray.io/originated-from-cr-name={NAME}"
     clusters = kubectl("get", "-n", NAMESPACE, "raycluster", "-l", owned, "-o", "name").split()
     if others := [one for one in clusters if not one.endswith(f"/{active}")]:
         kubectl("delete", "-n", NAMESPACE, "--timeout=5m", *others, timeout_s=330)
     say(f"{active} keeps the traffic; deleted: {', '.join(others) or 'none'}")
+
+
+def _check_that_it_has_the_traffic(cluster: str) -> None:
+    if active_cluster(ray_service()) != cluster:
+        raise Failed("The new cluster got the traffic in the meantime. To go back, use `make deploy`")
 
 
 def _upgrading() -> str:
@@ -169,6 +199,7 @@ def arguments() -> argparse.Namespace:
 
 
 def start() -> None:
+    """Runs what the command line asks for."""
     given = arguments()
     (cancel if given.cancel else deploy)(given.overlay, given.force_conflicts)
 

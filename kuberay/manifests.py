@@ -1,12 +1,15 @@
-"""Writes the Serve configuration into the manifests of this folder: `make manifests`.
+"""Writes the Serve configuration and the version into the manifests of this folder: `make manifests`.
 
     python -m kuberay.manifests
 
 The configuration is serve_config.yaml; serve_config_changes.yaml declares what each manifest changes in it
 and why, and which applications all of them add.  KubeRay takes it as one string, so each manifest holds a
-copy: the text below the line that ends with MARK.  All other lines are written by hand.
+copy: the text below the line that ends with MARK.  The images' tags are the version of pyproject.toml, in the
+files of VERSIONED, too.  All other lines are written by hand.
 """
 
+import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +18,13 @@ from textwrap import indent
 import yaml
 
 FOLDER = Path(__file__).parent
-SOURCE = FOLDER.parent / "serve_config.yaml"
+ROOT = FOLDER.parent
+SOURCE = ROOT / "serve_config.yaml"
 CHANGES = FOLDER / "serve_config_changes.yaml"
 MARK = "|  # written by `make manifests`"
+# What names images with their tags: digits-serve:0.1.0, newTag: 0.1.0, newTag: 0.1.0-gpu.
+VERSIONED = ("Dockerfile", "kuberay/README.md")
+TAG = re.compile(r"(digits-(?:serve|train):|newTag: )\d+\.\d+\.\d+")
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ def serve_config(changes: list[Change]) -> str:
 
 
 def _changed(text: str, change: Change) -> str:
-    """The key's line is replaced, comment and all, because that comment is about the other value."""
+    """Returns the text with a change made, and its reason in place of the comment on the other value."""
     section, name = change.key.split(".")
     found = [mapping for key, mapping in _sections(yaml.compose(text)) if key == section]
     if len(found) != 1:
@@ -102,10 +109,31 @@ def _depth(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
+def version() -> str:
+    """Returns the version of this project, which is the tag of its images."""
+    found: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    return found
+
+
+def fresh_texts() -> dict[Path, str]:
+    """Returns what each file with a configuration or a tag should hold."""
+    changes = {FOLDER / manifest: serve_config(own) for manifest, own in declared_changes().items()}
+    texts = {}
+    for file in [*sorted(FOLDER.rglob("*.yaml")), *(ROOT / name for name in VERSIONED)]:
+        text = TAG.sub(rf"\g<1>{version()}", file.read_text())
+        texts[file] = with_config(text, changes[file]) if file in changes else text
+    return texts
+
+
+def stale_files() -> list[str]:
+    """Returns the files that `make manifests` would change."""
+    return [str(file.relative_to(ROOT)) for file, text in fresh_texts().items() if file.read_text() != text]
+
+
 def main() -> None:
-    for manifest, changes in declared_changes().items():
-        file = FOLDER / manifest
-        file.write_text(with_config(file.read_text(), serve_config(changes)))
+    for file, text in fresh_texts().items():
+        if file.read_text() != text:
+            file.write_text(text)
 
 
 if __name__ == "__main__":

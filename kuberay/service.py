@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 NAMESPACE, NAME = "digits", "digits"
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S, SILENT_FOR_S = 1.0, 120.0
 Object = dict[str, Any]
 
 
@@ -17,6 +17,7 @@ class Failed(Exception):
 
 
 def run(*arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    """Returns the finished command, whatever its status."""
     command = ["kubectl", *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
@@ -35,6 +36,7 @@ def kubectl(*arguments: str, timeout_s: float = 120) -> str:
 
 
 def get(what: str) -> Object:
+    """Returns an object of the namespace, by kind/name."""
     found: Object = json.loads(kubectl("get", "-n", NAMESPACE, what, "-o", "json"))
     return found
 
@@ -45,10 +47,26 @@ def ray_service() -> Object:
 
 def active_cluster(service: Object) -> str:
     """Returns the name of the RayCluster that has the traffic, "" before the first one has."""
-    return str(service.get("status", {}).get("activeServiceStatus", {}).get("rayClusterName", ""))
+    return _cluster(service, "activeServiceStatus")
+
+
+def newest_cluster(service: Object) -> str:
+    """Returns the name of the RayCluster that the manifests describe, "" before KubeRay has read them."""
+    return _cluster(service, "pendingServiceStatus") or active_cluster(service)
+
+
+def _cluster(service: Object, part: str) -> str:
+    return str(service.get("status", {}).get(part, {}).get("rayClusterName", ""))
+
+
+def moves_in_steps(service: Object) -> bool:
+    """Returns whether an upgrade moves the traffic in steps, by a Gateway and Services of each cluster."""
+    strategy = service["spec"].get("upgradeStrategy", {})
+    return bool(strategy.get("type") == "NewClusterWithIncrementalUpgrade")
 
 
 def condition(service: Object, kind: str) -> Object:
+    """Returns a condition of the status, {} if there is none of this kind."""
     found = service.get("status", {}).get("conditions", [])
     return next((one for one in found if one["type"] == kind), {})
 
@@ -62,6 +80,22 @@ def applications(service: Object) -> dict[str, Object]:
     return {}
 
 
+def unread(service: Object) -> str:
+    """Returns what is missing until KubeRay has read the manifests, "" once it has.
+
+    KubeRay writes observedGeneration only together with a change of its status.  Before the first cluster
+    has the traffic there may be none, for example while an image is pulled.
+    """
+    if service.get("status", {}).get("observedGeneration", 0) >= service["metadata"]["generation"]:
+        return ""
+    ready = condition(service, "Ready")
+    if ready.get("reason") == "ValidationFailed":
+        return f"KubeRay rejects the manifests: {ready.get('message', '')}"
+    if newest_cluster(service) and not active_cluster(service):
+        return ""
+    return "KubeRay has not read the manifests"
+
+
 def unfinished(service: Object) -> str:
     """Returns what a deployment still waits for, "" once it is done.
 
@@ -69,9 +103,8 @@ def unfinished(service: Object) -> str:
     says whether they are an upgrade in the same write in which it says that it has read them.  During an
     upgrade Ready stays true, because the old cluster has the traffic.
     """
-    metadata, status = service["metadata"], service.get("status", {})
-    if status.get("observedGeneration", 0) < metadata["generation"]:
-        return "KubeRay has not read the manifests"
+    if said := unread(service):
+        return said
     states = ", ".join(f"{name} {one['status']}" for name, one in sorted(applications(service).items()))
     said = f" ({states})" if states else ""
     if condition(service, "UpgradeInProgress").get("status") == "True":
@@ -85,10 +118,19 @@ def unfinished(service: Object) -> str:
 
 
 def wait_until(look: Callable[[], str], within_s: float, for_s: float = 0.0) -> None:
-    """Returns once `look` has returned "" for `for_s`; prints each other answer once."""
-    deadline, said, since = time.monotonic() + within_s, "", None
+    """Returns once `look` has returned "" for `for_s`; prints each other answer once.
+
+    The API server may be away for SILENT_FOR_S: it restarts, and a training takes hours.
+    """
+    deadline, said, since, silent_since = time.monotonic() + within_s, "", None, None
     while True:
-        unfinished = look()
+        try:
+            unfinished, silent_since = look(), None
+        except Failed as failure:
+            silent_since = silent_since or time.monotonic()
+            if time.monotonic() - silent_since > SILENT_FOR_S:
+                raise
+            unfinished = str(failure)
         now = time.monotonic()
         since = (since or now) if not unfinished else None
         if since is not None and now - since >= for_s:

@@ -71,7 +71,7 @@ class RayCluster:
         return [replica["replica_id"] for replica in found if replica["state"] == "RUNNING"]
 
     def runs(self) -> bool:
-        """Whether every application runs: KubeRay moves the traffic then, however ready the workers are."""
+        """Returns whether every application runs: KubeRay then moves the traffic, ready workers or not."""
         applications = self.details().get("applications", {})
         return bool(applications) and all(one["status"] == "RUNNING" for one in applications.values())
 

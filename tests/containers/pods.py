@@ -29,7 +29,6 @@ class RunningPod:
 
     def __init__(self, pod: Pod, folder: Path, alias: str = "") -> None:
         self.pod = pod
-        self.started_at = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
         mounts: list[str] = []
         for number, (place, files) in enumerate(pod.files.items()):

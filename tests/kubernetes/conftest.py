@@ -1,14 +1,13 @@
-"""What the cluster must have, and a pod that sends requests as a client."""
+"""The cluster, and a pod in it that sends requests as a client."""
 
-import json
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.containers.engine import SERVE
-from tests.kubernetes.kubectl import CLIENTS, NAMESPACE, apply, kubectl
+from tests.kubernetes.kubectl import CLIENTS, apply, kubectl
+from tests.kubernetes.needs import missing, refused
 from tests.programs import require_program
 
 RESTRICTED = {
@@ -53,29 +52,6 @@ def client_pod(image: str) -> list[dict[str, Any]]:
         },
     }
     return [namespace, pod]
-
-
-CRDS = ("rayclusters", "rayservices", "rayjobs", "raycronjobs")
-
-
-def missing() -> str:
-    """Returns what the cluster of kubectl's context lacks, and how to get it; "" if it lacks nothing."""
-    names = [f"{name}.ray.io" for name in CRDS]
-    if lacking := refused("get", "crd", *names):
-        return f"KubeRay 1.7 is not installed, kuberay/README.md says how: {lacking}"
-    operator = ["get", "deployment", "-A", "-l", "app.kubernetes.io/component=kuberay-operator", "-o", "json"]
-    found = json.loads(kubectl(*operator))["items"]
-    if not any(one["status"].get("readyReplicas") for one in found):
-        return "KubeRay's operator is not ready: kubectl get deployment -A | grep kuberay"
-    if refused("get", "namespace", NAMESPACE) == "":
-        return f"the namespace {NAMESPACE} exists: delete it first, with `make undeploy` and its OVERLAY"
-    return ""
-
-
-def refused(*arguments: str) -> str:
-    command = ["kubectl", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return done.stderr if done.returncode else ""
 
 
 @pytest.fixture(scope="session")

@@ -158,6 +158,14 @@ def running_replicas() -> int:
     return int(states.get("RUNNING", 0))
 
 
+def replicas_run(number: int) -> bool:
+    """Returns whether the head says that many replicas run; it may not be up, or know no application."""
+    try:
+        return running_replicas() == number
+    except (AssertionError, KeyError, TypeError, ValueError):
+        return False
+
+
 def change_config(**changes: Any) -> None:
     """Changes user_config and autoscaling_config of the running service, in place."""
     config = yaml.safe_load(ray_service()["spec"]["serveConfigV2"])

@@ -29,6 +29,7 @@ from tests.kubernetes.kubectl import (
     pods,
     ray_service,
     ready,
+    replicas_run,
     run,
     running_replicas,
     with_replicas,
@@ -60,9 +61,10 @@ def test_the_first_answers_after_make_deploy_are_right(figure: Figure) -> None:
 
 
 def test_a_second_deploy_changes_nothing() -> None:
-    before = active_cluster()
+    before, generation = active_cluster(), ray_service()["metadata"]["generation"]
     make("deploy", OVERLAY)
     assert active_cluster() == before
+    assert ray_service()["metadata"]["generation"] == generation
 
 
 def test_a_conflict_says_what_to_do_and_force_does_it() -> None:
@@ -82,9 +84,9 @@ def test_replicas_scale_in_place_and_lose_no_request(figure: Figure) -> None:
     before, there = active_cluster(), running_replicas()
     with Load() as load:
         change_config(min_replicas=1, max_replicas=1)
-        wait_until(lambda: running_replicas() == 1, STARTED_WITHIN_S)
+        wait_until(lambda: replicas_run(1), STARTED_WITHIN_S)
         change_config(min_replicas=there, max_replicas=there)
-        wait_until(lambda: running_replicas() == there, STARTED_WITHIN_S)
+        wait_until(lambda: replicas_run(there), STARTED_WITHIN_S)
     figure(f"{there} to 1 and back: {load.report}")
     assert load.report.failed == 0, load.report.reasons
     assert active_cluster() == before
@@ -151,12 +153,17 @@ def test_a_worker_can_be_evicted(figure: Figure) -> None:
 
 
 def test_a_deleted_head_comes_back(figure: Figure) -> None:
-    """Without Redis its workers go with it: seconds without an answer, which is the figure."""
+    """Without Redis its workers go with it: seconds without an answer, which is the figure.
+
+    They are ready until the next head tells them that it does not know them, so its replicas are waited for.
+    """
     (head,) = pods(of_cluster("head"))
+    there = running_replicas()
 
     def delete() -> None:
         kubectl("delete", "-n", NAMESPACE, head, "--wait=false")
         gone(head)
+        wait_until(lambda: replicas_run(there), STARTED_WITHIN_S, status)
 
     disturbed(delete, figure, "head deleted")
 
@@ -173,7 +180,10 @@ def test_an_upgrade_is_a_second_cluster_and_loses_no_request(figure: Figure) -> 
                 make("deploy", OVERLAY)
             switched_s = time.monotonic() - began
             assert active_cluster() != before
-            wait_until(lambda: clusters() == [f"raycluster.ray.io/{active_cluster()}"], UPGRADED_WITHIN_S)
+            if what == "upgrade":
+                wait_until(lambda: clusters() == [f"raycluster.ray.io/{active_cluster()}"], UPGRADED_WITHIN_S)
+            else:  # KubeRay would do the same after another 3 minutes
+                kubectl("delete", "-n", NAMESPACE, f"raycluster/{before}", "--timeout=5m", timeout_s=330)
         figure(f"{what}: deployed after {switched_s:.0f} s: {load.report}")
         assert load.report.failed == 0, load.report.reasons
 

@@ -41,7 +41,7 @@ def fitted(objects: list[Object]) -> None:
         name = container["image"].rpartition("/")[2].partition(":")[0]
         if name.startswith("digits-"):
             container["image"] = f"{name}:{VERSION}"
-        container["resources"]["requests"] = dict(SMALL)
+            container["resources"]["requests"] = dict(SMALL)  # Redis has less, and a limit below it
 
 
 def containers(value: object) -> Iterator[Object]:

@@ -1,17 +1,19 @@
 """`make deploy` waits for the right things in the right order; a script plays kubectl's answers."""
 
-import json
 import os
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from kuberay.deploy import patches
+from kuberay.deploy import ANSWERED_WITHIN_S, ASK, patches
 from kuberay.service import unfinished
-from testkit.cluster import ROOT
+from testkit.cluster import free_port
+from tests.played_kubectl import Kubectl
 from tests.rules.manifests import Object, render
 
 RUNNING = {"digits": {"status": "RUNNING"}, "handover": {"status": "RUNNING"}}
@@ -24,41 +26,53 @@ def status(
     upgrades: bool = False,
     ready: bool = True,
     states: Object = RUNNING,
-    active: str = "old",
+    active: str = "digits-old",
+    reason: str = "",
 ) -> Object:
-    """Returns a RayService of generation 2."""
+    """Returns a RayService of generation 2 as KubeRay writes it: with the newest cluster's applications."""
     kinds = {"Ready": ready, "UpgradeInProgress": upgrades}
+    conditions = [{"type": kind, "status": str(is_so), "reason": reason} for kind, is_so in kinds.items()]
+    newest = {"rayClusterName": "digits-new"} if upgrades or not active else {}
+    reported = {"applicationStatuses": states} if states else {}
     return {
         "metadata": {"generation": 2},
         "spec": render("overlays/local").of("RayService")[0]["spec"],
         "status": {
             "observedGeneration": read,
-            "conditions": [{"type": kind, "status": str(is_so)} for kind, is_so in kinds.items()],
-            "activeServiceStatus": {"rayClusterName": f"digits-{active}", "applicationStatuses": states},
+            "conditions": conditions,
+            "activeServiceStatus": ({"rayClusterName": active} if active else {})
+            | ({} if newest else reported),
+            "pendingServiceStatus": newest | (reported if newest else {}),
         },
     }
+
+
+def stepwise(**given: Any) -> Object:
+    """Returns a RayService of overlays/incremental-upgrade."""
+    service = status(**given)
+    service["spec"] = render("overlays/incremental-upgrade").of("RayService")[0]["spec"]
+    return service
 
 
 @pytest.mark.parametrize(
     ("service", "said"),
     [
         (status(read=1), "not read the manifests"),  # Ready and not upgrading: of the manifests before
-        (status(upgrades=True), "does not have the traffic yet"),  # Ready: of the old cluster
+        (status(upgrades=True), "does not have the traffic yet (digits RUNNING"),  # Ready: of the old cluster
+        (status(upgrades=True, states=WAITING), "handover DEPLOYING"),
         (status(ready=False), "not Ready"),
         (status(states=WAITING), "handover DEPLOYING"),
         (status(states={}), "do not run"),
+        (status(active="", ready=False, reason="Initializing"), "not Ready, Initializing"),
+        # KubeRay has read them, but does not say so before something else changes.
+        (status(read=1, active="", ready=False, reason="Initializing"), "not Ready, Initializing"),
+        (status(read=1, active="", ready=False, reason="ValidationFailed"), "rejects the manifests"),
         (status(), ""),
     ],
 )
 def test_a_deployment_is_done_once_its_own_cluster_answers(service: Object, said: str) -> None:
     assert said in unfinished(service)
     assert bool(said) == bool(unfinished(service))
-
-
-def test_the_status_of_a_new_cluster_counts_before_the_old_ones() -> None:
-    service = status(upgrades=True)
-    service["status"]["pendingServiceStatus"] = {"applicationStatuses": WAITING}
-    assert "handover DEPLOYING" in unfinished(service)
 
 
 def cluster(**numbers: int) -> Object:
@@ -81,57 +95,7 @@ def test_an_autoscaler_keeps_its_number_of_workers() -> None:
     assert patches(service, cluster(replicas=5)) == []
 
 
-PROGRAM = """#!{python}
-import json, pathlib, sys
-folder = pathlib.Path({folder!r})
-with (folder / "calls").open("a") as calls:
-    calls.write(json.dumps(sys.argv[1:]) + "\\n")
-answers = json.loads((folder / "answers.json").read_text())
-key = " ".join(sys.argv[1:])
-for name, given in answers.items():
-    if name in key:
-        answer = given.pop(0) if len(given) > 1 else given[0]
-        (folder / "answers.json").write_text(json.dumps(answers))
-        if "error" in answer:
-            sys.exit(answer["error"])
-        print(answer["text"] if "text" in answer else json.dumps(answer))
-        break
-"""
-HURRIED = """
-import runpy, sys, kuberay.service as service
-service.LOOK_EVERY_S = 0.01
-wait_until = service.wait_until
-service.wait_until = lambda look, within_s, for_s=0: wait_until(look, within_s, for_s / 100)
-_, _, module, *arguments = sys.argv
-sys.argv = [module, *arguments]
-runpy.run_module(module, run_name="__main__")
-"""
 CONFLICT = 'error: Apply failed with 1 conflict: conflict with "kubectl-patch" using ray.io/v1'
-
-
-class Kubectl:
-    """Answers a command by the first key that it contains; the last answer of a list is repeated."""
-
-    def __init__(self, folder: Path, **answers: list[Object]) -> None:
-        self._folder = folder
-        script = folder / "kubectl"
-        script.write_text(PROGRAM.format(python=sys.executable, folder=str(folder)))
-        script.chmod(0o755)
-        (folder / "answers.json").write_text(json.dumps(answers))
-
-    def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs a target with this kubectl and without the pauses between two looks."""
-        python = f"{sys.executable} {self._folder / 'hurried.py'}"
-        (self._folder / "hurried.py").write_text(HURRIED)
-        path = {"PATH": f"{self._folder}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-        return subprocess.run(
-            ["make", *arguments, f"PYTHON={python}"],
-            cwd=ROOT, env=os.environ | path, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-
-    def calls(self) -> list[str]:
-        lines = (self._folder / "calls").read_text().splitlines()
-        return [" ".join(json.loads(line)) for line in lines]
 
 
 def answering(folder: Path, *services: Object, **more: list[Any]) -> Kubectl:
@@ -144,26 +108,79 @@ def answering(folder: Path, *services: Object, **more: list[Any]) -> Kubectl:
 def test_make_deploy_waits_for_the_new_cluster_and_asks_it(tmp_path: Path) -> None:
     """Ready is true all the time; the head of the cluster that has the traffic in the end is asked."""
     upgrade = [status(upgrades=True)] * 20  # for longer than a deployment must be done
-    kubectl = answering(tmp_path, status(read=1), *upgrade, status(active="new"))
+    kubectl = answering(tmp_path, status(read=1), *upgrade, status(active="digits-new"))
     done = kubectl.make("deploy", "OVERLAY=local")
     assert done.returncode == 0, done.stderr
     first, *_, pods, ask = kubectl.calls()
     assert first == "apply --server-side -k kuberay/overlays/local"
     assert "ray.io/cluster=digits-new," in pods
     assert "exec -n digits pod/head" in ask
-    assert "digits-serve-svc:8000" in ask
+    assert ask.endswith(" digits-serve-svc")
+
+
+def test_a_stepwise_upgrade_is_asked_at_its_own_service(tmp_path: Path) -> None:
+    """KubeRay then makes a Service for each RayCluster, and none for the RayService."""
+    kubectl = answering(tmp_path, stepwise(active="digits-new"))
+    done = kubectl.make("deploy", "OVERLAY=incremental-upgrade")
+    assert done.returncode == 0, done.stderr
+    assert kubectl.calls()[-1].endswith(" digits-new-serve-svc")
+
+
+def test_rejected_manifests_say_why(tmp_path: Path) -> None:
+    rejected = status(read=1, ready=False, reason="ValidationFailed")
+    rejected["status"]["conditions"][0]["message"] = "minReplicas 3 greater than maxReplicas 2"
+    done = answering(tmp_path, rejected).make("deploy")
+    assert done.returncode != 0
+    assert "KubeRay rejects the manifests: minReplicas 3 greater than maxReplicas 2" in done.stderr
+    assert "kubectl describe -n digits rayservice/digits" in done.stderr
+
+
+def test_a_paused_service_says_how_to_resume_it(tmp_path: Path) -> None:
+    """KubeRay neither reads manifests nor becomes Ready while it is suspended."""
+    paused = status(read=1, ready=False, reason="SuspendComplete")
+    paused["spec"]["suspend"] = True
+    done = answering(tmp_path, paused).make("deploy")
+    assert done.returncode != 0
+    assert '{"spec":{"suspend":false}}' in done.stderr
 
 
 def test_an_upgrade_does_not_scale_the_old_cluster(tmp_path: Path) -> None:
     """Whether it is an upgrade is known only once KubeRay has read the manifests."""
-    services = [status(read=1), *[status(upgrades=True)] * 3, status(active="new")]
+    services = [status(), status(read=1), *[status(upgrades=True)] * 3, status(active="digits-new")]
     kubectl = Kubectl(
-        tmp_path, **{"rayservice/digits": services, "raycluster/": [cluster(replicas=3)],
-                     "get -n digits pod": [{"text": "pod/head"}]},
+        tmp_path, **{"rayservice/digits": services, "raycluster/digits-old": [cluster(replicas=3)],
+                     "raycluster/digits-new": [cluster()], "get -n digits pod": [{"text": "pod/head"}]},
     )  # fmt: skip
     done = kubectl.make("deploy", "OVERLAY=local")
     assert done.returncode == 0, done.stderr
     assert not [call for call in kubectl.calls() if call.startswith("patch")]
+
+
+@pytest.mark.parametrize("active", ["", "digits-old"])
+def test_a_new_cluster_is_scaled_before_it_has_the_traffic(active: str, tmp_path: Path) -> None:
+    """KubeRay makes it with the numbers of that time: a first one may be too large for its nodes."""
+    services = [status(read=1, active=active, upgrades=bool(active), ready=bool(active))] * 2
+    services += [status(active=active, upgrades=bool(active), ready=bool(active))] * 3
+    services += [status(active="digits-new")]
+    answers: dict[str, list[Object]] = {
+        "rayservice/digits": services, "get -n digits pod": [{"text": "pod/head"}],
+        "patch": [{}], "raycluster/digits-new": [cluster(replicas=3)],
+    }  # fmt: skip
+    kubectl = Kubectl(tmp_path, **answers)
+    done = kubectl.make("deploy", "OVERLAY=local")
+    assert done.returncode == 0, done.stderr
+    (patch,) = [call for call in kubectl.calls() if call.startswith("patch")]
+    assert "raycluster/digits-new" in patch
+
+
+def test_a_new_cluster_that_does_not_exist_yet_is_not_scaled(tmp_path: Path) -> None:
+    services = [status(), *[status(upgrades=True)] * 3, status(active="digits-new")]
+    kubectl = Kubectl(
+        tmp_path, **{"rayservice/digits": services, "get -n digits pod": [{"text": "pod/head"}],
+                     "--ignore-not-found raycluster/": [{"text": ""}], "raycluster/": [cluster()]},
+    )  # fmt: skip
+    done = kubectl.make("deploy", "OVERLAY=local")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_conflict_says_what_to_do(tmp_path: Path) -> None:
@@ -186,10 +203,8 @@ def test_make_cancel_upgrade_keeps_the_cluster_with_the_traffic(tmp_path: Path) 
     names = [
         {"text": "raycluster.ray.io/digits-old raycluster.ray.io/digits-new raycluster.ray.io/digits-third"}
     ]
-    kubectl = Kubectl(
-        tmp_path, **{"rayservice/digits": [status(), status(read=1), status(upgrades=True), status()],
-                     "get -n digits raycluster": names},
-    )  # fmt: skip
+    services = [status(upgrades=True), status(read=1, upgrades=True), *[status(upgrades=True)] * 3, status()]
+    kubectl = Kubectl(tmp_path, **{"rayservice/digits": services, "get -n digits raycluster": names})
     done = kubectl.make("cancel-upgrade", "OVERLAY=local")
     assert done.returncode == 0, done.stderr
     (forget,) = [call for call in kubectl.calls() if "--subresource=status" in call]
@@ -198,24 +213,43 @@ def test_make_cancel_upgrade_keeps_the_cluster_with_the_traffic(tmp_path: Path) 
     assert deleted.endswith("raycluster.ray.io/digits-new raycluster.ray.io/digits-third")
 
 
-def job(state: str, result: str) -> Object:
-    return {"status": {"jobDeploymentStatus": state, "jobStatus": result, "message": "why"}}
-
-
-def test_make_k8s_train_trains_again(tmp_path: Path) -> None:
-    kubectl = Kubectl(
-        tmp_path, **{"get -n digits rayjob": [job("Running", "RUNNING"), job("Complete", "SUCCEEDED")]}
-    )
-    done = kubectl.make("k8s-train", "OVERLAY=production")
-    assert done.returncode == 0, done.stderr
-    delete, apply, *_ = kubectl.calls()
-    assert delete.startswith("delete -n digits --ignore-not-found")
-    assert delete.endswith("rayjob/digits-training")
-    assert apply == "apply --server-side -k kuberay/overlays/production-training"
-
-
-def test_make_k8s_train_fails_with_the_training(tmp_path: Path) -> None:
-    kubectl = Kubectl(tmp_path, **{"get -n digits rayjob": [job("Failed", "FAILED")]})
-    done = kubectl.make("k8s-train")
+def test_a_cluster_that_got_the_traffic_is_not_deleted(tmp_path: Path) -> None:
+    """KubeRay may move the traffic in the same look in which it reads the previous manifests."""
+    kubectl = Kubectl(tmp_path, **{"rayservice/digits": [status(upgrades=True), status(active="digits-new")]})
+    done = kubectl.make("cancel-upgrade")
     assert done.returncode != 0
-    assert "The training FAILED: why" in done.stderr
+    assert "got the traffic in the meantime" in done.stderr
+    assert not [call for call in kubectl.calls() if call.startswith(("patch", "delete"))]
+
+
+def test_a_stepwise_upgrade_is_not_cancelled(tmp_path: Path) -> None:
+    """The old cluster has given up capacity; KubeRay gives it back by the previous manifests."""
+    kubectl = Kubectl(tmp_path, **{"rayservice/digits": [stepwise(upgrades=True)]})
+    done = kubectl.make("cancel-upgrade", "OVERLAY=incremental-upgrade")
+    assert done.returncode != 0
+    assert "use `make deploy`" in done.stderr
+    assert len(kubectl.calls()) == 1
+
+
+def test_the_service_is_asked_past_a_proxy() -> None:
+    """A cluster may give each pod the proxy of its network."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    proxy = {"http_proxy": f"http://127.0.0.1:{free_port()}", "no_proxy": ""}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        script = ASK.replace(":8000", f":{server.server_address[1]}")
+        script = script.replace(f"+ {ANSWERED_WITHIN_S}", "+ 1")
+        done = subprocess.run(
+            [sys.executable, "-c", script, "127.0.0.1"], env=os.environ | proxy,
+            stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        server.shutdown()
+    assert done.returncode == 0, done.stderr

@@ -204,6 +204,15 @@ MISTAKES: dict[str, tuple[str, Mutation, str]] = {
     "a quantity that Go writes in another way": (
         PRODUCTION, put("RayService", f"{WORKER_POD}.containers.0.resources.requests.memory", "3072Mi"),
         "applies_do_not_conflict_with_kuberay"),
+    "a quantity that is a number": (
+        PRODUCTION, put("RayService", f"{WORKER_POD}.containers.0.resources.requests.cpu", 1),
+        "applies_do_not_conflict_with_kuberay"),
+    "a size that Go writes in another way": (
+        PRODUCTION, put("RayService", f"{WORKER_POD}.volumes.0.emptyDir.sizeLimit", "2048Mi"),
+        "applies_do_not_conflict_with_kuberay"),
+    "an empty value, which Go leaves out": (
+        PRODUCTION, put("RayService", f"{WORKER_POD}.containers.0.env.0.value", ""),
+        "applies_do_not_conflict_with_kuberay"),
     "no token": (PRODUCTION, put("RayService", f"{CLUSTER}.authOptions.mode", ""), "tokens_are_required"),
     "KubeRay's own readiness probe": (
         PRODUCTION, put("RayService", f"{WORKER_POD}.containers.0.readinessProbe", ...),
@@ -300,6 +309,8 @@ MISTAKES: dict[str, tuple[str, Mutation, str]] = {
         "disruption_is_bounded"),
     "a node that is never drained": (
         PRODUCTION, put("PodDisruptionBudget", "spec.minAvailable", 2), "disruption_is_bounded"),
+    "broken workers that stay on a node": (
+        PRODUCTION, put("PodDisruptionBudget", "spec.unhealthyPodEvictionPolicy", ...), "disruption_is_bounded"),
     "two workers without a budget": (PRODUCTION, without("PodDisruptionBudget"), "disruption_is_bounded"),
     "a namespace without Pod Security": (
         PRODUCTION, put("Namespace", "metadata.labels", {}), "the_namespace_is_restricted"),
@@ -310,6 +321,8 @@ MISTAKES: dict[str, tuple[str, Mutation, str]] = {
     "an operator that is blocked": (
         PRODUCTION, without("NetworkPolicy", "operator"), "policies_allow_only_needed_connections"),
     "no connection to MLflow": (PRODUCTION, without("NetworkPolicy", "mlflow"), "policies_allow_only_needed_connections"),
+    "an autoscaler that cannot ask for workers": (
+        SCALING, without("NetworkPolicy", "autoscaler"), "policies_allow_only_needed_connections"),
     "no DNS": (PRODUCTION, without("NetworkPolicy", "names"), "policies_allow_only_needed_connections"),
     "a dashboard that is exposed": (
         PRODUCTION, put("NetworkPolicy/serving", "spec.ingress.1.ports.0.port", 8265),

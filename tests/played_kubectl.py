@@ -1,0 +1,64 @@
+"""A script that plays kubectl, for tests of the commands that call it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from testkit.cluster import ROOT
+from tests.rules.manifests import Object
+
+PROGRAM = """#!{python}
+import json, pathlib, sys
+folder = pathlib.Path({folder!r})
+with (folder / "calls").open("a") as calls:
+    calls.write(json.dumps(sys.argv[1:]) + "\\n")
+answers = json.loads((folder / "answers.json").read_text())
+key = " ".join(sys.argv[1:])
+for name, given in answers.items():
+    if name in key:
+        answer = given.pop(0) if len(given) > 1 else given[0]
+        (folder / "answers.json").write_text(json.dumps(answers))
+        if "error" in answer:
+            sys.exit(answer["error"])
+        lines = (answer["text"] if "text" in answer else json.dumps(answer)).splitlines()
+        (tail,) = [int(one[7:]) for one in sys.argv if one.startswith("--tail=")] or [len(lines)]
+        print(*lines[-tail:], sep="\\n")
+        break
+"""
+HURRIED = """
+import runpy, sys, kuberay.service as service
+service.LOOK_EVERY_S, service.SILENT_FOR_S = 0.01, 3
+wait_until = service.wait_until
+service.wait_until = lambda look, within_s, for_s=0: wait_until(look, within_s / 20, for_s / 100)
+_, _, module, *arguments = sys.argv
+sys.argv = [module, *arguments]
+runpy.run_module(module, run_name="__main__")
+"""
+
+
+class Kubectl:
+    """Answers a command by the first key that it contains; the last answer of a list is repeated."""
+
+    def __init__(self, folder: Path, **answers: list[Object]) -> None:
+        self._folder = folder
+        script = folder / "kubectl"
+        script.write_text(PROGRAM.format(python=sys.executable, folder=str(folder)))
+        script.chmod(0o755)
+        (folder / "answers.json").write_text(json.dumps(answers))
+
+    def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs a target with this kubectl and without the pauses between two looks."""
+        python = f"{sys.executable} {self._folder / 'hurried.py'}"
+        (self._folder / "hurried.py").write_text(HURRIED)
+        path = {"PATH": f"{self._folder}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+        inherited = {name: value for name, value in os.environ.items() if name not in ("OVERLAY", "FORCE")}
+        return subprocess.run(
+            ["make", *arguments, f"PYTHON={python}"],
+            cwd=ROOT, env=inherited | path, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    def calls(self) -> list[str]:
+        lines = (self._folder / "calls").read_text().splitlines()
+        return [" ".join(json.loads(line)) for line in lines]
