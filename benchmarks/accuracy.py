@@ -6,16 +6,15 @@ python -m benchmarks.accuracy --pictures FOLDER        # files named LABEL_anyth
 
 import argparse
 import asyncio
-import io
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
-from PIL import Image
 from tqdm import tqdm
 
 from digits.training.data import load
+from testkit.encodings import image_file
 
 Sample = tuple[bytes, int, str]  # an image file, its label, its group in the report
 
@@ -23,9 +22,7 @@ Sample = tuple[bytes, int, str]  # an image file, its label, its group in the re
 def test_set(source: str) -> Iterator[Sample]:
     dataset = load(source)
     for pixels, label in zip(dataset.test_images, dataset.test_labels, strict=True):
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "PNG")
-        yield file.getvalue(), int(label), dataset.name
+        yield image_file(pixels), int(label), dataset.name
 
 
 def pictures(folder: Path) -> Iterator[Sample]:

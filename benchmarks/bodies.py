@@ -17,9 +17,8 @@ DRAWING = "280x280 canvas"
 TELEPHONE = "12-megapixel photo"
 PHOTO = (4032, 3024)  # 12 megapixels, of many telephones
 SCAN = (1240, 1754)  # 2 megapixels: A4 at 150 dpi
-SENSOR_NOISE = (
-    4.0  # levels of standard deviation: a photo of 12 megapixels then has 3 to 5 MB, as real ones have
-)
+# Levels of standard deviation: a photo of 12 megapixels then has 3 to 5 MB, as real ones have.
+SENSOR_NOISE = 4.0
 
 
 def mix() -> list[Body]:

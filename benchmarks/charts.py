@@ -20,6 +20,8 @@ STYLES: dict[str, dict[str, Any]] = {
     "asgi": {"color": "#222222", "linewidth": 1.8, "linestyle": ":"},
     "litserve": {"color": "#7b4ea3"},
     "bentoml": {"color": "#1f77b4"},
+    "mosec": {"color": "#8c564b"},
+    "mosec-2": {"color": "#8c564b", "linestyle": "--"},
     "mlserver": {"color": "#2ca089"},
     "mlflow": {"color": "#b8860b"},
     "flask-keras": {"color": "#888888"},

@@ -25,8 +25,8 @@ from digits.inference.settings import ServeSettings
 from digits.inference.source import PROJECT
 from digits.models.runtime import DigitModel
 from digits.task import CLASSES, SIDE, Images, ModelVersion, Probabilities
-from digits.vision.decoding import MAX_PIXELS
 from digits.vision.golden import golden_digits
+from digits.vision.limits import MAX_PIXELS
 from digits.vision.reading import read_file
 from testkit.cluster import LocalCluster, serve_env
 from testkit.encodings import Body, image_file

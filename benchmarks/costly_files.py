@@ -1,6 +1,6 @@
 """The CPU time of the most costly files that are allowed: `python -m benchmarks.costly_files`
 
-For each format, pictures of as many pixels as the limits of digits.vision.decoding allow, with contents that
+For each format, pictures of as many pixels as digits.vision.limits allows, with contents that
 are hard to decompress or full of what may be a digit.  Decoding and reading are timed in one thread of this
 process.  Takes two minutes; writes docs/benchmarks/costly_files.json, which docs/benchmarks.md shows.
 """
@@ -22,7 +22,7 @@ from benchmarks.tables import table
 from digits.errors import BadInput
 from digits.gateway.settings import EdgeSettings
 from digits.inference.source import PROJECT
-from digits.vision.decoding import (
+from digits.vision.limits import (
     COSTLY_BYTES,
     COSTLY_PIXELS,
     DRAFT_SIDE,

@@ -20,7 +20,7 @@ from digits.corpus.negatives import NEGATIVES
 from digits.errors import BadInput
 from digits.task import CLASSES, Scores
 from digits.vision.choosing import WEIGHTS, features, likeness_features
-from digits.vision.decoding import MAX_PIXELS
+from digits.vision.limits import MAX_PIXELS
 from digits.vision.reading import Candidate, read_file
 from digits.vision.rows import possible_rows, row_features
 from testkit.models import STARTER, load_model
@@ -92,7 +92,7 @@ def main() -> None:
             found = read_file(example.data, MAX_PIXELS)
         except BadInput:
             continue
-        if found.items and not found.exact:
+        if found.items and not found.items[0].is_exact:
             facts.add(example, found.items, model.predict(found.pixels), model.reject_below)
     print_weights(facts)
 
@@ -119,13 +119,16 @@ def _print(name: str, weights: Floats, comment: str) -> None:
 
 
 def _listwise_loss(weights: Floats, facts: Floats, is_right: NDArray[np.bool_]) -> float:
-    """The negative log-likelihood that a right candidate is drawn, with odds that grow with its score."""
+    """Returns minus the log-likelihood that a right candidate is drawn; its odds grow with its score."""
     scores = facts @ weights
     return float(np.logaddexp.reduce(scores) - np.logaddexp.reduce(scores[is_right]))
 
 
 def _logistic_loss(rows: Floats, answers: NDArray[np.bool_], evenly: bool) -> Callable[[Floats], float]:
-    """The negative log-likelihood of the answers; `evenly`, true and false ones weigh the same together."""
+    """Returns minus the log-likelihood of the answers, as a function of the weights.
+
+    With `evenly` the true and the false ones weigh the same together.
+    """
     signs = np.where(answers, 1, -1)
     weights = np.ones(len(answers))
     if evenly:

@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from digits.corpus.examples import SEVERAL, Example
+from digits.corpus.examples import Example
 from digits.errors import BadInput
 from digits.task import CLASSES, Images, Pixels, Scores
 from digits.vision.choosing import judge_scores
-from digits.vision.decoding import MAX_PIXELS
+from digits.vision.limits import MAX_PIXELS
 from digits.vision.reading import Candidates, read_file
 
 PICTURES_OF_BATCH = 64
@@ -138,10 +138,6 @@ def by_kind(judged: Iterable[Judged]) -> dict[str, list[Judged]]:
     for each in judged:
         groups[each.example.kind].append(each)
     return dict(groups)
-
-
-def is_several(judged: Sequence[Judged]) -> bool:
-    return judged[0].example.kind == SEVERAL
 
 
 def _mean(values: Iterable[bool]) -> float:

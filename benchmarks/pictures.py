@@ -122,7 +122,7 @@ def _order(row: Figures) -> float:
 
 
 def _all_but_letters(others: dict[str, list[Judged]]) -> list[Judged]:
-    """Letters that some hands write as others write digits are set aside, and so are the other letters."""
+    """Returns the other negatives: some hands write letters as others write digits."""
     return [each for kind, own in others.items() if not kind.startswith("letter") for each in own]
 
 

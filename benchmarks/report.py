@@ -39,7 +39,9 @@ def sections(results: dict[str, Any], rounds: Rounds, folder: str) -> str:
         "## Pictures as people send them",
         "A canvas drawing, a larger drawing, a thumbnail, a scan and a photo of 12 megapixels "
         "(`benchmarks/bodies.py`), in turn, in a closed loop. Every service reads them with this project's "
-        "reader; what differs is the serving.",
+        "reader; what differs is the serving. This service limits the seconds of decoding that may wait "
+        "(`max_queued_work_s`): on 64 connections it refuses photos with 429, and answers an easier mix "
+        "than a service that lets them wait.",
         pictures(rounds),
         "## Throughput of 28x28 images",
         f"![Requests a second by connections]({folder}/throughput.png)",

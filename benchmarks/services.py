@@ -71,7 +71,7 @@ def in_base64(file: bytes) -> str:
 
 
 def levels_body(images: Images) -> Body:
-    """A request to this service with many images."""
+    """Returns a request to this service with many images."""
     return Body(images.tobytes(), "application/octet-stream")
 
 
@@ -113,7 +113,7 @@ def services() -> list[Service]:
             )
             for mode, proxy, environment in (
                 ("haproxy", "behind HAProxy as `make serve` starts it", serve_env()),
-                ("default", "behind Ray's default proxy", {}),
+                ("default", "behind Ray's own proxy", {}),
             )
             for replicas in (1, 2)
         ),
@@ -121,7 +121,7 @@ def services() -> list[Service]:
             "asgi",
             "the ceiling: uvicorn with uvloop and httptools, no framework, one process; a PNG",
             FILE,
-            ("uvicorn", "benchmarks.peers.asgi:app", f"--port={PORT}", "--no-access-log"),
+            ("uvicorn", "benchmarks.peers.asgi:app", f"--port={PORT}", "--no-access-log", "--lifespan=off"),
         ),
         Service(
             "flask-keras",

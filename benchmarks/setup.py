@@ -28,7 +28,8 @@ def main() -> None:
 
 
 def uv(*arguments: str) -> None:
-    run(Path(sys.executable).with_name("uv"), "--quiet", *arguments)
+    # Without the settings of pyproject.toml, which exclude what this service does not need.
+    run(Path(sys.executable).with_name("uv"), "--quiet", "--no-config", *arguments)
 
 
 def run(program: Path, *arguments: str) -> None:

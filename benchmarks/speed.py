@@ -23,7 +23,7 @@ from benchmarks.bodies import SMALL, bodies, mix
 from benchmarks.circumstances import circumstances
 from benchmarks.tables import number, table
 from digits.inference.source import PROJECT
-from digits.vision.decoding import MAX_PIXELS
+from digits.vision.limits import MAX_PIXELS
 from digits.vision.reading import read_file
 from testkit.cluster import LocalCluster, deployment_of, serve_env
 from testkit.load import closed_loop

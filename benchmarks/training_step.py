@@ -1,4 +1,4 @@
-"""Compares the speed of our training step with Keras' `model.fit`: same network, images and augmentation.
+"""Compares the speed of our training with Keras' `model.fit`: same network, images and augmentation.
 
 python -m benchmarks.training_step --data mnist
 """
@@ -9,6 +9,7 @@ import statistics
 import time
 
 from digits.training.data import Dataset, load
+from digits.training.network import build_network, build_optimizer
 from digits.training.settings import TrainSettings
 from digits.training.step import Trainer
 
@@ -24,7 +25,9 @@ def main() -> None:
     )
     settings = TrainSettings()
     ours, keras = (Trainer(settings, dataset, worker=0, workers=1) for _ in range(2))
-    keras.network.compile(keras.optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    keras.network = build_network(settings.dropout, settings.drawn > 0)
+    optimizer = build_optimizer(settings, keras.steps)
+    keras.network.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     ratios = []
     for epoch in range(ROUNDS + 1):
         start = time.perf_counter()

@@ -20,7 +20,7 @@ from digits.vision.golden import golden_digits
 from testkit.encodings import MANY, ONE, Body
 from testkit.models import classify, load_model
 
-IMAGES, LABELS = golden_digits()
+IMAGES, _ = golden_digits()
 PICTURES = bodies()
 DIGITS = dict(
     zip(

@@ -1,6 +1,6 @@
 """The ceiling: uvicorn alone, one process with uvloop and httptools, the model on the event loop.
 
-    python -m uvicorn benchmarks.peers.asgi:app --loop uvloop --http httptools
+    python -m uvicorn benchmarks.peers.asgi:app --loop=uvloop --http=httptools --lifespan=off
 
 A batch is all that has arrived while the last one ran.
 """

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from digits.training.network import build_network, scores_of
 from digits.vision.choosing import judge_scores
-from digits.vision.decoding import MAX_PIXELS
 from digits.vision.golden import golden_digits
+from digits.vision.limits import MAX_PIXELS
 from digits.vision.reading import read_file
 from testkit.models import load_model
 

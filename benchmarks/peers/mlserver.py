@@ -8,6 +8,7 @@ from mlserver import MLModel
 from mlserver.codecs import Base64Codec, NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
+from digits.task import CLASSES
 from testkit.models import classify, load_model
 
 
@@ -21,7 +22,7 @@ class Digits(MLModel):
         rows = (
             np.array(classify(self._digits, Base64Codec.decode_input(only)), np.float32)
             if only.datatype == "BYTES"
-            else self._digits.predict(NumpyCodec.decode_input(only))
+            else self._digits.predict(NumpyCodec.decode_input(only))[:, :CLASSES]
         )
         probabilities = NumpyCodec.encode_output("probabilities", rows)
         return InferenceResponse(model_name=self.name, outputs=[probabilities])

@@ -18,8 +18,8 @@ class Digits(Worker):
     def __init__(self) -> None:
         self.model = load_model(max_batch_size=MAX_BATCH_SIZE)
 
-    def deserialize(self, data: bytes) -> bytes:
-        return data
+    def deserialize(self, data: bytearray) -> bytes:
+        return bytes(data)
 
     def forward(self, data: list[bytes]) -> list[dict[str, Any]]:
         return [{"digit": row.index(max(row)), "probabilities": row} for row in classify(self.model, data)]
