@@ -24,7 +24,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 LOCKS = [Path(__file__).with_name(f"{name}.txt") for name in ("serve", "train", "dev")]
-CLIENTS = Path(__file__).with_name("clients.txt")  # of .clients/, with other versions of some packages
+# Of .clients/ and .docs/, environments of their own with other versions of some packages.
+CLIENTS, SITE = (Path(__file__).with_name(f"{name}.txt") for name in ("clients", "docs"))
 # Vulnerabilities to accept, each with its reason and until when: {"GHSA-...": "only on Windows; until 1.2"}.
 IGNORED: dict[str, str] = {}
 KNOWN_BAD = "pillow==9.0.0"  # CVE-2022-22817: evaluates expressions of its input
@@ -126,7 +127,7 @@ def vulnerabilities(groups: Sequence[list[Path]] = ()) -> list[str]:
             "api.osv.dev, set PIP_AUDIT_OSV_URL to a mirror, or skip this check with `make audit OFFLINE=1`"
         ]
     problems: list[str] = []
-    for files in groups or (LOCKS, [CLIENTS]):
+    for files in groups or (LOCKS, [CLIENTS], [SITE]):
         entries = ask(database, files)
         if entries is None:
             return [f"the vulnerability database {database} stopped answering; run the audit again"]
@@ -147,7 +148,7 @@ def _problems_of(entry: dict[str, Any]) -> list[str]:
 def check_locks() -> list[str]:
     """Returns what is wrong with the locks and with the installed packages."""
     problems = []
-    for lock in (CLIENTS, *LOCKS):
+    for lock in (CLIENTS, SITE, *LOCKS):
         locked, found = read_lock(lock.read_text())
         problems += [f"{lock.name}: {problem}" for problem in found]
         if not found:

@@ -15,7 +15,7 @@ def digits_of_judges(styles: int) -> list[Writing]:
     """Returns digits of `styles` writers that no model was trained on, ten labels each."""
     found: list[Writing] = []
     for label in LABELS:
-        of_label = [one for one in writings()["judge"]["digits"] if one.label == str(label)]
+        of_label = [one for one in writings()["judge"]["digits"] if one.label == label]
         writers: dict[int, Writing] = {}
         for writing in of_label:
             writers.setdefault(writing.writer, writing)

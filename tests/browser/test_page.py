@@ -307,7 +307,13 @@ def test_the_newest_request_wins(page: Page, late: str) -> None:
     before = page.inner_text("#answer")
     explained = {"pixels": [[0] * 28] * 28, "model": {"name": "old", "version": "old"}}
     timing = dict.fromkeys(("queue_ms", "model_ms", "total_ms"), 1.5) | {"batch_size": 1, "replica": "old"}
-    answer = explained | {"digit": 3, "confidence": 1, "probabilities": [0.1] * 10, "timing": timing}
+    answer = explained | {
+        "digit": 3,
+        "label": "3",
+        "confidence": 1,
+        "probabilities": [0.1] * 10,
+        "timing": timing,
+    }
     problem = {"code": "internal", "title": "The service failed", "detail": "late"}
     for route in gate.held:
         with page.expect_response(lambda response: "predict" in response.url):

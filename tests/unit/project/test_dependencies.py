@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 REQUIREMENTS = Path(__file__).parents[3] / "requirements"
-SETS = ("serve", "train", "dev", "clients")
+SETS = ("serve", "train", "dev", "clients", "docs")
 
 
 def pins(name: str) -> set[str]:

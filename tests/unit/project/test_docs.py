@@ -14,62 +14,14 @@ from benchmarks.forms import forms_table
 from benchmarks.overload import overload_table
 from benchmarks.scoring import scoring_table
 from benchmarks.speed import speed_table
-from digits.gateway.settings import EdgeSettings
-from digits.inference.settings import ServeSettings
-from digits.settings import Settings
-
-ROOT = Path(__file__).parents[3]
-README = (ROOT / "README.md").read_text()
-DOCUMENTS = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    ROOT / "kuberay" / "README.md",
-    *sorted((ROOT / "docs").rglob("*.md")),
-]
-
-
-def bounds_of(constraints: list[object]) -> str:
-    words = {"ge": ">= {}", "gt": "> {}", "le": "<= {}", "min_length": "not empty"}
-    found = [
-        text.format(getattr(constraint, name))
-        for constraint in constraints
-        for name, text in words.items()
-        if getattr(constraint, name, None) is not None
-    ]
-    return ", ".join(found)
-
-
-FIRST_COLUMN = {ServeSettings: "key", EdgeSettings: "`DIGITS_EDGE_...`"}
-
-
-def settings_table(settings: type[Settings]) -> str:
-    rows = [f"| {FIRST_COLUMN[settings]} | default | bounds | meaning |\n|---|---|---|---|\n"]
-    for name, field in settings.model_fields.items():
-        default = "" if field.is_required() or field.default in ((), None) else f"`{field.default}`"
-        if settings is EdgeSettings:
-            name = name.upper()
-        rows.append(f"| `{name}` | {default} | {bounds_of(field.metadata)} | {field.description} |\n")
-    return "".join(rows)
-
-
-@pytest.mark.parametrize("settings", [ServeSettings, EdgeSettings])
-def test_the_configuration_table_is_the_settings(settings: type[Settings]) -> None:
-    name = settings.__name__
-    (table,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README, re.DOTALL)
-    assert table == settings_table(settings)
+from benchmarks.start import start_table
+from project.documents import DOCUMENTS, ROOT
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_table_is_cut_off_from_its_header(document: Path) -> None:
     """Markdown shows rows as plain text when anything but a row follows the line under the header."""
     assert re.findall(r"^\|[-| :]+\|\n(?!\|).*$", document.read_text(), re.MULTILINE) == []
-
-
-def test_every_make_target_that_is_named_exists() -> None:
-    targets = set(re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for document in DOCUMENTS:
-        code = "\n".join(re.findall(r"`make [^`]*`|^make .*$", document.read_text(), re.MULTILINE))
-        assert set(re.findall(r"make ([a-z0-9-]+)", code)) <= targets, document
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -134,13 +86,14 @@ def test_the_scaling_tables_follow_from_the_measured_costs() -> None:
         assert written == table
 
 
-def test_the_tables_of_pictures_follow_from_the_measurements() -> None:
+def test_other_tables_follow_from_the_measurements() -> None:
     tables = {
         "speed": speed_table, "forms": forms_table, "overload": overload_table, "costly_files": costly_table,
-        "scoring": scoring_table,
+        "scoring": scoring_table, "start": start_table,
     }  # fmt: skip
+    pages = {"scoring": "scoring.md", "start": "operations.md"}
     for name, table in tables.items():
-        text = (ROOT / "docs" / ("scoring.md" if name == "scoring" else "benchmarks.md")).read_text()
+        text = (ROOT / "docs" / pages.get(name, "benchmarks.md")).read_text()
         measured = json.loads((ROOT / "docs" / "benchmarks" / f"{name}.json").read_text())
         (written,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
         assert written == table(measured), name

@@ -83,6 +83,11 @@ BAD = [
     json_body({"pixels": [IMAGES[7].tolist()[:27]]}),
     json_body({"pixels": ["a patient's name", *IMAGES[7].ravel().tolist()]}),
     form(image_file(IMAGES[7]), text_field="a patient's name"),
+    Body(
+        b'--x\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n'
+        b"Content-Transfer-Encoding: a patient's name\r\n\r\nx\r\n--x--",
+        "multipart/form-data; boundary=x",
+    ),
 ]
 HEADERS = [
     {"Authorization": f"Bearer {KEY}"}, {"X-API-Key": KEY}, {"X-API-Key": WRONG_KEY}, {"X-API-Key": HASH},

@@ -1,6 +1,7 @@
 """A killed writer or a full disk leaves the old files or none, never half of new ones."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from digits.models.folders import copy_for_serving
 from digits.models.manifest import MANIFEST, ONNX_FILE, read_manifest, read_verified
 from digits.registry import cache as registry_cache
 from digits.registry.cache import fetch, last_good, remember_good
+from digits.streaming.plan import Stretch
 from digits.task import ModelVersion
 from digits.training import checkpoints
 from digits.training.checkpoints import (
@@ -24,6 +26,7 @@ from digits.training.checkpoints import (
     PROGRESS,
     STATE,
     read_arrays,
+    read_begun,
     read_progress,
     repair_run_folder,
     write_checkpoint,
@@ -217,6 +220,9 @@ def run_of(folder: Path, epochs: int) -> Path:
     return folder
 
 
+EPOCH = {"val_accuracy": 0.1, "val_loss": 1.0}
+
+
 def names(run: Path) -> list[str]:
     return sorted(file.name for file in run.iterdir())
 
@@ -272,6 +278,23 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, file: 
     repair_run_folder(run)
     assert names(run) == ["checkpoint_2026-02", LIST]
     assert checkpoints._listed(run / LIST) == {"checkpoint_2026-02"}
+
+
+def test_a_checkpoint_within_an_epoch_is_a_whole_one(tmp_path: Path) -> None:
+    """Also within the first one, when no epoch is done; Ray's list is in the order of writing."""
+    for number, (history, begun) in enumerate(
+        [([], [Stretch(2, 20, 600)]), ([], [Stretch(2, 20, 600), Stretch(1, 40, 900)]), ([EPOCH], [])]
+    ):
+        checkpoint = tmp_path / f"checkpoint_2026-0{number}"
+        checkpoint.mkdir()
+        write_checkpoint(checkpoint, history, {}, {"a": np.arange(3)}, begun)
+        assert read_begun(checkpoint) == begun
+    repair_run_folder(tmp_path)
+    listed = json.loads((tmp_path / LIST).read_text())
+    assert [entry["checkpoint_dir_name"] for entry in listed["checkpoint_results"]] == [
+        f"checkpoint_2026-0{number}" for number in range(3)
+    ]
+    assert listed["current_report_index"] == 3
 
 
 def test_without_a_whole_checkpoint_a_run_starts_over(tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""The arguments that the Makefile passes on."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+SHOWS_ARGUMENTS = """#!/bin/sh
+for argument in "$@"; do printf '%s\\n' "$argument"; done
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "environment", "variable"),
+    [
+        ("train", "train", "DATA"),
+        ("accuracy", "dev", "DATA"),
+        ("serve", "serve", "CONFIG"),
+        ("deploy-config", "serve", "CONFIG"),
+        ("starter", "train", "NAME"),
+        ("pictures", "dev", "MODEL"),
+        ("report", "train", "MODEL"),
+    ],
+)
+def test_a_file_name_with_spaces_is_one_argument(
+    target: str, environment: str, variable: str, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(SHOWS_ARGUMENTS)
+    python.chmod(0o755)
+    command = ["make", "-o", f".venv/{environment}.lock", target, f"BIN={tmp_path}", f"{variable}=a b.npz"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert {"a b.npz", "out/a b.npz"} & set(done.stdout.splitlines())
