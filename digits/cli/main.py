@@ -6,24 +6,27 @@ import click
 
 from digits.errors import DigitsError
 
-# Name of a command -> its module in this folder, and what the list of commands says.
+# Name of a command -> its module in this folder, and its text in the list of commands.
 COMMANDS = {
     "serve": ("service", "Serve on this machine until Ctrl-C."),
     "status": ("service", "Report what answers, and what is wrong."),
     "deploy-config": ("service", "Check a configuration and change the running service to it."),
-    "stop": ("service", "End the service, and whatever an earlier one left."),
+    "stop": ("service", "Stop the service, and remove what an earlier one left behind."),
     "env": ("service", "Print the variables for Ray's own commands."),
     "monitor": ("service", "Run Prometheus with the alerts against the service."),
     "predict": ("predict", "Read the digit in each picture."),
     "score": ("score", "Read many files on all cores, into a table."),
     "train": ("train", "Train a model, register it, and promote it if it passes the gate."),
-    "registry": ("registry", "List, promote and roll back registered models."),
-    "doctor": ("doctor", "Check what keeps this machine from serving or training."),
+    "data": ("data", "Write MNIST and drawn pictures as Parquet, as training data."),
+    "golden": ("golden", "Choose the images that every model must read, for another task."),
+    "report": ("report", "Write a model's quality as one HTML file."),
+    "registry": ("registry", "List, import, promote and roll back registered models."),
+    "doctor": ("doctor", "Find what keeps this machine from serving or training."),
 }
 
 
 class LazyCommands(click.Group):
-    """Reports the errors of this project as one line, with status 1."""
+    """Reports errors of this project and packages that are not installed as one line, with status 1."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -44,11 +47,16 @@ class LazyCommands(click.Group):
             return super().invoke(ctx)
         except DigitsError as error:
             raise click.ClickException(str(error)) from error
+        except ModuleNotFoundError as error:
+            raise click.ClickException(
+                f"this command needs the package {error.name}, which is not installed; run it in an "
+                "environment with the training packages (requirements/train.txt)"
+            ) from error
 
 
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Handwritten digits: serve, read pictures, train models, choose which one serves.
+    """Handwritten digits: serve, read pictures, train models, and choose the model that serves.
 
     \b
     Examples:

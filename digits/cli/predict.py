@@ -14,6 +14,7 @@ import click
 
 from digits.errors import BadInput
 from digits.registry.address import bypass_proxy
+from digits.task import LABELS, NOUN
 
 Answer = dict[str, Any]  # as the service's JSON, or {"error": {"code", "detail"}}
 TIMEOUT_S = 60
@@ -22,14 +23,14 @@ KEY = "DIGITS_API_KEY"
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--url", help="Ask the service at this address; without it the model is loaded here.")
+@click.option("--url", help="Send the pictures to the service at this address instead of loading a model.")
 @click.option("--model", default="models/starter", show_default=True, help="Model to load: as model_uri.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document for each picture.")
 def predict(files: tuple[Path, ...], url: str | None, model: str, as_json: bool) -> None:
     """Read the digit in each picture.
 
-    The status is 0 if every picture has an answer, 1 if one has none, 2 for a wrong command line.
-    A service with API keys gets the one in the environment variable DIGITS_API_KEY.
+    The status is 0 if every picture has an answer, 1 if one has none, 2 for a wrong command line. If the
+    service requires an API key, set it in the environment variable DIGITS_API_KEY.
 
     \b
     Examples:
@@ -49,7 +50,7 @@ def predict(files: tuple[Path, ...], url: str | None, model: str, as_json: bool)
 def _line(file: Path, width: int, answer: Answer) -> str:
     if "error" in answer:
         return f"{file!s:{width}}  -  {answer['error']['detail']}"
-    return f"{file!s:{width}}  {answer['digit']}  {answer['confidence']:.1%}"
+    return f"{file!s:{width}}  {LABELS[answer[NOUN]]}  {answer['confidence']:.1%}"
 
 
 def _answers(files: tuple[Path, ...], url: str | None, model: str) -> Iterator[Answer]:
@@ -68,14 +69,14 @@ def _error(code: str, detail: str) -> Answer:
 
 
 def _service(url: str) -> Callable[[bytes], Answer]:
-    """Returns what sends a picture to a running service.  Raises click.ClickException without an answer."""
+    """Returns a function that sends a picture to a running service, or raises click.ClickException."""
     if not url.startswith(("http://", "https://")):
         raise click.UsageError(f"--url must begin with http:// or https://, not {url!r}")
     bypass_proxy(url)
 
     def ask(content: bytes) -> Answer:
-        headers = {"Content-Type": "image/*"}  # any other bytes are no picture, and no grey levels either
-        if key := os.environ.get(KEY):
+        headers = {"Content-Type": "image/*"}  # so that other bytes are an error, not grey levels
+        if key := os.environ.get(KEY, "").strip():  # a Secret often ends with a line break
             headers["X-API-Key"] = key
         try:
             request = urllib.request.Request(f"{url.rstrip('/')}/predict", content, headers)
@@ -90,8 +91,8 @@ def _service(url: str) -> Callable[[bytes], Answer]:
             ) from error
         except (http.client.HTTPException, ValueError):
             answer = {}
-        if not isinstance(answer, dict) or "digit" not in answer:
-            raise click.ClickException(f"what answers at {url} is another program; check host and port")
+        if not isinstance(answer, dict) or NOUN not in answer:
+            raise click.ClickException(f"another program answers at {url}; check host and port")
         return answer
 
     return ask
@@ -101,12 +102,12 @@ def _problem(error: urllib.error.HTTPError) -> Answer:
     try:
         problem: Answer = json.load(error)
         return {"code": problem["code"], "detail": problem["detail"]}
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return {"code": "http_error", "detail": f"the service answered {error.code} {error.reason}"}
 
 
 def _model(model_uri: str) -> Callable[[bytes], Answer]:
-    """Returns what reads a picture with a model that is loaded here.  Raises ModelRejected and others."""
+    """Returns a function that reads a picture with a model loaded in this process.  Raises ModelRejected."""
     from digits.inference.offline import OfflineModel
     from digits.inference.settings import ServeSettings
     from digits.registry.source import open_source
@@ -119,7 +120,8 @@ def _model(model_uri: str) -> Callable[[bytes], Answer]:
         if isinstance(item, BadInput):
             return _error(item.code, item.detail)
         found: Answer = {
-            "digit": item.label,
+            NOUN: item.position,
+            "label": item.label,
             "confidence": item.confidence,
             "probabilities": item.probabilities,
         }

@@ -1,6 +1,9 @@
 """`python -m digits registry`."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -9,14 +12,15 @@ from digits.cli.flags import settings_flags
 from digits.errors import DataUnavailable, NotRegistered, PromotionRefused
 from digits.registry.address import is_unwritten, tracking_uri
 from digits.registry.gate import GateSettings
+from digits.task import CHANNELS, DATA, MEAN, STD
 
 
 def _registered(_: click.Context, __: click.Parameter, name: str) -> str:
     """Raises NotRegistered where MLflow would make an empty store."""
     if is_unwritten(uri := tracking_uri()):
         raise NotRegistered(
-            f"no model is registered, there is no {uri}: train one with `python -m digits train`, or set "
-            "MLFLOW_TRACKING_URI"
+            f"no model is registered: {uri} does not exist; train a model with `python -m digits train`, or "
+            "set MLFLOW_TRACKING_URI"
         )
     return name
 
@@ -26,16 +30,20 @@ MODEL = click.option(
 )
 
 
+NORMALISED = "For a model that takes floats: mean of each channel in its training, for levels from 0 to 1."
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def registry() -> None:
-    """List, promote and roll back the models in MLflow (MLFLOW_TRACKING_URI, or mlflow.db here).
+    """List, import, promote and roll back the models in MLflow (MLFLOW_TRACKING_URI, or mlflow.db here).
 
     \b
     Examples:
       python -m digits registry list
-      python -m digits registry promote                 the candidate, or why not
+      python -m digits registry promote                 promote the candidate, or print why not
       python -m digits registry promote --version 3
-      python -m digits registry rollback                the champion before this one
+      python -m digits registry rollback                go back to the previous champion
+      python -m digits registry import model.onnx --labels 0,1,2,3,4,5,6,7,8,9
     """
 
 
@@ -43,15 +51,74 @@ def registry() -> None:
 @MODEL
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def list_(name: str, as_json: bool) -> None:
-    """List every version, the newest first, and what is missing of it."""
+    """List every version, the newest first, with problems such as a deleted run."""
     from digits.registry.listing import list_versions, table
 
     listed = list_versions(name)
     if as_json:
-        fields = [{key: getattr(one, key) for key in one.__dataclass_fields__} for one in listed]
-        click.echo(json.dumps(fields, default=str, indent=1))
+        click.echo(json.dumps([asdict(one) for one in listed], default=str, indent=1))
     else:
         click.echo("\n".join(table(listed)))
+
+
+def _numbers(_: click.Context, parameter: click.Parameter, text: str) -> tuple[float, ...]:
+    """Returns a number for each channel, from one for all or one for each."""
+    try:
+        found = tuple(map(float, text.split(",")))
+    except ValueError:
+        found = ()
+    if len(found) not in (1, CHANNELS) or (parameter.name == "std" and 0 in found):
+        raise click.BadParameter(f"{text!r} is invalid; give 1 or {CHANNELS} numbers, separated by commas")
+    return found * CHANNELS if len(found) == 1 else found
+
+
+@registry.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--labels", required=True, help="Labels in the order of the model's outputs, with commas.")
+@click.option(
+    "--data", default=DATA, show_default=True, help="Data whose test images test the model: as for train."
+)
+@click.option("--name", default="digits", show_default=True, help="Registered model that gets the version.")
+@click.option(
+    "--mean", default=",".join(map(str, MEAN)), show_default=True, callback=_numbers, help=NORMALISED
+)
+@click.option(
+    "--std", default=",".join(map(str, STD)), show_default=True, callback=_numbers, help="See --mean."
+)
+@settings_flags(GateSettings, "gate")
+def import_(
+    file: Path,
+    labels: str,
+    data: str,
+    name: str,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    gate: GateSettings,
+) -> None:
+    """Register an .onnx or .keras FILE that was trained elsewhere, and promote it if it passes the gate.
+
+    The model takes a batch of the task's images (uint8 levels or floats; channels first, last or, for grey
+    images, left out) and returns a number for each label (logits or probabilities). The command adds the
+    conversion to the service's signature. The inputs must be (level / 255 - mean) / std as in the model's
+    training; otherwise the model reads badly and fails the gate.
+    """
+    if find_spec("onnx") is None:  # reading the data takes seconds
+        raise ModuleNotFoundError(name="onnx")
+    from digits.training.data import absolute_source, load
+    from digits.training.importing import import_model
+    from digits.training.quiet import quiet_tensorflow
+
+    quiet_tensorflow()
+    source = absolute_source(data)
+    parts = tuple(label.strip() for label in labels.split(","))
+    done = import_model(file, parts, mean, std, load(source), source, name, gate)
+    if done.added:
+        click.echo(f"added to the model: {'; '.join(done.added)}")
+    click.echo(f"test accuracy {done.manifest.metrics['test_accuracy']:.4f} on {done.manifest.data}")
+    click.echo(
+        f"{done.address} is "
+        + (f"registered, not promoted:\n{_listed(done.reasons)}" if done.reasons else "the champion")
+    )
 
 
 @registry.command("promote")
@@ -59,8 +126,8 @@ def list_(name: str, as_json: bool) -> None:
 @click.option("--version", help="Promote this version instead of the candidate.")
 @click.option(
     "--data",
-    help="The data of the candidate's training; needed if its run names a file that is not here, and the "
-    "champion was tested on other data.",
+    help="The candidate's training data. Needed only if the champion was tested on other data and the file "
+    "that the candidate's run names is missing.",
 )
 @settings_flags(GateSettings, "gate")
 def promote_(name: str, version: str | None, data: str | None, gate: GateSettings) -> None:
@@ -76,8 +143,11 @@ def promote_(name: str, version: str | None, data: str | None, gate: GateSetting
     try:
         click.echo(f"champion of {name} is version {promote(name, version, gate, judge).version}")
     except PromotionRefused as error:
-        reasons = "\n".join(f"  - {reason}" for reason in error.reasons)
-        raise click.ClickException(f"not promoted:\n{reasons}") from None
+        raise click.ClickException(f"not promoted:\n{_listed(error.reasons)}") from None
+
+
+def _listed(reasons: Sequence[str]) -> str:
+    return "\n".join(f"  - {reason}" for reason in reasons)
 
 
 @registry.command("rollback")
@@ -107,11 +177,5 @@ def _judge(name: str, version: str | None, data: str | None, folder: Path, sha25
     except DataUnavailable as error:
         raise DataUnavailable(f"{error}: {why}") from error
     if dataset.sha256 != wanted:
-        raise DataUnavailable(f"{data or source} is other data, with sha256 {dataset.sha256[:16]}...: {why}")
-    try:
-        return judge_on(dataset)(folder, sha256)
-    except ModuleNotFoundError as error:
-        raise DataUnavailable(
-            f"{error.name} is not installed, which testing the champion needs; run this where the training "
-            "packages are (requirements/train.txt)"
-        ) from error
+        raise DataUnavailable(f"{data or source} has another sha256, {dataset.sha256[:16]}...: {why}")
+    return judge_on(dataset)(folder, sha256)

@@ -5,25 +5,25 @@ import click
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("--out", required=True, help="Folder or address of fsspec for the results.")
+@click.option("--out", required=True, help="Folder or fsspec address for the results.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["parquet", "csv"]),
     default="parquet",
     show_default=True,
-    help="Of the tables.",
+    help="Format of the tables.",
 )
 @click.option("--model", default="models/starter", show_default=True, help="Model to load: as model_uri.")
 @click.option("--workers", type=click.IntRange(1), help="Processes, one CPU each.  [default: all CPUs]")
 def score(inputs: tuple[str, ...], out: str, form: str, model: str, workers: int | None) -> None:
-    """Read the digit in each picture of INPUTS by Ray Data, on all cores or the cluster of RAY_ADDRESS.
+    """Read the digit in each picture of INPUTS with Ray Data, on all cores or the cluster of RAY_ADDRESS.
 
     INPUTS are image files, folders, patterns, or Parquet files with a column `image` (the bytes of image
-    files) and perhaps `path`; here, or at an address such as s3://bucket/scans. Each result is a row with
-    path, digit, confidence, is_digit, probabilities, model, version, error and detail. A picture that
-    cannot be read has an error; the others are scored all the same. A command that was interrupted goes on
-    where it was.
+    files) and optionally `path`, on disk or at an address such as s3://bucket/scans. Each result is a row
+    with path, digit, label, confidence, is_digit, probabilities, model, version, error and detail. A picture
+    that cannot be read gets an error in its row and does not stop the command. After an interruption, run the
+    same command again to continue.
 
     \b
     Examples:
@@ -32,14 +32,8 @@ def score(inputs: tuple[str, ...], out: str, form: str, model: str, workers: int
       python -m digits score s3://bucket/pictures.parquet --out s3://bucket/scores
     """
     from digits.inference.settings import ServeSettings
+    from digits.scoring.run import score as run
 
-    try:
-        from digits.scoring.run import score as run
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"{error.name} is not installed, which scoring needs; run this where the training packages are "
-            "(requirements/train.txt)"
-        ) from error
     settings = ServeSettings.parse({"model_uri": model})
     summary = run(
         inputs, out, "csv" if form == "csv" else "parquet", settings.model_uri, settings.model_cache, workers

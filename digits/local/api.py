@@ -1,9 +1,10 @@
-"""What the running service says: Ray's dashboard and /readyz.  The library's own client would load Ray."""
+"""A client of the running service: Ray's dashboard and /readyz. Ray's own client would load Ray."""
 
 import json
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import yaml
@@ -15,55 +16,59 @@ from digits.local.instance import Instance
 APPLICATIONS = "/api/serve/applications/"
 ASK_WITHIN_S = 5
 PUT_WITHIN_S = 60
-OPENER = build_opener(ProxyHandler({}))  # http_proxy is not for loopback
+OPENER = build_opener(ProxyHandler({}))  # ignores http_proxy, because the service is on loopback
 
 
 @dataclass(frozen=True)
 class State:
-    """What Ray Serve says of the application that has this project's deployment."""
+    """The state of this project's application, as Ray Serve reports it."""
 
     status: str  # of the application: DEPLOYING, RUNNING, DEPLOY_FAILED, UNHEALTHY, ...
     reason: str  # the last line of Ray's message; "" if nothing is wrong
     replicas: int  # running ones
-    changing: int  # those that start, stop or are being changed
+    changing: int  # replicas that start, stop or are being changed
     config: Config | None  # what was deployed last
 
 
 class Service:
+    """A client of the service of an instance."""
+
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
 
     def state(self) -> State | None:
-        """None unless the application is there.  Raises NotReady if nothing answers."""
-        applications = self._ask("GET").get("applications", {})
+        """Returns the state, or None without the application. Raises NotReady if nothing answers."""
+        applications = self._ask().get("applications", {})
         for application in applications.values():
             if deployment := application.get("deployments", {}).get(DEPLOYMENT):
                 states = [replica["state"] for replica in deployment.get("replicas", [])]
                 return State(
                     application["status"],
-                    _last_line(application.get("message", "")) or _last_line(deployment.get("message", "")),
+                    last_line_of(application.get("message", ""))
+                    or last_line_of(deployment.get("message", "")),
                     states.count("RUNNING"),
                     len(states) - states.count("RUNNING"),
                     application.get("deployed_app_config"),
                 )
             if application["status"] == "DEPLOY_FAILED":
-                return State("DEPLOY_FAILED", _last_line(application.get("message", "")), 0, 0, None)
+                return State("DEPLOY_FAILED", last_line_of(application.get("message", "")), 0, 0, None)
         return None
 
     def put(self, config: Config) -> None:
-        """Deploys a configuration.  Raises InvalidSettings if Ray refuses it; nothing has changed then."""
-        self._ask("PUT", config)
+        """Deploys a configuration. Raises InvalidSettings if Ray rejects it; then nothing has changed."""
+        self._ask(config)
 
     def ready(self) -> dict[str, Any] | None:
-        """The body of /readyz, None unless a replica is ready."""
+        """Returns the body of /readyz, or None if no replica is ready."""
         try:
             with OPENER.open(f"{self._instance.url}/readyz", timeout=ASK_WITHIN_S) as response:
                 body: dict[str, Any] = json.load(response)
-        except (OSError, ValueError):
+        except (OSError, HTTPException, ValueError):
             return None
         return body
 
-    def _ask(self, method: str, content: Config | None = None) -> dict[str, Any]:
+    def _ask(self, config: Config | None = None) -> dict[str, Any]:
+        """Returns the state of all applications, or deploys the configuration and returns {}."""
         try:
             token = self._instance.token_file.read_text()
         except OSError:
@@ -72,26 +77,30 @@ class Service:
             ) from None
         request = Request(
             self._instance.dashboard + APPLICATIONS,
-            method=method,
-            data=json.dumps(content).encode() if content else None,
+            method="PUT" if config else "GET",
+            data=json.dumps(config).encode() if config else None,
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
         )
         try:
-            with OPENER.open(request, timeout=PUT_WITHIN_S if content else ASK_WITHIN_S) as response:
+            with OPENER.open(request, timeout=PUT_WITHIN_S if config else ASK_WITHIN_S) as response:
                 text = response.read().decode()
         except HTTPError as error:
-            raise InvalidSettings(f"Ray Serve refused it: {_last_line(error.read().decode())}") from None
-        except (URLError, TimeoutError, ConnectionError) as error:
+            reason = last_line_of(error.read().decode())
+            if config:
+                raise InvalidSettings(f"Ray Serve rejected the configuration: {reason}") from None
+            failure = f"{self._instance.dashboard} answers with status {error.code}: {reason}"
+            raise NotReady(f"{failure}; see {self._instance.log}") from None
+        except (OSError, HTTPException) as error:
             raise NotReady(f"{self._instance.dashboard} does not answer: {error}") from None
         body: dict[str, Any] = json.loads(text) if text else {}
         return body
 
 
 def as_lines(config: Config) -> list[str]:
-    """A configuration as sorted YAML, to compare it with another."""
+    """Returns a configuration as lines of sorted YAML, for a comparison."""
     return yaml.safe_dump(config).splitlines()
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+def last_line_of(text: str) -> str:
+    """Returns the last line that is not empty; "" if there is none."""
+    return (text.strip().splitlines() or [""])[-1].strip()

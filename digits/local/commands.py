@@ -1,6 +1,7 @@
-"""What `make serve`, `make status`, `make deploy-config`, `make monitor` and `make stop` do and print.
+"""The commands `make serve`, `status`, `deploy-config`, `monitor` and `stop`: what they do and print.
 
-Each returns an exit status: 0, 1 if the service does not do as asked, 2 if nothing was begun.
+Each returns an exit status: 0 for success, 1 if the service failed or has a problem, 2 if nothing was started
+or changed.
 """
 
 import difflib
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from digits.errors import InvalidSettings, NotReady
-from digits.local.api import Service, as_lines
+from digits.local.api import Service, State, as_lines
 from digits.local.config import check_gateway, read_config
 from digits.local.instance import Instance
 from digits.local.monitor import DASHBOARD, prometheus_command, prometheus_port
@@ -39,7 +40,7 @@ def serve(file: Path, port: int | None, haproxy: bool, say: Say) -> int:
             driver = runner.start()
             say(f"Starting {file} on port {instance.port}; Ray's output is in {os.path.relpath(runner.log)}")
             say(runner.wait_until_ready(driver))
-            status = driver.wait()
+            status = runner.wait(driver)
             say(f"The service ended with status {status}; the reason is in {os.path.relpath(runner.log)}")
             return 1
         except NotReady as error:
@@ -54,7 +55,7 @@ def serve(file: Path, port: int | None, haproxy: bool, say: Say) -> int:
 
 
 def status(port: int, say: Say) -> int:
-    """Says what answers, and what is wrong."""
+    """Prints what runs, and what is wrong."""
     instance = Instance(port)
     service = Service(instance)
     state, ready = service.state(), service.ready()
@@ -72,7 +73,7 @@ def status(port: int, say: Say) -> int:
 
 
 def deploy(file: Path, port: int | None, say: Say) -> int:
-    """Checks a configuration, shows the difference, deploys it and says what came of it."""
+    """Checks a configuration, prints the difference, deploys it and prints the result."""
     config = read_config(file, port)
     instance = Instance(config["http_options"]["port"])
     service = Service(instance)
@@ -83,17 +84,18 @@ def deploy(file: Path, port: int | None, say: Say) -> int:
         difflib.unified_diff(as_lines(running), as_lines(wanted), "running", str(file), lineterm="", n=1)
     )
     if not difference:
-        say(f"{file} is what runs already")
+        say(f"{file} is already running")
     for line in difference:
         say(line)
     service.put(config)
     time.sleep(SETTLED_S)
+    state: State | None = None
     deadline = time.monotonic() + DEPLOY_WITHIN_S
     while time.monotonic() < deadline:
         with suppress(NotReady):
             state, ready = service.state(), service.ready()
             if state and state.status == "DEPLOY_FAILED":
-                say(f"Failed: {state.reason}; what answered before goes on")
+                say(f"Failed: {state.reason}; what ran before keeps answering")
                 return 1
             if state and state.status == "RUNNING" and not state.changing and ready:
                 say(ready_line(instance, ready["model"], state.replicas))
@@ -101,39 +103,43 @@ def deploy(file: Path, port: int | None, say: Say) -> int:
                     say(f"Warning: {ready['warning']}")
                 return 1 if ready["warning"] else 0
         time.sleep(0.5)
-    reason = state.reason if (state := service.state()) else ""
-    say(f"Not done after {DEPLOY_WITHIN_S:g} s: {reason or 'see make status'}; what answered before goes on")
+    reason = (state.reason if state else "") or "see make status"
+    say(f"Not done after {DEPLOY_WITHIN_S:g} s: {reason}; what ran before keeps answering")
     return 1
 
 
 def stop(port: int, say: Say) -> int:
-    """Ends the service and whatever an earlier one left."""
+    """Stops the service, and processes that an earlier one left behind.
+
+    Without /proc, as on macOS, only the command that started the service is found; it stops the others.
+    """
     instance = Instance(port)
     runner, found = instance.runner(), instance.running()
-    if not found:
+    if not (runner or found):
         instance.remove()
         say(f"No service of yours runs on port {port}")
         return 0
     if runner:
-        os.kill(runner, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.kill(runner, signal.SIGTERM)
     deadline = time.monotonic() + (STOP_WITHIN_S if runner else 0)
-    while instance.running() and time.monotonic() < deadline:
+    while (instance.runner() or instance.running()) and time.monotonic() < deadline:
         time.sleep(0.1)
     end_all(instance.running)
     instance.remove()
-    say(f"Stopped {len(found)} processes on port {port}")
+    say(f"Stopped {len(found)} processes on port {port}" if found else f"Stopped the service on port {port}")
     return 0
 
 
 def environment(port: int, say: Say) -> int:
-    """Prints the variables with which `serve ...` reaches the service, for eval."""
+    """Prints export commands with which `serve ...` reaches the service, for eval."""
     for name, value in Instance(port).client_environment().items():
         say(f"export {name}={value}")
     return 0
 
 
 def monitor(port: int, say: Say) -> NoReturn:
-    """Becomes Prometheus, which scrapes the service and evaluates the alerts, until Ctrl-C."""
+    """Replaces this process by Prometheus, which scrapes the service and evaluates the alerts."""
     instance = Instance(port)
     own_port = prometheus_port(instance)
     folder = instance.log.with_suffix(".prometheus")
@@ -144,7 +150,7 @@ def monitor(port: int, say: Say) -> NoReturn:
 
 
 def explained(command: Callable[[], int], say: Say) -> int:
-    """Runs a command; its errors on purpose become one line and status 2."""
+    """Runs a command; prints its expected errors in one line and returns status 2 for them."""
     try:
         return command()
     except (InvalidSettings, NotReady) as error:

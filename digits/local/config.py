@@ -30,19 +30,19 @@ class _Http(BaseModel):
 
 
 class _Form(BaseModel):
-    """What is read of a configuration here; schema.py checks the whole."""
+    """The part of a configuration that is read here; schema.py checks all of it."""
 
     applications: list[_Application] = Field(min_length=1)
     http_options: _Http | None = None
 
 
 def read_config(file: Path, port: int | None) -> Config:
-    """Returns the configuration on `port`, or on its own port.
+    """Returns the configuration, with the port replaced by `port` if one is given.
 
-    Raises InvalidSettings: no such file, no YAML, another form, or a user_config that would be rejected.
+    Raises InvalidSettings for a missing file, invalid YAML, a wrong structure or an invalid user_config.
     """
     try:
-        config: Config = yaml.safe_load(file.read_text())
+        config: Config = yaml.safe_load(file.read_text("utf-8"))
     except OSError as error:
         raise InvalidSettings(f"{file} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -65,7 +65,7 @@ def read_config(file: Path, port: int | None) -> Config:
 
 
 def check_gateway() -> None:
-    """Raises InvalidSettings for a variable of the gateway, without its value, which may be a key."""
+    """Raises InvalidSettings for an invalid variable of the gateway, without its value: it may be a key."""
     try:
         EdgeSettings.from_environment()
     except ValidationError as error:

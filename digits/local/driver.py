@@ -1,8 +1,8 @@
-"""The process in which Ray and `serve run` start.
+"""The process that starts Ray and `serve run`.
 
-    python -m digits.local.driver CONFIG METRICS_PORT DASHBOARD_PORT FOLDER
+python -m digits.local.driver CONFIG METRICS_PORT DASHBOARD_PORT FOLDER
 
-`serve run` alone would choose the ports of dashboard and metrics by itself.
+`serve run` alone has no options for the ports of dashboard and metrics.
 """
 
 import os
@@ -10,6 +10,8 @@ import runpy
 import signal
 import sys
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
 import yaml
 
@@ -17,8 +19,30 @@ from digits.errors import InvalidSettings
 from digits.gateway.haproxy import end_with_parent
 from digits.local.schema import check_by_rays_schema
 
+NICENESS = 10  # of the dashboard; Ray gives its workers, such as the replicas, 15
+
+
+def start_dashboard_aside(node_class: Any) -> None:
+    """Patches Ray's Node to start the rest of Ray before the dashboard is up, and to give it the cores first.
+
+    Only `serve` commands and the dashboard's page need it. A start becomes a quarter shorter on two cores.
+    """
+    start = node_class.start_api_server
+
+    def aside(node: Any, **options: Any) -> None:
+        def run() -> None:
+            if sys.platform == "linux":  # where the priority is this thread's, and that of what it starts
+                os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+            start(node, **options)
+            Event().wait()  # Linux ends a child that Ray ties to its parent when the thread that made it ends
+
+        Thread(target=run, name="dashboard", daemon=True).start()
+
+    node_class.start_api_server = aside
+
 
 def main(config: str, metrics_port: str, dashboard_port: str, folder: str) -> None:
+    """Starts Ray, and becomes `serve run` with the configuration."""
     if sys.platform == "linux":
         end_with_parent(os.getppid(), signal.SIGTERM)
     try:
@@ -26,10 +50,12 @@ def main(config: str, metrics_port: str, dashboard_port: str, folder: str) -> No
     except InvalidSettings as error:
         sys.exit(str(error))  # the last line of the log, which the runner repeats
     import ray
+    from ray._private.node import Node
 
+    start_dashboard_aside(Node)
     ray.init(
         namespace="serve",
-        # Twice the cores: in a rolling update the new replica starts beside the one that it replaces.
+        # Twice the cores, so that a rolling update can start a new replica beside the one that it replaces.
         num_cpus=2 * (os.cpu_count() or 1),
         dashboard_host="127.0.0.1",
         dashboard_port=int(dashboard_port),

@@ -1,13 +1,14 @@
 """One service on this machine: its ports, its folder, and the environment of its processes.
 
-PORT is the only port to choose.  The others lie as far from their defaults as PORT from 8000, so a second
-service is `make serve PORT=8100`.
+Only PORT is chosen. Every other port has the same distance from its default as PORT has from 8000, so a
+second service is `make serve PORT=8100`.
 """
 
 import json
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,10 +17,10 @@ from pathlib import Path
 from digits.errors import InvalidSettings
 from digits.gateway.environment import ROOT, environment
 from digits.local.ports import holder, is_free
-from digits.local.processes import marked, using
+from digits.local.processes import command_of, marked, using
 
-DEFAULT_PORT = 8000
-# The ports of an instance whose PORT is 8000, by what listens there.
+DEFAULT_PORT, HIGHEST_PORT = 8000, 65535
+# The ports of an instance whose PORT is 8000, by the name of the listener.
 PORTS = {
     "requests": DEFAULT_PORT,
     "dashboard": 8265,
@@ -34,8 +35,15 @@ HAPROXY_FILES = {
 }  # fmt: skip
 
 
+def haproxy_files(folder: Path) -> dict[str, str]:
+    """Returns the variables that place HAProxy's files in a folder, which no other service may use."""
+    return {f"RAY_SERVE_HAPROXY_{name}": f"{folder}/{file}" for name, file in HAPROXY_FILES.items()}
+
+
 @dataclass(frozen=True)
 class Instance:
+    """The service on a port, whether it runs or not."""
+
     port: int = DEFAULT_PORT
 
     @property
@@ -44,7 +52,7 @@ class Instance:
 
     @property
     def ports(self) -> dict[str, int]:
-        """Each port, by what listens there."""
+        """The port of each listener, by name."""
         return {name: port + self.port - DEFAULT_PORT for name, port in PORTS.items()}
 
     @property
@@ -53,12 +61,16 @@ class Instance:
 
     @cached_property
     def folder(self) -> Path:
-        """Ray's and HAProxy's files and the token: one folder for each user and port, closed to others."""
-        return Path(tempfile.gettempdir()) / f"digits-{os.getuid()}-{self.port}"
+        """The folder of Ray's and HAProxy's files and the token: one for each user and port, mode 700.
+
+        A socket's path has at most 103 bytes on macOS, whose temporary folder alone has 48.
+        """
+        temporary = "/tmp" if sys.platform == "darwin" else tempfile.gettempdir()
+        return Path(temporary) / f"digits-{os.getuid()}-{self.port}"
 
     @cached_property
     def log(self) -> Path:
-        """Ray's output, which outlives the service; beside `folder` for a user who may not write out/."""
+        """The file of Ray's output, which outlives the service; beside `folder` if out/ is not writable."""
         out = ROOT / "out"
         file = out / f"serve-{self.port}.log"
         first = next(path for path in (file, out, ROOT) if path.exists())
@@ -66,7 +78,7 @@ class Instance:
 
     @property
     def mark(self) -> str:
-        """The variable that each process of this service has in its environment."""
+        """The environment variable by which processes of this service are found."""
         return f"DIGITS_LOCAL={self.folder}"
 
     @property
@@ -74,7 +86,7 @@ class Instance:
         return self.folder / "token"
 
     def client_environment(self) -> dict[str, str]:
-        """The variables with which `serve ...` and `ray ...` reach this service."""
+        """Returns the variables with which `serve ...` and `ray ...` reach this service."""
         return {
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.token_file),
@@ -82,12 +94,12 @@ class Instance:
         }
 
     def environment(self, haproxy: bool) -> dict[str, str]:
-        """The variables of the service's own processes, without those that are set already."""
+        """Returns the variables for the service's own processes."""
         name, value = self.mark.split("=", 1)
         return (
             environment(haproxy)
             | self.client_environment()
-            | {f"RAY_SERVE_HAPROXY_{key}": f"{self.folder}/h/{file}" for key, file in HAPROXY_FILES.items()}
+            | haproxy_files(self.folder / "h")
             | {
                 "RAY_SERVE_HAPROXY_STATS_PORT": str(self.ports["HAProxy's statistics"]),
                 "RAY_SERVE_HAPROXY_METRICS_PORT": str(self.ports["HAProxy's metrics"]),
@@ -97,27 +109,26 @@ class Instance:
         )
 
     def running(self) -> list[int]:
-        """The pids of this service's processes, the caller's excepted."""
+        """Returns the pids of this service's processes, except the caller's."""
         return [pid for pid in {*marked(self.mark), *using(self.folder, "ray::")} if pid != os.getpid()]
 
     def runner(self) -> int | None:
-        """The pid of the command that started the service, None if it has ended."""
+        """Returns the pid of the command that started the service, or None if it has ended."""
         try:
             pid = int(json.loads((self.folder / "runner.json").read_text())["pid"])
-            command = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         except (OSError, ValueError, KeyError):
             return None
-        return pid if {"digits", "serve"} <= set(command) else None
+        return pid if {"digits", "serve"} <= set(command_of(pid)) else None
 
     def create(self) -> None:
-        """Makes an empty folder, with a token and the pid of this process."""
+        """Creates the folder, with a token and the pid of this process."""
         self.remove()
         try:
             self.folder.mkdir(mode=0o700)
         except OSError as error:
             raise InvalidSettings(
-                f"the folder {self.folder} cannot be made ({error.strerror}): remove what is there, or set "
-                "TMPDIR to a folder of your own"
+                f"the folder {self.folder} cannot be created ({error.strerror}): delete what is there, or "
+                "set TMPDIR to a folder of your own"
             ) from None
         (self.folder / "h").mkdir()  # short: the path of HAProxy's socket has at most 97 bytes
         self.token_file.touch(mode=0o600)
@@ -128,16 +139,28 @@ class Instance:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def check_ports(self, haproxy: bool) -> None:
-        """Raises InvalidSettings with one sentence for each port that another process holds."""
+        """Raises InvalidSettings for ports out of bounds, and names each that another process holds."""
         needed = {
             k: v for k, v in self.ports.items() if haproxy or ("HAProxy" not in k and k != "fallback proxy")
         }
-        taken = [
-            f"port {port} ({name}) is held by {holder(port)}"
-            for name, port in needed.items()
-            if not is_free(port)
-        ]
+        highest = max(needed.values())
+        if highest > HIGHEST_PORT:
+            raise InvalidSettings(
+                f"port {self.port} is too high: other ports of the service lie above it, up to {highest}; "
+                f"choose at most {HIGHEST_PORT - highest + self.port}"
+            )
+        try:
+            taken = [
+                f"port {port} ({name}) is held by {holder(port)}"
+                for name, port in needed.items()
+                if not is_free(port)
+            ]
+        except PermissionError:
+            raise InvalidSettings(
+                f"port {self.port}, or one that lies as far from its default, is for root only; choose "
+                f"another, such as PORT={DEFAULT_PORT + 100}, and put a proxy in front"
+            ) from None
         if taken:
             raise InvalidSettings(
-                "; ".join(taken) + f": end it, or choose other ports with PORT={self.port + 100}"
+                "; ".join(taken) + f": stop it, or choose other ports with PORT={self.port + 100}"
             )

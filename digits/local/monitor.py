@@ -17,6 +17,7 @@ DASHBOARD = MONITORING / "dashboard.json"
 
 
 def prometheus_port(instance: Instance) -> int:
+    """Returns the port of Prometheus: as far from PORT as the service is from DEFAULT_PORT."""
     return PORT + instance.port - DEFAULT_PORT
 
 
@@ -29,15 +30,15 @@ def rules() -> dict[str, Any]:
 
 
 def prometheus_command(folder: Path, metrics_port: int, port: int, every: str = "5s") -> list[str]:
-    """Writes Prometheus' configuration into the folder; returns the command that runs it on loopback.
+    """Writes Prometheus' configuration into the folder; returns the command to run it on loopback.
 
-    The metrics are scraped and the alerts evaluated `every` 5s, with the labels of kuberay's PodMonitors.
-    Raises InvalidSettings if Prometheus is not installed, or its port is taken.
+    It scrapes the metrics and evaluates the alerts at the interval `every`, with the labels of kuberay's
+    PodMonitors. Raises InvalidSettings if Prometheus is not installed or its port is taken.
     """
     if shutil.which("prometheus") is None:
-        raise InvalidSettings("the program prometheus is missing; Debian and Ubuntu: apt install prometheus")
+        raise InvalidSettings("prometheus is not installed; on Debian and Ubuntu: apt install prometheus")
     if not is_free(port):
-        raise InvalidSettings(f"port {port} (Prometheus) is held by {holder(port)}: end it first")
+        raise InvalidSettings(f"port {port} (Prometheus) is held by {holder(port)}: stop it first")
     target = {"targets": [f"127.0.0.1:{metrics_port}"], "labels": {"ray_io_cluster": "digits-local"}}
     config = {
         "global": {"scrape_interval": every, "evaluation_interval": every},

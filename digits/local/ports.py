@@ -1,4 +1,4 @@
-"""Who holds a port of this machine."""
+"""The ports of this machine, and which processes hold them."""
 
 import errno
 import socket
@@ -11,7 +11,7 @@ LISTENING = "0A"  # the state of a listening socket in /proc/net/tcp
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen there now."""
+    """Returns whether a server could listen on the port now."""
     try:
         with socket.create_server((host, port)):
             return True
@@ -22,7 +22,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def holder(port: int) -> str:
-    """Returns the process that listens on the port as "NAME (pid N)", if it is the user's own."""
+    """Returns "NAME (pid N)" of the process that listens on the port, if it belongs to the user."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError):
@@ -35,4 +35,4 @@ def holder(port: int) -> str:
             for file in (process / "fd").iterdir():
                 if target(file) in inodes:
                     return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
-    return "a process of another user"
+    return "a process of another user" if Path("/proc/self").exists() else "another process"

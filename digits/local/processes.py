@@ -1,7 +1,8 @@
-"""Processes of this machine, found by a mark in their environment and ended."""
+"""Finds processes of this machine by a mark in their environment, and kills them."""
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -11,9 +12,9 @@ END_WITHIN_S = 30
 
 
 def marked(mark: str, title: str = "") -> list[int]:
-    """The pids of the processes with the variable NAME=VALUE whose first argument contains `title`.
+    """Returns the pids of the processes with the variable NAME=VALUE and `title` in their first argument.
 
-    Children inherit the variable, so one mark finds a program with all that it started.
+    Children inherit the variable, so one mark finds a program and everything that it started.
     """
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -25,9 +26,9 @@ def marked(mark: str, title: str = "") -> list[int]:
 
 
 def using(folder: Path, title: str) -> list[int]:
-    """The pids of the processes so titled that have a file of the folder open, also a deleted one.
+    """Returns the pids of processes with this title that have a file of the folder open, even a deleted one.
 
-    Ray's dashboard agent overwrites its environment with its title, so it has no mark.
+    Ray's dashboard agent overwrites its environment with its title, so the mark does not find it.
     """
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -40,8 +41,21 @@ def using(folder: Path, title: str) -> list[int]:
     return found
 
 
+def command_of(pid: int) -> list[str]:
+    """Returns the words of a process's command, [] if it has ended; from `ps` without /proc, as on macOS."""
+    if Path("/proc/self").exists():
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+        except OSError:
+            return []
+    said = subprocess.run(
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return said.stdout.split()
+
+
 def target(file: Path) -> str:
-    """Where a link of /proc/PID/fd leads."""
+    """Returns the target of a link /proc/PID/fd/N."""
     try:
         return str(file.readlink())
     except OSError:  # closed meanwhile
@@ -49,12 +63,12 @@ def target(file: Path) -> str:
 
 
 def end_marked(mark: str) -> None:
-    """Kills the marked processes until none is left, those included that start meanwhile."""
+    """Kills the marked processes until none is left, including those that start meanwhile."""
     end_all(lambda: marked(mark))
 
 
 def end_all(find: Callable[[], Iterable[int]]) -> None:
-    """Kills what `find` returns, but for this process, until it returns nothing more."""
+    """Kills the processes that `find` returns, except this one, until it returns none."""
     deadline = time.monotonic() + END_WITHIN_S
     while pids := [pid for pid in find() if pid != os.getpid()]:
         if time.monotonic() > deadline:

@@ -1,17 +1,18 @@
 """Starts the service, waits until it answers, and ends it.
 
-Its output goes to a log file, and the terminal gets a few lines.  Processes are found by the instance's mark,
-so none outlives the command.
+Its output goes to a log file; the terminal gets a few lines. Processes are found by the instance's mark, so
+none outlives the command.
 """
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -20,7 +21,7 @@ import yaml
 
 from digits.errors import InvalidSettings, NotReady
 from digits.gateway.environment import RAYS_PROXY, ROOT
-from digits.local.api import Service, State
+from digits.local.api import Service, State, last_line_of
 from digits.local.config import Config
 from digits.local.instance import Instance
 from digits.local.processes import end_all
@@ -28,9 +29,11 @@ from digits.local.processes import end_all
 START_WITHIN_S = 120.0
 END_WITHIN_S = 8.0  # what Ray gets to end by itself
 LOOK_EVERY_S = 0.3
+MOST_LOG_BYTES = 2**26  # as RAY_ROTATION_MAX_BYTES in serve.env
 # HAProxy opens two files for each connection, and some for itself.
 HAPROXY_CONNECTIONS, HAPROXY_OWN_FILES, FEWEST_CONNECTIONS = 4096, 2078, 128
 HAPROXY_OPEN_FILES = 2 * HAPROXY_CONNECTIONS + HAPROXY_OWN_FILES
+MACOS_OPEN_FILES = 10240  # OPEN_MAX of its <sys/syslimits.h>
 
 
 class Stopped(Exception):
@@ -39,7 +42,7 @@ class Stopped(Exception):
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """SIGINT and SIGTERM raise Stopped; the second one ends this process with status 130."""
+    """Makes SIGINT and SIGTERM raise Stopped; the second one ends this process with status 130."""
 
     def first(_: int, __: FrameType | None) -> NoReturn:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -55,9 +58,12 @@ def signals_raise() -> Iterator[None]:
 
 
 def limit_open_files() -> dict[str, str]:
-    """Raises the soft limit to the hard one; returns variables by which HAProxy fits a low hard limit."""
+    """Raises the soft limit to the hard one; returns variables that adapt HAProxy to a low limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except ValueError:  # macOS has no hard limit by default, and refuses more than OPEN_MAX
+        resource.setrlimit(resource.RLIMIT_NOFILE, (MACOS_OPEN_FILES, hard))
     if hard == resource.RLIM_INFINITY or hard >= HAPROXY_OPEN_FILES:
         return {}
     connections = (hard - HAPROXY_OWN_FILES) // 2
@@ -66,11 +72,26 @@ def limit_open_files() -> dict[str, str]:
         raise InvalidSettings(
             f"a process may open {hard} files here, {needed} are needed: ulimit -Hn {needed}"
         )
-    sys.stderr.write(f"A process may open {hard} files here, so HAProxy takes {connections} connections\n")
+    sys.stderr.write(f"A process may open {hard} files here, so HAProxy accepts {connections} connections\n")
     return {"RAY_SERVE_HAPROXY_MAXCONN": str(connections)}
 
 
+def limit_log(log: Path, most_bytes: int) -> None:
+    """Moves the text of a log above this size to a second file, NAME.1.log, which replaces an earlier one.
+
+    Decoders write a line for a damaged picture, so any client could fill the disk. The service keeps the file
+    open; lines written during the copy are lost. A deleted log, or a disk that is full, stops nothing.
+    """
+    with suppress(OSError):
+        if log.stat().st_size > most_bytes:
+            with suppress(OSError):
+                shutil.copyfile(log, log.with_suffix(".1.log"))
+            os.truncate(log, 0)
+
+
 class Runner:
+    """Starts one service and ends it; `log` is the file of its output."""
+
     def __init__(self, instance: Instance, config: Config, haproxy: bool) -> None:
         self._instance = instance
         self._service = Service(instance)
@@ -79,7 +100,7 @@ class Runner:
         self.log = instance.log
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Starts Ray and Serve.  Raises InvalidSettings if a port is taken or an earlier start is there."""
+        """Starts Ray and Serve. Raises InvalidSettings if a port is taken or processes are left over."""
         self._refuse_another_start()
         self._instance.check_ports(self._haproxy)
         fitted = limit_open_files()
@@ -88,7 +109,8 @@ class Runner:
         file.write_text(yaml.safe_dump(self._config, sort_keys=False))
         self.log.parent.mkdir(exist_ok=True)
         ports = self._instance.ports
-        with self.log.open("wb") as log:
+        self.log.unlink(missing_ok=True)
+        with self.log.open("ab") as log:  # appends, also after `limit_log` has emptied it
             return subprocess.Popen(
                 [
                     sys.executable, "-m", "digits.local.driver", str(file),
@@ -100,9 +122,9 @@ class Runner:
             )  # fmt: skip
 
     def environment(self, fitted: dict[str, str]) -> dict[str, str]:
-        """The variables of the service: the caller's, which win, and those of the instance.
+        """Returns the variables of the service: those of the caller, then those of the instance.
 
-        Only what names this instance, or chooses the proxy, is not the caller's.
+        The instance's variables only win where they identify it or choose the proxy.
         """
         wanted = fitted | self._instance.environment(self._haproxy)
         own = {self._instance.mark.partition("=")[0], *RAYS_PROXY, *self._instance.client_environment()}
@@ -116,18 +138,26 @@ class Runner:
         return wanted | os.environ | {key: wanted[key] for key in own} | paths
 
     def wait_until_ready(self, driver: subprocess.Popen[bytes]) -> str:
-        """Returns the line that says where the service is.  Raises NotReady if it cannot start."""
+        """Returns the line with the service's address. Raises NotReady if it cannot start."""
         deadline = time.monotonic() + START_WITHIN_S
         while time.monotonic() < deadline:
             if driver.poll() is not None:
-                raise NotReady(f"it ended with status {driver.returncode}: {self._last_line()}")
+                said = last_line_of(self.log.read_text(errors="replace")) or "no output"
+                raise NotReady(f"it ended with status {driver.returncode}: {said}")
             state = self._state()
-            if state and not state.replicas and state.reason.count("rror"):
+            if state and not state.replicas and "error" in state.reason.lower():
                 raise NotReady(state.reason)
             if state and state.replicas and (ready := self._service.ready()):
                 return ready_line(self._instance, ready["model"], state.replicas)
             time.sleep(LOOK_EVERY_S)
         raise NotReady(f"it did not answer within {START_WITHIN_S:g} s")
+
+    def wait(self, driver: subprocess.Popen[bytes]) -> int:
+        """Returns the exit status of the driver when it ends; until then the log file stays small."""
+        while driver.poll() is None:
+            limit_log(self.log, MOST_LOG_BYTES)
+            time.sleep(LOOK_EVERY_S)
+        return driver.returncode
 
     def end(self, driver: subprocess.Popen[bytes]) -> None:
         """Ends every process of the service within seconds, and removes its folder."""
@@ -145,24 +175,21 @@ class Runner:
     def _refuse_another_start(self) -> None:
         if pid := self._instance.runner():
             raise InvalidSettings(
-                f"a service runs on port {self._instance.port} already (pid {pid}): make stop ends it, "
+                f"a service already runs on port {self._instance.port} (pid {pid}): make stop stops it, "
                 f"make serve PORT={self._instance.port + 100} starts another"
             )
         if left := self._instance.running():
-            raise InvalidSettings(f"{len(left)} processes of an earlier start are left: make stop ends them")
+            raise InvalidSettings(f"{len(left)} processes of an earlier start are left: make stop kills them")
 
     def _state(self) -> State | None:
         try:
             return self._service.state()
-        except (NotReady, InvalidSettings):
+        except NotReady:
             return None
-
-    def _last_line(self) -> str:
-        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        return lines[-1] if lines else "no output"
 
 
 def ready_line(instance: Instance, model: dict[str, str], replicas: int) -> str:
+    """Returns the line that says where the service answers, and with which model."""
     return (
         f"Ready: {instance.url} (docs at /docs), model {model['name']} {model['version']}, "
         f"{replicas} replica{'s' if replicas > 1 else ''}"

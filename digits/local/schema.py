@@ -1,6 +1,6 @@
-"""Ray's schema of a Serve configuration: wrong values, and the keys that Ray would take and ignore.
+"""Ray's schema of a Serve configuration: finds wrong values, and keys that Ray would silently ignore.
 
-It loads Ray, which takes seconds.
+This module loads Ray, which takes seconds.
 """
 
 from difflib import get_close_matches
@@ -12,9 +12,9 @@ from digits.errors import InvalidSettings
 
 
 def check_by_rays_schema(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns the applications as Ray keeps them: with its types, and the global logging_config in each.
+    """Returns the applications as Ray stores them, with its types and the global logging_config.
 
-    Raises InvalidSettings with every wrong value, or with every unknown key, in one line.
+    Raises InvalidSettings with every wrong value, or every unknown key, in one line.
     """
     from ray.serve.schema import ServeDeploySchema
 
@@ -33,7 +33,7 @@ def check_by_rays_schema(config: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def unknown_keys(model: BaseModel, values: dict[str, Any], where: str = "") -> list[str]:
-    """Returns a sentence for each key of `values`, and of what is in it, that the model does not have."""
+    """Returns a sentence for each key of `values`, at any depth, that the model does not have."""
     found = []
     known = type(model).model_fields
     for key, value in values.items():

@@ -92,14 +92,40 @@ def applies_do_not_conflict_with_kuberay(render: Render) -> Complaints:
     the next `kubectl apply` conflicts with the field manager kuberay-operator.
     """
     for cluster in render.clusters():
+        for pod in cluster.pods:
+            for what, quantity in _quantities(pod):
+                if quantity != _in_go(str(quantity)):
+                    yield f'{pod.where}: write {what} {quantity!r} as "{_in_go(str(quantity))}"'
         for group, pod in cluster.workers:
             if group.get("scaleStrategy") != {}:  # a struct, not a pointer: Go writes it even if it is empty
                 yield f"{pod.where}: needs `scaleStrategy: {{}}`"
-            for container in pod.containers:
-                for kind, found in container["resources"].items():
-                    for name, quantity in found.items():
-                        if str(quantity) != _in_go(str(quantity)):
-                            yield f"{pod.where}: write {kind}.{name} {quantity} as {_in_go(str(quantity))}"
+            for key, value in _left_out(group["template"]):
+                yield f"{pod.where}: leave out {key} {value!r}, as Go does"
+
+
+def _quantities(pod: Pod) -> Iterator[tuple[str, object]]:
+    for container in pod.containers:
+        for kind, found in container["resources"].items():
+            for name, quantity in found.items():
+                yield f"{kind}.{name}", quantity
+    for volume in pod.spec.get("volumes", []):
+        if limit := volume.get("emptyDir", {}).get("sizeLimit"):
+            yield "sizeLimit", limit
+
+
+POINTERS = {"automountServiceAccountToken", "enableServiceLinks", "allowPrivilegeEscalation", "emptyDir"}
+
+
+def _left_out(value: object) -> Iterator[tuple[str, object]]:
+    """Yields the empty values, which Go leaves out (`omitempty`) unless the field is a pointer."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            if one in ("", 0, None, [], {}) and name not in POINTERS:  # False is 0
+                yield name, one
+            yield from _left_out(one)
+    if isinstance(value, list):
+        for one in value:
+            yield from _left_out(one)
 
 
 def _in_go(quantity: str) -> str:

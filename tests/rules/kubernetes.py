@@ -154,6 +154,8 @@ def disruption_is_bounded(render: Render) -> Complaints:
         there = sum(group["minReplicas"] for group in _groups_of(render, chosen))
         if spec["minAvailable"] < 1 or evictions_allowed(spec, there) < 1:
             yield f"{where} must keep one of {there} workers and let one go, or a node cannot be drained"
+        if spec.get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
+            yield f"{where} must always allow the eviction of workers that are not ready: none may ever be"
         if any(pod.labels.get("ray.io/node-type") == "head" for pod in chosen):
             yield f"{where} must not select the head, which answers no request"
     workers = sum(group["minReplicas"] for cluster in render.clusters() for group, _ in cluster.workers)

@@ -18,7 +18,10 @@ ROOT = Path(__file__).parents[2]
 KUBERAY = ROOT / "kuberay"
 PLAIN = "rayservice.yaml"
 # For one small node: their requests are below their limits.
-SMALL = ("local", "local-autoscaling", "local-champion", "local-training", "local-training-schedule", PLAIN)
+SMALL = (
+    "local", "local-autoscaling", "local-champion", "local-scoring", "local-training",
+    "local-training-schedule", PLAIN,
+)  # fmt: skip
 
 
 def names() -> list[str]:
@@ -88,7 +91,7 @@ class Render:
         return {found["metadata"]["name"] for found in self.of(kind)}
 
     def jobs(self) -> Iterator[tuple[str, Object]]:
-        """Yields the specs of trainings with their names."""
+        """Yields the specs of trainings and scorings with their names."""
         for found in self.of("RayJob"):
             yield f"RayJob {found['metadata']['name']}", found["spec"]
         for found in self.of("RayCronJob"):

@@ -22,9 +22,12 @@ class Flow:
 
 OUTSIDE: dict[str, str] = {}  # a pod of another namespace, without a label that a policy selects
 COMPONENT, TYPE = "app.kubernetes.io/component", "ray.io/node-type"
-SERVING, TRAINING, MLFLOW, REDIS = ({COMPONENT: name} for name in ("serving", "training", "mlflow", "redis"))
+SERVING, TRAINING, SCORING, MLFLOW, REDIS = (
+    {COMPONENT: name} for name in ("serving", "training", "scoring", "mlflow", "redis")
+)
 HEAD, WORKER = SERVING | {TYPE: "head"}, SERVING | {TYPE: "worker"}
 SUBMITTER, OPERATOR = {COMPONENT: "training-submitter"}, {COMPONENT: "kuberay-operator"}
+API_SERVER_PORTS = (443, 6443, 8443)  # of the Service; of most servers; of minikube's
 PROMETHEUS = {"app.kubernetes.io/name": "prometheus"}
 FLOWS = [
     Flow(OUTSIDE, WORKER, 8000),
@@ -36,6 +39,7 @@ FLOWS = [
     Flow(SUBMITTER, TRAINING | {TYPE: "head"}, 8265),
     Flow(WORKER, MLFLOW, 5000),
     Flow(TRAINING, MLFLOW, 5000),
+    Flow(SCORING, MLFLOW, 5000),
     Flow(HEAD, REDIS, 6379),
     Flow(PROMETHEUS, WORKER, 8080),
     Flow(PROMETHEUS, HEAD, 44227),
@@ -45,6 +49,7 @@ FLOWS = [
     Flow(OUTSIDE, REDIS, 6379, is_allowed=False),
     Flow(TRAINING, REDIS, 6379, is_allowed=False),
     Flow(TRAINING, HEAD, 8265, is_allowed=False),
+    Flow(SCORING, HEAD, 8265, is_allowed=False),
     Flow(SUBMITTER, HEAD, 8265, is_allowed=False),
     Flow(MLFLOW, HEAD, 6379, is_allowed=False),
     Flow(REDIS, MLFLOW, 5000, is_allowed=False),
@@ -67,11 +72,16 @@ def policies_allow_only_needed_connections(render: Render) -> Iterator[str]:
         _allows(rule, "to", {}, 53) for policy in policies for rule in policy["spec"].get("egress", [])
     ):
         yield "a NetworkPolicy must allow egress to port 53 for DNS"
+    for cluster in render.clusters():
+        if cluster.spec.get("enableInTreeAutoscaling"):
+            for port in API_SERVER_PORTS:
+                if not _passes(policies, "egress", cluster.head.labels, {}, port):
+                    yield f"NetworkPolicies must allow the autoscaler -> API server:{port}"
     here = render.pods()
     for flow in FLOWS:
         targets = [pod for pod in here if flow.target.items() <= pod.labels.items()]
         sources = [pod for pod in here if flow.source and flow.source.items() <= pod.labels.items()]
-        ours = flow.source.get(COMPONENT) in ("serving", "training", "training-submitter", "mlflow", "redis")
+        ours = bool(flow.source.get(COMPONENT)) and flow.source != OPERATOR
         if flow.source == PROMETHEUS and not render.of("PodMonitor"):
             continue
         for target in targets:

@@ -11,6 +11,7 @@ import yaml
 from digits.cli import checks
 from digits.cli.checks import Finding, findings
 from digits.errors import InvalidSettings
+from digits.gateway.environment import ROOT
 from digits.local import schema
 
 
@@ -49,13 +50,13 @@ def test_a_configuration_that_cannot_work_is_found(
     change: dict[str, object], about: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A wrong key or model, batches that never fill, more replicas than CPUs."""
-    config = yaml.safe_load((checks.ROOT / "serve_config.yaml").read_text())
+    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     config["applications"][0]["deployments"][0] |= change
     (tmp_path / "serve_config.yaml").write_text(yaml.safe_dump(config))
-    (tmp_path / "requirements").symlink_to(checks.ROOT / "requirements")
+    (tmp_path / "requirements").symlink_to(ROOT / "requirements")
     monkeypatch.setattr(checks, "ROOT", tmp_path)
     assert about in problems()
-    assert problems()[about].cure
+    assert problems()[about].fix
 
 
 def test_what_rays_schema_refuses_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,8 +71,8 @@ def test_what_rays_schema_refuses_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     ("variables", "mode", "problem"),
     [
         ({"RAY_AUTH_TOKEN_PATH": "/nowhere/token"}, 0o600, "its service may have ended"),
-        ({"RAY_AUTH_MODE": "token"}, None, "RAY_AUTH_MODE is token, and there is none"),
-        ({"RAY_AUTH_MODE": "token"}, 0o644, "other users may read"),
+        ({"RAY_AUTH_MODE": "token"}, None, "RAY_AUTH_MODE is token, but there is no token"),
+        ({"RAY_AUTH_MODE": "token"}, 0o644, "other users can read"),
         ({"RAY_AUTH_MODE": "token"}, 0o600, ""),
         ({}, None, ""),
     ],
@@ -87,7 +88,8 @@ def test_a_token_that_cannot_serve_is_found(
     monkeypatch.setenv("HOME", str(tmp_path))
     if mode:
         (tmp_path / ".ray").mkdir()
-        (tmp_path / ".ray" / "auth_token").touch(mode=mode)
+        (tmp_path / ".ray" / "auth_token").touch()
+        (tmp_path / ".ray" / "auth_token").chmod(mode)  # whatever the umask
     found = problems().get("token", Finding("token", "", ""))
     assert problem in found.problem
     assert bool(found.problem) is bool(problem)
@@ -98,13 +100,13 @@ def test_a_wrong_limit_of_the_gateway_and_a_bad_address(monkeypatch: pytest.Monk
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "./mlruns")
     found = problems()
     assert found["DIGITS_EDGE_..."].problem.startswith("DIGITS_EDGE_MAX_HEADERS: Input should be greater")
-    assert found["MLflow"].cure
+    assert found["MLflow"].fix
 
 
 def test_doctor_reports_each_check() -> None:
-    """A line for each, and a cure below each that is not well."""
+    """A line for each, and a fix below each that failed."""
     command = [sys.executable, "-m", "digits", "doctor"]
-    done = subprocess.run(command, cwd=checks.ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     lines = done.stdout.splitlines()
     well, ill, cures = (
         [line for line in lines if line.startswith(begin)] for begin in ("ok  ", "no  ", "    -> ")

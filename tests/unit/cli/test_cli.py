@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from digits.cli.main import COMMANDS, main
+from digits.corpus.kinds import KINDS
 
 ROOT = Path(__file__).parents[3]
 SEVEN = str(ROOT / "docs" / "seven.png")
@@ -93,12 +94,24 @@ def url() -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_service_is_asked_with_the_key(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DIGITS_API_KEY", "right")
+@pytest.mark.parametrize("key", ["right", "right\n"])
+def test_a_service_is_asked_with_the_key(key: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key from a Kubernetes Secret often ends with a line break."""
+    monkeypatch.setenv("DIGITS_API_KEY", key)
     assert "7  90.0%" in CliRunner().invoke(main, ["predict", "--url", url, SEVEN]).output
     monkeypatch.delenv("DIGITS_API_KEY")
     refused = CliRunner().invoke(main, ["predict", "--url", url, SEVEN])
     assert (refused.exit_code, "Send a key" in refused.output) == (1, True)
+
+
+def test_an_error_of_another_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OtherServer, "text", b"HTTP/1.0 404 Nothing Here\r\n\r\n[]")
+    with socketserver.TCPServer(("127.0.0.1", 0), OtherServer) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        asked = CliRunner().invoke(main, ["predict", "--url", url, SEVEN])
+    assert asked.exit_code == 1
+    assert "the service answered 404 Nothing Here" in asked.output
 
 
 class OtherServer(socketserver.BaseRequestHandler):
@@ -157,10 +170,57 @@ def test_a_registry_that_is_not_there_is_not_made(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("against", "beside"),
+    [("none", ""), ("out/none-augmented", "out/none-augmented"), ("models/starter", "")],
+)
+def test_a_report_stands_beside_the_model_that_is_named(
+    against: str, beside: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`none` is no model, but it may be a part of a model's name."""
+    from digits.report import report
+
+    asked = []
+
+    def run(model: str, other: str, *_: object) -> report.Report:
+        asked.append((model, other))
+        return report.Report(tmp_path, model, other, [])
+
+    monkeypatch.setattr(report, "report", run)
+    done = CliRunner().invoke(main, ["report", "models/starter", "--against", against])
+    assert done.exit_code == 0, done.output
+    assert asked == [("models/starter", beside)]
+
+
 def test_errors_of_this_project_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """No traceback, and what to do."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "user:secret@127.0.0.1:5000")
     result = CliRunner().invoke(main, ["registry", "list"])
     assert result.exit_code == 1
-    assert result.output.startswith("Error: MLFLOW_TRACKING_URI is '127.0.0.1:5000', which is no address")
+    assert result.output.startswith(
+        "Error: MLFLOW_TRACKING_URI is '127.0.0.1:5000', which is not the address"
+    )
     assert "secret" not in result.output
+
+
+def test_the_help_of_report_counts_the_kinds() -> None:
+    """It loads no corpus to count them."""
+    assert f"each of {len(KINDS)} kinds" in CliRunner().invoke(main, ["report", "--help"]).output
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "package"),
+    [
+        ("data", "digits.training.as_parquet", "pyarrow"),
+        ("score scans --out scores", "digits.scoring.run", "ray"),
+    ],
+)
+def test_a_missing_package_is_one_line(
+    command: str, module: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only the packages of the service are installed."""
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    asked = CliRunner().invoke(main, command.split())
+    assert (asked.exit_code, len(asked.output.splitlines())) == (1, 1)
+    assert f"needs the package {package}, which is not installed; run it in an environment" in asked.output

@@ -1,7 +1,10 @@
 """What the commands say before anything starts: a taken port, a wrong configuration, no service."""
 
+import errno
+import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,15 +12,18 @@ import sys
 import tempfile
 import time
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 import yaml
 
-from digits.errors import InvalidSettings
+from digits.errors import InvalidSettings, NotReady
 from digits.gateway.environment import ROOT
-from digits.local import commands, runner
+from digits.local import commands, processes, runner
+from digits.local.api import Service
 from digits.local.config import read_config
 from digits.local.instance import Instance
 from digits.local.processes import marked
@@ -56,6 +62,20 @@ def test_each_port_of_a_second_service_is_another() -> None:
     first, second = set(Instance().ports.values()), set(Instance(8100).ports.values())
     assert len(first) == len(second) == 6
     assert not first & second
+
+
+def test_a_port_that_leaves_no_room_for_the_others_is_refused() -> None:
+    with pytest.raises(InvalidSettings, match="up to 66101; choose at most 64434"):
+        Instance(65000).check_ports(haproxy=True)
+
+
+def test_a_port_for_root_only_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket, "create_server", refused)
+    with pytest.raises(InvalidSettings, match=r"port 80, or .* is for root only; choose another, such as"):
+        Instance(80).check_ports(haproxy=False)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +143,60 @@ def test_without_a_service_status_and_stop_say_so() -> None:
     assert run("stop", "--port", port) == (0, f"No service of yours runs on port {port}\n")
 
 
+class FailingDashboard(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(500)
+        self.end_headers()
+        self.wfile.write(b"Traceback\nno controller\n")
+
+    def do_PUT(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_dashboard_that_fails_rejects_no_configuration() -> None:
+    """Asked for the state, it is not ready, for which commands wait; only a deployment can be rejected."""
+    instance = Instance(free_service_port())
+    instance.create()
+    with ThreadingHTTPServer(("127.0.0.1", instance.ports["dashboard"]), FailingDashboard) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(NotReady, match=r"answers with status 500: no controller; see .*serve-.*log"):
+            Service(instance).state()
+        with pytest.raises(InvalidSettings, match="Ray Serve rejected the configuration: no controller"):
+            Service(instance).put({"applications": []})
+        server.shutdown()
+
+
+class Dying(BaseHTTPRequestHandler):
+    """Ends in the middle of an answer."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100")
+        self.end_headers()
+        self.wfile.write(b'{"status"')
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_an_answer_that_is_cut_off_is_no_answer() -> None:
+    """`make serve` asks all the time, also while Ray restarts a part: it must not end with a traceback."""
+    instance = Instance(free_service_port())
+    instance.create()
+    for port in (instance.port, instance.ports["dashboard"]):
+        with ThreadingHTTPServer(("127.0.0.1", port), Dying) as server:
+            Thread(target=server.serve_forever, daemon=True).start()
+            if port == instance.port:
+                assert Service(instance).ready() is None
+            else:
+                with pytest.raises(NotReady, match="does not answer: IncompleteRead"):
+                    Service(instance).state()
+            server.shutdown()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
@@ -149,7 +223,7 @@ def test_processes_of_an_earlier_start_are_named() -> None:
     try:
         wait_until(lambda: marked(service.mark) == [left.pid], 10)
         with pytest.raises(
-            InvalidSettings, match="1 processes of an earlier start are left: make stop ends them"
+            InvalidSettings, match="1 processes of an earlier start are left: make stop kills them"
         ):
             runner.Runner(service, {}, haproxy=True).start()
     finally:
@@ -172,6 +246,61 @@ def test_stop_finds_a_process_that_lost_its_mark() -> None:
         assert left.wait(10) == -signal.SIGKILL
     finally:
         left.kill()
+
+
+@pytest.mark.parametrize("has_proc", [True, False])
+def test_stop_ends_a_service_whose_processes_are_not_found(
+    has_proc: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has just begun, and any on macOS: its folder is no leftover, and is not just deleted."""
+    if not has_proc and not shutil.which("ps"):
+        pytest.skip("needs the program ps")
+    if not has_proc:
+        monkeypatch.setattr(processes, "Path", lambda path: Path(str(path).replace("/proc", "/none")))
+    service = Instance(free_service_port())
+    service.create()
+    began = subprocess.Popen([sys.executable, "-c", "input()", "digits", "serve"], stdin=subprocess.PIPE)
+    (service.folder / "runner.json").write_text(json.dumps({"pid": began.pid}))
+    try:
+        assert service.running() == []
+        wait_until(lambda: service.runner() == began.pid, 10)
+        reaped = Thread(target=began.wait)
+        reaped.start()
+        said: list[str] = []
+        assert commands.stop(service.port, said.append) == 0
+        assert said == [f"Stopped the service on port {service.port}"]
+        reaped.join(10)
+        assert began.returncode == -signal.SIGTERM
+        assert not service.folder.exists()
+    finally:
+        began.kill()
+
+
+def test_on_macos_rays_sockets_have_paths_that_are_short_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray refuses more than 103 bytes there, and looks for the socket below this folder."""
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(os, "getuid", lambda: 1234567890)
+    socket_file = (
+        Instance(64434).folder / "session_2026-01-31_12-00-00_123456_1234567" / "sockets" / "plasma_store"
+    )
+    assert len(bytes(socket_file)) <= 103
+
+
+def test_macos_opens_as_many_files_as_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its hard limit is infinite, and setrlimit(2) refuses that, and all above OPEN_MAX."""
+    asked = []
+
+    def set_limit(_: int, limits: tuple[int, int]) -> None:
+        asked.append(limits)
+        if limits[0] == resource.RLIM_INFINITY:
+            raise ValueError("current limit exceeds maximum limit")
+
+    infinite = resource.RLIM_INFINITY
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (256, infinite))
+    monkeypatch.setattr(resource, "setrlimit", set_limit)
+    assert runner.limit_open_files() == {}
+    assert asked == [(infinite, infinite), (10240, infinite)]
 
 
 @pytest.mark.parametrize(("hard", "connections"), [(1_048_576, None), (4096, "1009")])
@@ -197,7 +326,7 @@ def test_a_folder_of_another_user_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     service = Instance(free_service_port())
     service.folder.mkdir()
     monkeypatch.setattr(Instance, "remove", lambda self: None)  # another user's: it stays
-    with pytest.raises(InvalidSettings, match=r"digits-\d+-\d+ cannot be made \(File exists\): .* TMPDIR"):
+    with pytest.raises(InvalidSettings, match=r"digits-\d+-\d+ cannot be created \(File exists\): .* TMPDIR"):
         service.create()
 
 
@@ -272,3 +401,26 @@ def test_a_second_ctrl_c_ends_at_once_with_130(first: signal.Signals) -> None:
         assert marked(service.mark) == []
     finally:
         stopping.kill()
+
+
+def test_the_log_of_a_service_stays_small(tmp_path: Path) -> None:
+    """The service keeps its file open and appends; what it wrote before is in the second file."""
+    log, earlier = tmp_path / "serve-8000.log", tmp_path / "serve-8000.1.log"
+    with log.open("ab", buffering=0) as service:
+        service.write(b"one\n")
+        runner.limit_log(log, 8)
+        assert not earlier.exists()
+        service.write(b"two\nthree\n")
+        runner.limit_log(log, 8)
+        service.write(b"four\n")
+    assert earlier.read_text() == "one\ntwo\nthree\n"
+    assert log.read_text() == "four\n"
+
+
+def test_a_log_that_is_gone_or_cannot_be_copied_stops_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "serve-8000.log"
+    runner.limit_log(log, 8)
+    log.write_text("more than eight bytes")
+    log.with_suffix(".1.log").mkdir()
+    runner.limit_log(log, 8)
+    assert log.read_text() == ""
