@@ -127,15 +127,18 @@ def start_run(
                 raise AlreadyRegistered(
                     f"the run {name} has finished; choose another --name, or leave it out"
                 )
-            run_id = str(found[0].info.run_id)
-            client.update_run(run_id, "RUNNING")
-            return run_id
-        # The user, the program and its commit, under the tags that MLflow's UI shows.
-        nested = {PARENT: parent} if parent else {}
-        tags = resolve_tags(tags | nested | {RUN_KEY: name})
-        run_id = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
-        client.log_batch(run_id, params=[Param(key, str(value)) for key, value in params.items()])
-        return run_id
+            run = found[0]
+            client.update_run(run.info.run_id, "RUNNING")
+        else:
+            # The user, the program and its commit, under the tags that MLflow's UI shows.
+            nested = {PARENT: parent} if parent else {}
+            tags = resolve_tags(tags | nested | {RUN_KEY: name})
+            run = client.create_run(experiment, run_name=name, tags=tags)
+        # A process that was killed here has left a run without them; MLflow refuses to change a parameter.
+        missing = {key: value for key, value in params.items() if key not in run.data.params}
+        if missing:
+            client.log_batch(run.info.run_id, params=[Param(key, str(each)) for key, each in missing.items()])
+        return str(run.info.run_id)
 
 
 def log_dataset(uri: str, run_id: str, name: str, sha256: str, address: str, counts: dict[str, int]) -> None:

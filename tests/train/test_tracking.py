@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import mlflow
 import pytest
@@ -53,6 +54,17 @@ def test_a_resumed_training_continues_its_run(uri: str) -> None:
     tracking.end_run(uri, first, "FINISHED")
     with pytest.raises(AlreadyRegistered, match="the run again has finished"):
         tracking.start_run(uri, "again", {}, {})
+
+
+def test_a_run_whose_start_was_killed_gets_its_parameters(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow creates a run before it takes parameters. One that is there keeps its value."""
+    with monkeypatch.context() as killed:
+        killed.setattr(mlflow.MlflowClient, "log_batch", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            tracking.start_run(uri, "half", {"epochs": 3}, {})
+    run_id = tracking.start_run(uri, "half", {"epochs": 3}, {})
+    assert tracking.start_run(uri, "half", {"epochs": 4, "seed": 1}, {}) == run_id
+    assert mlflow.MlflowClient(uri).get_run(run_id).data.params == {"epochs": "3", "seed": "1"}
 
 
 def test_missing_epochs_are_sent_once_at_the_end(server: Server, uri: str) -> None:
