@@ -31,7 +31,7 @@ def test_a_list_that_cannot_be_written_ends_nothing(caplog: pytest.LogCaptureFix
 
 
 def test_a_long_list_is_compared_in_one_pass(tmp_path: Path) -> None:
-    """Each epoch finds the same pictures again; to look each one up in the list takes a second."""
+    """Each epoch finds the same pictures again; to look each one up in the list takes 0.4 s."""
     lines = [f"{number}.png: no picture" for number in range(8000)]
     list_unreadable(str(tmp_path), lines)
     within_cpu_s(0.1, lambda: list_unreadable(str(tmp_path), lines))
