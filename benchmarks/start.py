@@ -19,7 +19,8 @@ from benchmarks.tables import number, table
 from digits.inference.source import PROJECT
 from digits.local.instance import Instance
 from digits.local.processes import using
-from testkit.local import free_service_port, serving
+from testkit.local import serving
+from testkit.ports import free_service_port
 from testkit.processes import cpu_seconds, proportional_mb
 
 OUTPUT = PROJECT / "docs" / "benchmarks" / "start.json"

@@ -1,16 +1,13 @@
 """A Ray cluster of one node on loopback with the service in it, started by Ray's own commands."""
 
 import os
-import random
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -19,21 +16,11 @@ import yaml
 
 from digits.local.instance import haproxy_files
 from digits.local.processes import end_marked, marked
+from testkit.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 Seen = TypeVar("Seen")
-# Below 32768, where the system's ports for outgoing connections begin, and above 19999, where those of Ray's
-# workers end: no other process takes one before its server does.
-PORTS = iter(random.sample(range(20000, 32768), 32768 - 20000))
-
-
-def free_port() -> int:
-    """Returns a port on which nothing listens, never the same one twice."""
-    for port in PORTS:
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise RuntimeError("all ports are taken")
 
 
 def wait_until(

@@ -8,20 +8,9 @@ from pathlib import Path
 
 from digits.local.api import Service
 from digits.local.instance import Instance
-from digits.local.ports import is_free
-from testkit.cluster import ROOT, free_port, wait_until
+from testkit.cluster import ROOT, wait_until
 
 LOCAL = (sys.executable, "-m", "digits")
-REPLICA_PORTS = 30_000  # from here on Ray gives ports to replicas, of any service
-
-
-def free_service_port() -> int:
-    """Returns a port for a service all of whose ports are free."""
-    while True:
-        port = free_port()
-        ports = Instance(port).ports.values()
-        if max(ports) < REPLICA_PORTS and all(map(is_free, ports)):
-            return port
 
 
 @contextmanager

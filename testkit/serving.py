@@ -10,9 +10,10 @@ import uvicorn
 
 from digits.gateway.settings import EdgeSettings
 from digits.inference.settings import ServeSettings
-from testkit.cluster import free_port, wait_until
+from testkit.cluster import wait_until
 from testkit.fakes import api_of
 from testkit.models import load_classifier
+from testkit.ports import free_port
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from digits.registry import mlflow as tracking
 from digits.registry.address import tracking_uri
 from digits.registry.versions import register, resolve
 from digits.task import ModelVersion
-from testkit.cluster import free_port, wait_until
+from testkit.cluster import wait_until
+from testkit.ports import free_port
 
 
 class Server:

@@ -5,7 +5,8 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from testkit.cluster import LocalCluster, free_port
+from testkit.cluster import LocalCluster
+from testkit.ports import free_port
 
 
 def add_node(cluster: LocalCluster, ip: str) -> None:

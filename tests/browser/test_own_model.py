@@ -11,9 +11,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from testkit.cluster import free_port, wait_until
+from testkit.cluster import wait_until
 from testkit.encodings import image_file
 from testkit.own_models import FRUIT
+from testkit.ports import free_port
 
 # The answer is the checksum of what the model was given.
 SERVE = """

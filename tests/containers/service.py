@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from testkit.cluster import free_port
+from testkit.ports import free_port
 from tests.containers.pods import RunningPod
 
 SLOTS = 8

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import httpx2
 
 from digits.local.monitor import prometheus_command
-from testkit.cluster import LocalCluster, free_port, wait_until
+from testkit.cluster import LocalCluster, wait_until
+from testkit.ports import free_port
 from tests.programs import require_program
 
 

@@ -10,7 +10,8 @@ import pytest
 from ray.serve.exceptions import RayServeException
 
 from digits.serving.handover import ASK_EVERY_S, NAME, HandoverSettings, Seen, _answers, wait
-from testkit.cluster import ENVIRONMENTS, LocalCluster, free_port, wait_until
+from testkit.cluster import ENVIRONMENTS, LocalCluster, wait_until
+from testkit.ports import free_port
 
 SETTINGS = HandoverSettings(answered_for_s=5, within_s=60)
 

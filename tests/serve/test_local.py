@@ -19,7 +19,8 @@ from digits.local.instance import Instance
 from digits.local.processes import command_of
 from testkit.cluster import ROOT, wait_until
 from testkit.load import Open
-from testkit.local import LOCAL, free_service_port, serving
+from testkit.local import LOCAL, serving
+from testkit.ports import free_service_port
 from tests.programs import require_program, skip_or_fail
 from tests.serve.under_load import Figure
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from testkit.cluster import ENVIRONMENTS, LocalCluster, deployment_of, free_port, wait_until
+from testkit.cluster import ENVIRONMENTS, LocalCluster, deployment_of, wait_until
+from testkit.ports import free_port
 from testkit.traffic import Traffic
 from tests.nodes import add_node, kill_node
 from tests.programs import require_program

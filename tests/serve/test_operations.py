@@ -17,7 +17,8 @@ from digits.local.instance import Instance
 from digits.local.monitor import prometheus_port
 from digits.local.runner import HAPROXY_OPEN_FILES
 from testkit.cluster import ROOT, deployment_of, serve_config, wait_until
-from testkit.local import free_service_port, serving, wait_for_replicas
+from testkit.local import serving, wait_for_replicas
+from testkit.ports import free_service_port
 from testkit.traffic import Traffic
 from tests.programs import require_program, skip_or_fail
 from tests.serve.under_load import RATE, Figure, described, failed_of

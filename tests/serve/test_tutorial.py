@@ -13,7 +13,8 @@ import pytest
 
 from project.documents import DOCS, ROOT, Block, blocks_of
 from testkit.cluster import wait_until
-from testkit.local import free_service_port, serving
+from testkit.local import serving
+from testkit.ports import free_service_port
 from tests.programs import require_program
 
 THIS = "tests/serve/test_tutorial.py"

@@ -17,7 +17,7 @@ from digits.registry.listing import list_versions, table
 from digits.registry.promotion import rollback
 from digits.registry.versions import SHA256_TAG, resolve
 from digits.task import ModelVersion
-from testkit.cluster import free_port
+from testkit.ports import free_port
 from tests.mlflow_server import Server, register_copy
 
 STARTER = PROJECT / "models" / "starter"

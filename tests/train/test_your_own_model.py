@@ -19,8 +19,9 @@ from digits.task import LABELS
 from digits.training.data import load
 from digits.vision.golden import golden_digits
 from testkit.encodings import image_file
-from testkit.local import free_service_port, serving
+from testkit.local import serving
 from testkit.own_models import CLOTHES, FRUIT, Own, changed_lines
+from testkit.ports import free_service_port
 from tests.torch_onnx import as_torch_exports
 from tests.train.conftest import DEADLINE_S, RAY_IS_TOO_SLOW, ROOT, Workplace
 

@@ -20,7 +20,8 @@ from digits.gateway import haproxy
 from digits.gateway.haproxy import ERROR_FILES, hardened, refusal_of_overload
 from digits.gateway.ray_facts import HAPROXY_BUFFERED_BYTES
 from digits.problems import PROBLEMS, problem_on_the_wire
-from testkit.cluster import BIN, free_port, read_serve_env, wait_until
+from testkit.cluster import BIN, read_serve_env, wait_until
+from testkit.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 PATH = f"{BIN}{os.pathsep}{os.environ['PATH']}"  # as `make serve` sets it

@@ -12,7 +12,7 @@ import pytest
 
 from kuberay.deploy import ANSWERED_WITHIN_S, ASK, patches
 from kuberay.service import unfinished
-from testkit.cluster import free_port
+from testkit.ports import free_port
 from tests.played_kubectl import Kubectl
 from tests.rules.manifests import Object, render
 

@@ -27,8 +27,8 @@ from digits.local.api import Service
 from digits.local.config import read_config
 from digits.local.instance import Instance
 from digits.local.processes import marked
-from testkit.cluster import free_port, wait_until
-from testkit.local import free_service_port
+from testkit.cluster import wait_until
+from testkit.ports import free_port, free_service_port
 
 
 @pytest.fixture(autouse=True)
