@@ -26,7 +26,8 @@ class ServeSettings(Settings):
     )
     model_cache: str = Field(
         "~/.cache/digits",
-        description="Folder for models fetched from MLflow, one folder for each version.",
+        description="Folder for models fetched from MLflow, one folder for each version. The ten used last "
+        "are kept.",
     )
     alias_poll_s: float = Field(
         5.0,

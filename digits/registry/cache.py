@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,16 +18,23 @@ from digits.task import ModelVersion
 
 log = logging.getLogger(__name__)
 
+# Versions of a model on this machine, besides those that an address meant last: enough for a rollback or two
+# without MLflow.
+KEPT = 10
+
 
 def fetch(version: ModelVersion, cache: Path) -> Path:
     """Returns the verified folder of the version, from the cache or from MLflow.
 
-    The folder is written atomically. Raises ModelRejected, TrackingUnavailable or NotRegistered.
+    The folder is written atomically; old versions are deleted for it. Raises ModelRejected,
+    TrackingUnavailable or NotRegistered.
     """
-    folder = cache / version.name / f"{version.version}-{version.sha256[:16]}"
+    folder = cache / version.name / _folder_name(version)
     if folder.exists():
         try:
             read_model(folder, version.sha256)
+            with suppress(OSError):  # a cache may be read-only
+                os.utime(folder)  # the versions used last are kept
             return folder
         except ModelRejected as error:  # damaged on this disk, for example by a power failure
             log.warning("cached model is invalid and will be fetched again: %s", error)
@@ -41,7 +49,22 @@ def fetch(version: ModelVersion, cache: Path) -> Path:
         except OSError:  # another replica of this node was first
             if not folder.exists():
                 raise
+    _delete_old(folder.parent)
     return folder
+
+
+def _delete_old(models: Path) -> None:
+    """Deletes all but the KEPT versions that were used last, and those that `last_good` returns."""
+    records = filter(None, map(_read, models.glob("last-good-*.json")))
+    good = {_folder_name(version) for version in records}
+    folders = [folder for folder in models.iterdir() if folder.is_dir() and folder.name not in good]
+    with suppress(OSError):  # another replica deletes them, too
+        for old in sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)[KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _folder_name(version: ModelVersion) -> str:
+    return f"{version.version}-{version.sha256[:16]}"
 
 
 def remember_good(model_uri: str, version: ModelVersion, cache: Path) -> None:
@@ -63,8 +86,12 @@ def remember_good(model_uri: str, version: ModelVersion, cache: Path) -> None:
 
 def last_good(model_uri: str, cache: Path) -> ModelVersion | None:
     """Returns the version of the address that a replica on this machine loaded last."""
+    return _read(_last_good_file(model_uri, cache))
+
+
+def _read(record: Path) -> ModelVersion | None:
     try:
-        return ModelVersion(**json.loads(_last_good_file(model_uri, cache).read_text()))
+        return ModelVersion(**json.loads(record.read_text()))
     except (OSError, ValueError, TypeError):  # no record, or one truncated by a power failure
         return None
 
