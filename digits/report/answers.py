@@ -44,11 +44,11 @@ class Answers:
         }
         return {name: sum(shares) / len(shares) for name, shares in there.items() if shares}
 
-    def measured(self) -> Manifest:
-        """Returns the manifest with the report's metrics in place of the training's."""
+    def measured(self, data: str) -> Manifest:
+        """Returns the manifest with the report's metrics, on this data, in place of the training's."""
         of_pictures = {f"test_accuracy_{name}": share for name, share in self.groups.items()}
         metrics = self.manifest.metrics | self.evaluation.metrics() | of_pictures
-        return self.manifest.model_copy(update={"metrics": metrics})
+        return self.manifest.model_copy(update={"metrics": metrics, "data": data})
 
 
 def answers_of(source: ModelSource, dataset: Dataset, examples: Sequence[Example]) -> Answers:

@@ -20,7 +20,8 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 64rem;
   margin: 2rem auto; padding: 0 1rem }
 h2 { margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: 1rem }
-table { border-collapse: collapse } th, td { padding: .2rem .8rem; border-bottom: 1px solid var(--line) }
+table { border-collapse: collapse; margin: 1rem 0 }
+th, td { padding: .2rem .8rem; border-bottom: 1px solid var(--line) }
 td { text-align: right; font-variant-numeric: tabular-nums } th, td:first-child { text-align: left }
 .better { color: var(--good) } .worse { color: var(--bad) }
 .plots, .pictures { display: flex; flex-wrap: wrap; gap: 1rem }

@@ -41,7 +41,8 @@ def report(
     examples = list(sample("judge", SEED, per_kind, tuple(KINDS))) if DRAWN else []
     model, *others = [answers_of(source, dataset, examples) for source in sources]
     champion = others[0] if others else None
-    found = objections(model.measured(), champion.measured() if champion else None, gate)
+    measured, *beside = [one.measured(dataset.name) for one in (model, *others)]
+    found = objections(measured, beside[0] if beside else None, gate)
     partial = file.with_name(f".{file.name}.partial")
     partial.write_text(page(model, champion, dataset, found), "utf-8")
     partial.replace(file)

@@ -172,7 +172,7 @@ def test_a_report_is_written_whole_and_judges_by_the_gate(tmp_path: Path) -> Non
     file = tmp_path / "deep" / "report.html"
     done = report(STARTER, STARTER, "sklearn-digits", 1, "unused", file, GateSettings())
     assert [file.name for file in file.parent.iterdir()] == ["report.html"]
-    assert any("too few to judge" in objection for objection in done.objections)
+    assert any("images of sklearn-digits are too few" in objection for objection in done.objections)
     assert not any("below the champion's" in objection for objection in done.objections)
     assert file.stat().st_size < 2_000_000
     text = Tags(file.read_text()).text
