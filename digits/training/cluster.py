@@ -103,8 +103,9 @@ def left_when_interrupted() -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit):
         caught()
         ray.shutdown()
-        _close_bars()
         raise
+    finally:
+        _close_bars()
 
 
 def _close_bars() -> None:

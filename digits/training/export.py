@@ -6,6 +6,7 @@ Only this module and adapting.py import onnx.
 import dataclasses
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +64,9 @@ def _write_onnx(network: "keras.Model", file: Path) -> None:
     import onnx
 
     network(np.zeros((1, *SHAPE), np.uint8))  # export needs a network that was called once
-    network.export(file, format="onnx", verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # Keras asks NumPy for a name that is gone
+        network.export(file, format="onnx", verbose=False)
     model = read_onnx(file)
     names = {output.name: name for output, name in zip(model.graph.output, network.output_names, strict=True)}
     for node in model.graph.node:
