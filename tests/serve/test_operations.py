@@ -143,10 +143,12 @@ def test_monitor_shows_the_service_and_its_alerts(service: subprocess.Popen[str]
 
         def is_scraped() -> bool:
             try:
-                found = httpx2.get(f"{url}/query", params={"query": "ray_digits_model_info == 1"}).json()
+                found = httpx2.get(f"{url}/query", params={"query": "ray_digits_model_info == 1"})
             except httpx2.TransportError:
                 return False
-            return bool(found["data"]["result"])
+            if found.status_code == 503:  # it starts
+                return False
+            return bool(found.json()["data"]["result"])
 
         wait_until(is_scraped, timeout_s=60)
         groups = httpx2.get(f"{url}/rules").json()["data"]["groups"]
