@@ -10,7 +10,7 @@ SLO_P99_MS ?= 50
 OVERLAY ?= local
 DOCKER ?= docker
 DOCKER_FLAGS ?=
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+VERSION := $(shell sed -n '/^\[project\]/,/^\[/s/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 HAPROXY ?= 1
 CONFIG ?= serve_config.yaml
@@ -60,13 +60,13 @@ mlflow: .venv/train.lock  ## Run the MLflow server and its web UI on 127.0.0.1:5
 # Which tests these are: the markers in pyproject.toml.
 ESSENTIAL = (unit or essential) and not rays_proxy
 
-test: .venv/dev.lock  ## Run the unit tests, the main promises on a real service, and a small training: 10 minutes
+test: .venv/dev.lock  ## Run the unit tests, the main promises on a real service, and a small training: 15 minutes
 	$(BIN)/pytest -m "$(ESSENTIAL)"
 
 test-rest: .venv/dev.lock  ## Run the tests of `make test-all` that `make test` leaves out
 	$(BIN)/pytest -m "not ($(ESSENTIAL)) and not long and not kubernetes"
 
-test-all: .venv/dev.lock  ## Run all tests but `make faults` and `make k8s-test`: 25 minutes, more with containers
+test-all: .venv/dev.lock  ## Run all tests but `make faults` and `make k8s-test`: more than an hour
 	$(BIN)/pytest
 
 unit: .venv/dev.lock  ## Run the tests that start no service, training or container

@@ -1,6 +1,7 @@
 """The arguments that the Makefile passes on."""
 
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,13 @@ def test_a_file_name_with_spaces_is_one_argument(
     command = ["make", "-o", f".venv/{environment}.lock", target, f"BIN={tmp_path}", f"{variable}=a b.npz"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert {"a b.npz", "out/a b.npz"} & set(done.stdout.splitlines())
+
+
+def test_the_images_have_the_version_of_the_project() -> None:
+    """pyproject.toml has other lines with a version."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    done = subprocess.run(
+        ["make", "-n", "image"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert f"--tag digits-$target:{version} \\\n" in done.stdout
+    assert f"--build-arg VERSION={version} --build-arg REVISION" in done.stdout
