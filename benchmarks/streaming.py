@@ -31,7 +31,7 @@ OUTPUT = PROJECT / "docs" / "benchmarks" / "streaming.json"
 IMAGES, EPOCHS = 10_000, 3
 WORKERS = (1, 2, 4)
 LOGICAL_CPUS = 8  # that Ray counts, so that four workers fit any machine
-PICTURES = 4  # of each kind
+PICTURES = 10  # of each kind: one of each digit
 
 
 @dataclasses.dataclass(frozen=True)
