@@ -74,7 +74,8 @@ class TrainSettings(Settings):
     use_gpu: bool = Field(False, description="Reserve one GPU for each worker.")
     mixed_precision: bool = Field(
         False,
-        description="Compute in bfloat16 and keep weights in float32. For GPUs; most CPUs become slower.",
+        description="Compute in bfloat16 and keep weights in float32. For GPUs; CPUs without instructions "
+        "for bfloat16 become slower.",
     )
     max_failures: int = Field(
         3, ge=0, le=100, description="Restarts after worker failures; the next failure ends the training."

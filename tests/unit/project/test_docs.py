@@ -15,6 +15,8 @@ from benchmarks.overload import overload_table
 from benchmarks.scoring import scoring_table
 from benchmarks.speed import speed_table
 from benchmarks.start import start_table
+from benchmarks.streaming import streaming_table
+from benchmarks.training_step import training_step_table
 from project.documents import DOCUMENTS, ROOT
 
 
@@ -89,9 +91,13 @@ def test_the_scaling_tables_follow_from_the_measured_costs() -> None:
 def test_other_tables_follow_from_the_measurements() -> None:
     tables = {
         "speed": speed_table, "forms": forms_table, "overload": overload_table, "costly_files": costly_table,
-        "scoring": scoring_table, "start": start_table,
+        "scoring": scoring_table, "start": start_table, "training_step": training_step_table,
+        "streaming": streaming_table,
     }  # fmt: skip
-    pages = {"scoring": "scoring.md", "start": "operations.md"}
+    pages = {
+        "scoring": "scoring.md", "start": "operations.md", "training_step": "training.md",
+        "streaming": "training.md",
+    }  # fmt: skip
     for name, table in tables.items():
         text = (ROOT / "docs" / pages.get(name, "benchmarks.md")).read_text()
         measured = json.loads((ROOT / "docs" / "benchmarks" / f"{name}.json").read_text())
