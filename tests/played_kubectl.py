@@ -28,7 +28,9 @@ for name, given in answers.items():
         break
 """
 HURRIED = """
-import runpy, sys, kuberay.service as service
+import runpy, sys
+sys.path.insert(0, "")  # the project's folder
+import kuberay.service as service
 service.LOOK_EVERY_S, service.SILENT_FOR_S = 0.01, 3
 wait_until = service.wait_until
 service.wait_until = lambda look, within_s, for_s=0: wait_until(look, within_s / 20, for_s / 100)
@@ -36,6 +38,12 @@ _, _, module, *arguments = sys.argv
 sys.argv = [module, *arguments]
 runpy.run_module(module, run_name="__main__")
 """
+
+
+def hurried(folder: Path) -> str:
+    """Returns a Python, as a command, that runs kuberay/ without most of its pauses."""
+    (folder / "hurried.py").write_text(HURRIED)
+    return f"{sys.executable} {folder / 'hurried.py'}"
 
 
 class Kubectl:
@@ -50,9 +58,8 @@ class Kubectl:
 
     def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs a target with this kubectl and without the pauses between two looks."""
-        python = f"{sys.executable} {self._folder / 'hurried.py'}"
-        (self._folder / "hurried.py").write_text(HURRIED)
-        path = {"PATH": f"{self._folder}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+        python = hurried(self._folder)
+        path = {"PATH": f"{self._folder}{os.pathsep}{os.environ['PATH']}"}
         inherited = {name: value for name, value in os.environ.items() if name not in ("OVERLAY", "FORCE")}
         return subprocess.run(
             ["make", *arguments, f"PYTHON={python}"],

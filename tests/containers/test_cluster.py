@@ -20,6 +20,7 @@ from tests.containers.cluster import RayCluster
 from tests.containers.engine import docker, remove_containers
 from tests.containers.kuberay import Files, plain_pod, ray_pods, submitter
 from tests.containers.pods import RunningPod, network
+from tests.containers.rayservice import RayService
 from tests.containers.service import Service
 from tests.programs import require_program
 from tests.rules.kubernetes import evictions_allowed
@@ -45,7 +46,6 @@ class Installation:
     """The result of `kubectl apply -k kuberay/overlays/production`, without the gateway and monitoring."""
 
     folder: Path
-    spec: Object
     config: Object
     files: Files
     token: str
@@ -57,8 +57,8 @@ class Installation:
     def traffic(self) -> Traffic:
         return load(self.service, **{"X-API-Key": KEY})
 
-    def new_cluster(self, name: str) -> RayCluster:
-        return RayCluster(self.spec, name, self.files, self.token, self.folder)
+    def new_cluster(self, spec: Object) -> RayCluster:
+        return RayCluster(spec, "digits-bbbbb", self.files, self.token, self.folder)
 
     @property
     def deployment(self) -> Object:
@@ -143,9 +143,7 @@ def production(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         spec = service_object["spec"]
         active = RayCluster(spec["rayClusterConfig"], "digits-aaaaa", files, token, folder)
         config = yaml.safe_load(spec["serveConfigV2"])
-        made = Installation(
-            folder, spec["rayClusterConfig"], config, files, token, service, running_redis, mlflow, active
-        )
+        made = Installation(folder, config, files, token, service, running_redis, mlflow, active)
         active.apply(config)
         active.take_over(service)
         try:
@@ -275,22 +273,47 @@ def test_a_training_registers_a_champion_that_is_served(production: Installation
     assert traffic.failed == []
 
 
-def test_an_upgrade_to_a_second_cluster_loses_no_request(production: Installation, figure: Figure) -> None:
-    """In KubeRay's order: the Service moves when every application runs, endpoints follow their probes."""
+@pytest.fixture(scope="module")
+def rayservice(production: Installation) -> Iterator[RayService]:
+    """The RayService of the production cluster as it is now, for `make deploy`."""
+    (found,) = render("overlays/production").of("RayService")
+    found["spec"]["serveConfigV2"] = yaml.safe_dump(production.config)
+    with RayService(found, production.active, production.new_cluster, production.service) as made:
+        yield made
+
+
+def test_a_second_deploy_changes_nothing(
+    rayservice: RayService, production: Installation, tmp_path: Path, figure: Figure
+) -> None:
+    """KubeRay has written the list of worker groups since the first one."""
+    before = set(production.active.replicas())
+    with production.traffic() as traffic:
+        done = rayservice.deploy("production", tmp_path)
+    figure(_failed(traffic))
+    assert done.returncode == 0, done.stderr
+    assert traffic.failed == []
+    assert rayservice.active is production.active
+    assert set(production.active.replicas()) == before
+
+
+def test_an_upgrade_to_a_second_cluster_loses_no_request(
+    rayservice: RayService, production: Installation, tmp_path: Path, figure: Figure
+) -> None:
+    """`make deploy` returns once the new cluster has the traffic: Ready is true from the old one."""
     old, service = production.active, production.service
+    head = rayservice.manifest["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]
+    head.setdefault("metadata", {}).setdefault("annotations", {})["release"] = "2"
     with production.traffic() as traffic:
         began = time.monotonic()
-        new = production.new_cluster("digits-bbbbb")
-        new.apply(production.config)
-        without_s = new.take_over(service)
-        switched_s = time.monotonic() - began
+        done = rayservice.deploy("production", tmp_path)
+        deployed_s = time.monotonic() - began
+        new, endpoints = rayservice.active, set(service.endpoints())
         time.sleep(DELETION_DELAY_S)
         old.delete()
         production.active = new
     repeated = sum(outcome.tries > 1 for outcome in traffic.outcomes)
-    figure(
-        f"switched after {switched_s:.0f} s, every worker an endpoint {without_s:.1f} s later; "
-        f"{_failed(traffic)}, {repeated} repeated"
-    )
+    figure(f"`make deploy` took {deployed_s:.0f} s; {_failed(traffic)}, {repeated} repeated")
+    assert done.returncode == 0, done.stderr
     assert traffic.failed == []
-    assert set(service.endpoints()) == set(new.workers)
+    assert new is not old
+    assert endpoints == set(new.workers)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import yaml
 
 from benchmarks.tune import Choice, Measured, report, write
 from digits.local.driver import NICENESS
@@ -54,6 +55,20 @@ def port_is_free() -> bool:
             return True
     except OSError:
         return False
+
+
+def test_what_ray_rejects_ends_a_start_with_its_reason(tmp_path: Path) -> None:
+    """While Ray starts; nothing is left of it."""
+    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text()) | {"proxy_location": "Nowhere"}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    done = subprocess.run(
+        [*LOCAL, "serve", str(tmp_path / "config.yaml"), "--port", str(PORT)],
+        cwd=ROOT, text=True, timeout=60, check=False, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "proxy_location: Input should be 'Disabled', 'HeadOnly' or 'EveryNode'\n" in done.stdout
+    assert Instance(PORT).running() == []
+    assert not Instance(PORT).folder.exists()
 
 
 def test_ctrl_c_ends_the_service_with_status_0(figure: Figure) -> None:
