@@ -52,7 +52,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="mnist")
     whole = load(parser.parse_args().data)
-    assert isinstance(whole, Dataset)
     dataset = dataclasses.replace(
         whole, train_images=whole.train_images[:IMAGES], train_labels=whole.train_labels[:IMAGES]
     )

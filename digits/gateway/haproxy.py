@@ -125,7 +125,8 @@ def headers_for_other_origins(origins: Sequence[str]) -> str:
         f"if {{ req.hdr(origin) {allowed} }}",
         f"http-after-response set-header Access-Control-Expose-Headers Retry-After {own}",
         *([] if anyone else [f"http-after-response add-header Vary Origin {own}"]),
-        f"http-after-response set-header Access-Control-Allow-Origin %[var(txn.origin)] {own}",  # ends `own`
+        # Last, because with this header the condition is no longer true.
+        f"http-after-response set-header Access-Control-Allow-Origin %[var(txn.origin)] {own}",
     ]
     return "".join(f"    {line}\n" for line in lines)
 

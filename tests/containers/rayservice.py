@@ -52,7 +52,6 @@ class RayService:
         self.manifest = found
         self.active = active
         self.pending: RayCluster | None = None
-        self.retired: list[RayCluster] = []  # clusters that had the traffic
         self._new_cluster = new_cluster
         self._service = service
         self._spec = deepcopy(found["spec"])
@@ -195,7 +194,6 @@ class RayService:
     def _move(self, pending: RayCluster) -> None:
         self._service.select(lambda: pending.workers)
         with self._lock:
-            self.retired.append(self.active)
             self.active, self.pending, self._upgrades = pending, None, False
 
 
