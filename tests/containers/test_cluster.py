@@ -286,14 +286,16 @@ def test_a_second_deploy_changes_nothing(
     rayservice: RayService, production: Installation, tmp_path: Path, figure: Figure
 ) -> None:
     """KubeRay has written the list of worker groups since the first one."""
-    before = set(production.active.replicas())
+    cluster = production.active
+    wait_until(lambda: len(cluster.replicas()) == len(cluster.workers), MINUTE, cluster.explain)
+    before = set(cluster.replicas())
     with production.traffic() as traffic:
         done = rayservice.deploy("production", tmp_path)
     figure(_failed(traffic))
     assert done.returncode == 0, done.stderr
     assert traffic.failed == []
-    assert rayservice.active is production.active
-    assert set(production.active.replicas()) == before
+    assert rayservice.active is cluster
+    assert set(cluster.replicas()) == before
 
 
 def test_an_upgrade_to_a_second_cluster_loses_no_request(
