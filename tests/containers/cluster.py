@@ -1,6 +1,5 @@
 """A RayCluster of kuberay/ in containers, with what KubeRay does: apply, read the state, delete."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from tests.containers.service import Service
 from tests.rules.manifests import Object
 
 RUNNING_WITHIN_S, READY_WITHIN_S = 240, 120
-RECONCILED_EVERY_S = 2  # rayservice_controller.go, ServiceDefaultRequeueDuration
 
 
 class RayCluster:
@@ -82,25 +80,11 @@ class RayCluster:
         pods = [self.head, *self.workers]
         return yaml.safe_dump(self.details()) + "\n".join(pod.container.logs()[-1500:] for pod in pods)
 
-    def take_over(self, service: Service) -> float:
-        """Moves the traffic here in KubeRay's order; returns the seconds until every worker is an endpoint.
-
-        KubeRay looks every RECONCILED_EVERY_S, and moves the Service once every application runs.
-        """
-        looked = 0.0
-
-        def run() -> bool:
-            nonlocal looked
-            if time.monotonic() - looked < RECONCILED_EVERY_S:
-                return False
-            looked = time.monotonic()
-            return self.runs()
-
-        wait_until(run, RUNNING_WITHIN_S, self.explain)
+    def take_over(self, service: Service) -> None:
+        """Moves the traffic here once every application runs, as KubeRay does; waits for the endpoints."""
+        self.wait_until_running()
         service.select(lambda: self.workers)
-        began = time.monotonic()
         self.wait_until_endpoints(service)
-        return time.monotonic() - began
 
     def wait_until_endpoints(self, service: Service) -> None:
         wait_until(lambda: set(service.endpoints()) == set(self.workers), READY_WITHIN_S, self.explain)

@@ -20,13 +20,14 @@ from typing import Self
 import yaml
 
 from testkit.cluster import ROOT
-from tests.containers.cluster import RECONCILED_EVERY_S, RayCluster
+from tests.containers.cluster import RayCluster
 from tests.containers.service import Service
 from tests.rules.manifests import Object
 
 OPERATOR, KUBECTL = "kuberay-operator", "kubectl"
 GROUPS = ".spec.rayClusterConfig.workerGroupSpecs"
 NOT_COMPARED = ("replicas", "minReplicas", "maxReplicas", "scaleStrategy")
+RECONCILED_EVERY_S = 2  # ServiceDefaultRequeueDuration
 DEPLOYED_WITHIN_S = 300
 # The program `kubectl`: passes its arguments on to the stand-in.
 PROGRAM = """#!{python}
@@ -110,19 +111,7 @@ class RayService:
                 return self._ray_cluster(name.partition("/")[2])
             case ("get", "-n", "digits", "pod", "-l", selector, "-o", "name"):
                 return f"pod/{selector.partition('=')[2].partition(',')[0]}-head\n"
-            case (
-                "exec",
-                "-n",
-                "digits",
-                _,
-                "-c",
-                "ray-head",
-                "--",
-                "python",
-                "-c",
-                script,
-                "digits-serve-svc",
-            ):
+            case ("exec", "-n", "digits", *_, script, "digits-serve-svc"):
                 return self._ask(script)
         raise Refused(f"error: this stand-in has no kubectl {' '.join(arguments)}")
 
@@ -144,7 +133,7 @@ class RayService:
             active, pending = self.active, self.pending
             spec, generation, read, upgrades = self._spec, self._generation, self._read, self._upgrades
         newest = pending or active
-        applications = newest.details().get("applications", {}) if newest else {}
+        applications = newest.details().get("applications", {})
         reported = {
             "applicationStatuses": {name: {"status": one["status"]} for name, one in applications.items()}
         }

@@ -58,7 +58,7 @@ def port_is_free() -> bool:
 
 
 def test_what_ray_rejects_ends_a_start_with_its_reason(tmp_path: Path) -> None:
-    """While Ray starts; nothing is left of it."""
+    """Nothing is left of it."""
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text()) | {"proxy_location": "Nowhere"}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     done = subprocess.run(
