@@ -40,14 +40,18 @@ class MemoryFeed:
     """Batches of images in memory: every worker holds its share of them."""
 
     def __init__(self, settings: TrainSettings, dataset: Dataset, worker: int, workers: int) -> None:
+        import tensorflow as tf
+
         self._settings, self._workers = settings, workers
         train, held_back = split(dataset, settings)
         drawn = round(settings.drawn * len(train.images))
         self.steps = count_steps(settings, len(train.images), workers)
-        self._images, self._labels = joined(
+        images, labels = joined(
             Samples(train.images[worker::workers], train.labels[worker::workers]),
             draw_samples("train", range(worker, drawn, workers), settings.seed),
         )
+        # Tensors: TensorFlow would write arrays into the graph of each epoch, which takes it seconds.
+        self._images, self._labels = tf.constant(images), tf.constant(labels)
         drawn = round(settings.drawn * len(held_back.images))
         self.validation = joined(held_back, draw_samples("validation", range(drawn), settings.seed))
 
