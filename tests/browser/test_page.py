@@ -205,6 +205,20 @@ def test_what_is_no_picture_shows_no_broken_icon(page: Page) -> None:
     expect(rows.nth(1).locator("img[src]")).to_have_count(1)
 
 
+def test_a_file_that_cannot_be_read_is_said(page: Page, tmp_path: Path) -> None:
+    """As a folder cannot: the service is not at fault, and a retry would not help."""
+    lost = tmp_path / "lost.png"
+    lost.write_bytes(SEVEN.read_bytes())
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('input'), {type: 'file', id: 'kept'}))"
+    )
+    page.set_input_files("#kept", lost)
+    lost.unlink()
+    page.evaluate("open(document.getElementById('kept').files)")
+    expect(page.locator("#sentence")).to_have_text("This file cannot be read")
+    expect(page.locator("#retry")).to_be_hidden()
+
+
 def test_files_that_are_left_out_are_said(page: Page) -> None:
     """At most 50, and pictures only."""
     text: FilePayload = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"7"}
