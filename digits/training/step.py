@@ -115,7 +115,12 @@ class Trainer:
 
     def batches(self, epoch: int, done: Sequence[Stretch] = ()) -> Any:
         """Returns this worker's augmented batches of an epoch that are not done yet."""
-        batches = self.feed.batches(epoch, done)
+        import tensorflow as tf
+
+        # Nothing here is to be tuned, and the thread that tunes ends late: after up to the time of an epoch.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        batches = self.feed.batches(epoch, done).with_options(options)
         return self._strategy.distribute_datasets_from_function(lambda _: batches)
 
     def _average_moving_statistics(self) -> None:

@@ -1,17 +1,19 @@
-"""The batches of a training whose images are in memory."""
+"""The batches of a training whose images are in memory: what makes an epoch begin and end at once."""
 
 from pathlib import Path
 
 from tests.train.conftest import Workplace
 
-GRAPHS = """
+MAKES_BATCHES = """
 from digits.training.data import load
-from digits.training.feeds import MemoryFeed
 from digits.training.settings import TrainSettings
+from digits.training.step import Trainer
 
-dataset = load("sklearn-digits")
-feed = MemoryFeed(TrainSettings(batch_size=32, drawn=0), dataset, worker=0, workers=1)
-datasets = [feed.batches(0, ())]
+settings = TrainSettings(data="sklearn-digits", batch_size=32, drawn=0)
+batches = Trainer(settings, load("sklearn-digits"), worker=0, workers=1).batches(0)
+"""
+MEASURES_GRAPHS = """
+datasets = [batches]
 for dataset in datasets:
     datasets += dataset._inputs()
 graphs = [each.function.graph.as_graph_def() for dataset in datasets for each in dataset._functions()]
@@ -21,6 +23,13 @@ print(len(graphs), max(graph.ByteSize() for graph in graphs))
 
 def test_the_images_are_in_no_graph(tmp_path: Path) -> None:
     """TensorFlow takes seconds to build a graph with all images of MNIST in it, in every epoch."""
-    count, largest = map(int, Workplace(tmp_path).run_python(GRAPHS).split()[-2:])
+    found = Workplace(tmp_path).run_python(MAKES_BATCHES + MEASURES_GRAPHS)
+    count, largest = map(int, found.split()[-2:])
     assert count >= 1
     assert largest < 100_000  # the images: 1 MB
+
+
+def test_no_thread_tunes_the_pipeline(tmp_path: Path) -> None:
+    """Whoever releases the iterator waits for that thread, which sleeps for up to the time of an epoch."""
+    found = Workplace(tmp_path).run_python(MAKES_BATCHES + "print(batches.options().autotune.enabled)")
+    assert found.split()[-1] == "False"
