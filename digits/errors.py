@@ -13,6 +13,7 @@
     ├── ModelRejected           a model failed a check
     ├── DataUnavailable         training data is missing or invalid
     ├── DiskFull                no space for a checkpoint or a model
+    ├── RayUnavailable          Ray does not start, or the cluster does not answer
     ├── TrainingFailed          workers failed more often than allowed, or do not fit the cluster
     ├── ScoringFailed           a worker of a scoring failed
     ├── TrainingInterrupted     Ctrl-C or SIGTERM
@@ -105,6 +106,10 @@ class DataUnavailable(DigitsError):
 
 class DiskFull(DigitsError):
     """The disk is full; the text names the folder, and the command that continues the training."""
+
+
+class RayUnavailable(DigitsError):
+    """Ray does not start here, or nothing answers at RAY_ADDRESS; the text has the address."""
 
 
 class TrainingFailed(DigitsError):

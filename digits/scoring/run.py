@@ -14,6 +14,7 @@ import ray.data
 from tqdm import tqdm
 
 from digits.errors import ScoringFailed, last_line
+from digits.ray_start import start_ray
 from digits.registry.source import open_source
 from digits.registry.versions import is_registered
 from digits.scoring.inputs import Block, blocks_of
@@ -37,7 +38,7 @@ def score(
 ) -> Summary:
     """Scores all pictures that are not in `out` yet, with `workers` actors of one CPU (None: all CPUs).
 
-    Raises DataUnavailable, InvalidSettings, ScoringFailed, and what loading the model raises.
+    Raises DataUnavailable, InvalidSettings, RayUnavailable, ScoringFailed, and what loading the model raises.
     """
     out = out.rstrip("/") if "://" in out else str(Path(out).resolve())
     blocks = blocks_of(inputs, MOST_FILES, MOST_BYTES, out)
@@ -74,8 +75,7 @@ def _run(
 ) -> Iterator[dict[str, int]]:
     # Ray Data's own actors cause a harmless error message of the C++ core at each start.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    if not ray.is_initialized():
-        ray.init(logging_level=logging.ERROR, log_to_driver=False)
+    start_ray(logging_level=logging.ERROR, log_to_driver=False)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)

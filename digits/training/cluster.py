@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from digits.errors import TrainingFailed
+from digits.ray_start import start_ray
 from digits.training.interrupts import caught
 from digits.training.quiet import VARIABLES, quiet_tensorflow
 from digits.training.settings import TrainSettings
@@ -34,8 +35,8 @@ def storage_of(settings: TrainSettings) -> str:
 def connect(settings: TrainSettings, trainings: int = 1, shows_logs: bool = True) -> None:
     """Joins the cluster of RAY_ADDRESS, or starts Ray here; `shows_logs` shows the workers' output.
 
-    Raises TrainingFailed if this machine is too small for the workers of this many trainings at a time. A
-    cluster may grow, so there a warning says what the training waits for.
+    Raises RayUnavailable, and TrainingFailed if this machine is too small for the workers of this many
+    trainings at a time. A cluster may grow, so there a warning says what the training waits for.
     """
     import ray
 
@@ -45,7 +46,7 @@ def connect(settings: TrainSettings, trainings: int = 1, shows_logs: bool = True
         environment = VARIABLES | {"PYTHONPATH": os.pathsep.join(paths)}
         of_workers = {"env_vars": environment, "worker_process_setup_hook": set_up_process}
         on_sigterm = signal.getsignal(signal.SIGTERM)
-        ray.init(logging_level=logging.WARNING, runtime_env=of_workers, log_to_driver=shows_logs)
+        start_ray(logging_level=logging.WARNING, runtime_env=of_workers, log_to_driver=shows_logs)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray's aborts the program when Python ends
     found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]

@@ -55,7 +55,6 @@ class Workplace:
             FOLDER_VARIABLE: str(self.folder),
             "PYTHONPATH": str(ROOT),
             "MLFLOW_TRACKING_URI": self.tracking_uri,
-            "RAY_AUTH_MODE": "token",
             # Ray's 60 s are short on a busy machine.
             "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(DEADLINE_S),
             "RAY_worker_niceness": "0",  # at Ray's 15, other work on the machine would starve the workers

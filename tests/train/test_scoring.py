@@ -17,6 +17,7 @@ from digits.inference.source import FolderSource
 from digits.local.processes import marked
 from digits.task import Prediction
 from testkit.cluster import ROOT, wait_until
+from testkit.ports import free_port
 
 PER_PART = 5_000  # as MOST_FILES of digits.scoring.run, which loads Ray
 MARK = "DIGITS_TEST_SCORING"
@@ -104,6 +105,14 @@ def test_a_wrong_scoring_is_one_line(
     (line,) = done.stderr.splitlines()
     assert message in line
     assert not (tmp_path / "out").exists()
+
+
+def test_a_cluster_that_does_not_answer_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
+    done = score(ROOT / "docs", tmp_path / "out")
+    assert done.returncode == 1
+    assert "nothing answers at RAY_ADDRESS" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 DIES = """

@@ -27,11 +27,12 @@ from digits.training.data import load
 from digits.training.judging import judge_on
 from digits.training.provenance import Provenance
 from testkit.cluster import wait_until
+from testkit.ports import free_port
 from tests.mlflow_server import register_copy
 from tests.train.conftest import DEADLINE_S, ROOT, Workplace, small_file
 
-# Lines of Ray Train's reports, and of TensorFlow's C++ about devices and itself.
-NOISE = re.compile(r"TrainingReport|absl::|\b[IWE]0000 |oneDNN|[Cc][Uu][Dd][Aa]")
+# Lines of Ray Train's reports, of Ray about tokens, and of TensorFlow's C++ about devices and itself.
+NOISE = re.compile(r"TrainingReport|authentication|absl::|\b[IWE]0000 |oneDNN|[Cc][Uu][Dd][Aa]")
 STARTER = ROOT / "models" / "starter"
 
 
@@ -293,6 +294,13 @@ def test_what_cannot_run_is_said_before_a_run_begins(
     assert output().strip().splitlines()[-1].startswith("Error: no model was trained: ")
     assert message in output().strip().splitlines()[-1]
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_cluster_that_does_not_answer_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
+    output, _ = Workplace(tmp_path).start().communicate(timeout=DEADLINE_S)
+    (line,) = output.splitlines()
+    assert "no model was trained: nothing answers at RAY_ADDRESS" in line
 
 
 def has_more_than(workplace: Workplace, epochs: int) -> bool:
