@@ -23,6 +23,18 @@ def test_results_are_in_the_order_of_the_items() -> None:
     assert list(in_threads(second_first, range(40))) == [item * 10 for item in range(40)]
 
 
+def test_a_slow_item_stops_no_other() -> None:
+    """As a photo of 24 megapixels among small pictures."""
+    made = Event()
+
+    def slow_first(item: int) -> bool:
+        if item == 60:
+            made.set()
+        return item > 0 or made.wait(30)
+
+    assert all(in_threads(slow_first, range(80)))
+
+
 def test_items_are_read_only_a_little_ahead() -> None:
     """Thousands of pictures are never all in memory, and no thread outlives the results."""
     read: list[int] = []
