@@ -31,7 +31,7 @@ def train(settings: TrainSettings, asked: SearchSettings, gate: GateSettings) ->
 
     \b
     Examples:
-      python -m digits train                          MNIST, about 20 minutes on two cores
+      python -m digits train                          MNIST, about 10 minutes on two cores
       python -m digits train --data my.npz            the arrays of Keras' mnist.npz
       python -m digits train --data pictures/         folders named by labels; also Parquet and WebDataset
       python -m digits train --name digits-20260101-120000    continue an interrupted training

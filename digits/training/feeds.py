@@ -51,7 +51,8 @@ class MemoryFeed:
             draw_samples("train", range(worker, drawn, workers), settings.seed),
         )
         # Tensors: TensorFlow would write arrays into the graph of each epoch, which takes it seconds.
-        self._images, self._labels = tf.constant(images), tf.constant(labels)
+        with tf.device("CPU"):  # where tf.data runs, also on a machine with a GPU
+            self._images, self._labels = tf.constant(images), tf.constant(labels)
         drawn = round(settings.drawn * len(held_back.images))
         self.validation = joined(held_back, draw_samples("validation", range(drawn), settings.seed))
 

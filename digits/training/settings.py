@@ -23,7 +23,7 @@ class TrainSettings(Settings):
         description="Drawn images added for each training image: digits in other handwriting, and images "
         "without a digit. 0: none, and the model has no output is_digit.",
     )
-    epochs: int = Field(24, ge=1, le=1000, description="Maximum number of passes over the training images.")
+    epochs: int = Field(16, ge=1, le=1000, description="Maximum number of passes over the training images.")
     batch_size: int = Field(
         256, ge=1, le=8192, description="Images in one training step; the workers share them equally."
     )
