@@ -47,8 +47,8 @@ monitor: .venv/serve.lock  ## Run Prometheus with the alerts on 127.0.0.1:9090 a
 train: .venv/train.lock  ## Train a model, evaluate, register and promote it (DATA=mnist, FILE.npz, a folder or an address; TRAIN="flags")
 	$(BIN)/python train_ray.py --data "$(DATA)" $(TRAIN)
 
-data: .venv/train.lock  ## Write MNIST and pictures as Parquet into OUT=out/data, for training with DATA=out/data/mnist
-	$(DIGITS) data --out "$(or $(OUT),out/data)"
+data: .venv/train.lock  ## Write DATA=mnist and pictures as Parquet into OUT=out/data, for training with DATA=out/data/mnist
+	$(DIGITS) data --data "$(DATA)" --out "$(or $(OUT),out/data)"
 
 report: .venv/train.lock  ## Compare MODEL=out/NAME with the champion in out/report.html (DATA=mnist, sklearn-digits or FILE.npz)
 	$(BIN)/python -m digits report "$(or $(MODEL),models/starter)" --data "$(DATA)"

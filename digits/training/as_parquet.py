@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tqdm import tqdm
 
 from digits.corpus.examples import sample
 from digits.corpus.handwriting import Split
@@ -44,9 +45,11 @@ def write_pictures(folder: Path, per_kind: int) -> None:
     """
     for part, split in SPLITS.items():
         many = per_kind if part == "train" else -(-per_kind // 5)
+        examples = tqdm(
+            sample(split, SEED, many, tuple(KINDS)), part, many * len(KINDS), unit="picture", disable=None
+        )
         rows = (
-            {IMAGE: example.data, LABEL: str(example.label), "kind": example.kind}
-            for example in sample(split, SEED, many, tuple(KINDS))
+            {IMAGE: example.data, LABEL: str(example.label), "kind": example.kind} for example in examples
         )
         _write(folder / part, rows, PICTURES_SCHEMA)
 

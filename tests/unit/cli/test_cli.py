@@ -8,14 +8,17 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from digits.cli.main import COMMANDS, main
 from digits.corpus.kinds import KINDS
+from digits.task import SHAPE
 
 ROOT = Path(__file__).parents[3]
 SEVEN = str(ROOT / "docs" / "seven.png")
@@ -201,6 +204,27 @@ def test_errors_of_this_project_are_one_line(monkeypatch: pytest.MonkeyPatch) ->
         "Error: MLFLOW_TRACKING_URI is '127.0.0.1:5000', which is not the address"
     )
     assert "secret" not in result.output
+
+
+def test_data_writes_any_arrays_and_pictures_as_parquet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also without a download, as the message of a failed one advises."""
+    monkeypatch.setattr("digits.training.as_parquet.KINDS", {"grey_28": KINDS["grey_28"]})
+    images, labels = np.zeros((20, *SHAPE), np.uint8), np.arange(20) % 10
+    for name in ("some", "pictures"):
+        np.savez(tmp_path / f"{name}.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+
+    def run(name: str) -> Result:
+        arguments = ["data", "--data", str(tmp_path / f"{name}.npz"), "--out", str(tmp_path / name)]
+        return CliRunner().invoke(main, [*arguments, "--pictures", "1"])
+
+    assert run("some").exit_code == 0
+    written = {file.parent.relative_to(tmp_path / "some") for file in tmp_path.glob("some/**/*.parquet")}
+    both = product(("some", "pictures"), ("train", "test"))
+    assert written == {Path(data, part) for data, part in both} | {Path("pictures", "validation")}
+    assert "rename the file" in run("pictures").output
+    assert not (tmp_path / "pictures").exists()
 
 
 def test_the_help_of_report_counts_the_kinds() -> None:
