@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from digits import ray_start
 from digits.gateway.environment import ROOT
 from digits.gateway.ray_facts import (
     CALLBACK,
@@ -242,6 +243,12 @@ def dashboard_start() -> str:
 def token_file() -> str:
     """The first `serve run` writes the cluster's token to ~/.ray/auth_token, where Ray's commands find it."""
     return _missing("_private.authentication.authentication_token_setup", '/ ".ray" / "auth_token"')
+
+
+@assume("digits/ray_start.py")
+def token_warning() -> str:
+    """Ray warns that what it starts requires a token, by a logger that is named after its module."""
+    return _missing(ray_start.TOKENS.removeprefix("ray."), "logger = logging.getLogger(__name__)")
 
 
 @assume("digits/serving/deployment.py")

@@ -34,6 +34,7 @@ OTHERS: dict[str, float] = {
 }  # fmt: skip
 PICTURED = 0.1  # share of samples that are read from a picture, which costs 20 ms instead of 0.5
 EMPTY = 0.35  # share of crops without writing (paper, frames, desks) among samples without a digit
+READY = 64  # samples of each thread that wait for a slow one: a photo of 24 megapixels takes as long as 400
 SIDES = (30.0, 84.0)  # range of the longer side of a drawn writing, in pixels
 PENS = (0.05, 0.19)  # pen widths, as shares of that side
 SMOOTH = 0.5  # share of writings drawn without the corners of coarse tablets
@@ -57,7 +58,7 @@ def draw_samples(split: Split, numbers: range, seed: int) -> Samples:
     """Returns the samples with these numbers, drawn from the writings of one split."""
     images = np.zeros((len(numbers), *SHAPE), np.uint8)
     labels = np.zeros(len(numbers), np.uint8)
-    drawn = in_threads(lambda number: _sample(split, np.random.default_rng([seed, number])), numbers)
+    drawn = in_threads(lambda number: _sample(split, np.random.default_rng([seed, number])), numbers, READY)
     for place, (image, label) in enumerate(drawn):
         images[place], labels[place] = image, label
     return Samples(images, labels)

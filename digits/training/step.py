@@ -117,7 +117,8 @@ class Trainer:
         """Returns this worker's augmented batches of an epoch that are not done yet."""
         import tensorflow as tf
 
-        # Nothing here is to be tuned, and the thread that tunes ends late: after up to the time of an epoch.
+        # At its end an iterator waits for the thread of tf.data's autotuning, which may sleep for as long as
+        # the epoch took. This pipeline has no parameter to tune.
         options = tf.data.Options()
         options.autotune.enabled = False
         batches = self.feed.batches(epoch, done).with_options(options)

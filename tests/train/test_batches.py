@@ -30,6 +30,6 @@ def test_the_images_are_in_no_graph(tmp_path: Path) -> None:
 
 
 def test_no_thread_tunes_the_pipeline(tmp_path: Path) -> None:
-    """Whoever releases the iterator waits for that thread, which sleeps for up to the time of an epoch."""
+    """The end of an epoch would wait for that thread, which may sleep for as long as the epoch took."""
     found = Workplace(tmp_path).run_python(MAKES_BATCHES + "print(batches.options().autotune.enabled)")
     assert found.split()[-1] == "False"

@@ -303,6 +303,13 @@ def test_a_cluster_that_does_not_answer_is_said(tmp_path: Path, monkeypatch: pyt
     assert "no model was trained: nothing answers at RAY_ADDRESS" in line
 
 
+def test_a_ray_that_does_not_start_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "/proc/nowhere")
+    output, _ = Workplace(tmp_path).start().communicate(timeout=DEADLINE_S)
+    (line,) = output.splitlines()
+    assert "no model was trained: Ray does not start: [Errno 2] No such file or directory" in line
+
+
 def has_more_than(workplace: Workplace, epochs: int) -> bool:
     return len(logged_steps(workplace)) > epochs
 
