@@ -186,7 +186,7 @@ undeploy:  ## Permanently delete what `make deploy` applied, including volumes a
 		echo 'A RayCluster is still there after 10 minutes: kuberay/README.md, "When it is stuck"' >&2; exit 1; }
 	kubectl delete --ignore-not-found --timeout=10m -k kuberay/overlays/$(OVERLAY)
 
-k8s-test: .venv/dev.lock  ## Test kuberay/ on kubectl's cluster: 40 minutes on a node with 2 CPUs and 16 GiB (needs KubeRay)
+k8s-test: .venv/dev.lock  ## Test kuberay/ on kubectl's cluster: an hour on a node with 2 CPUs and 16 GiB (needs KubeRay)
 	OVERLAY=$(OVERLAY) $(BIN)/pytest tests/kubernetes -m kubernetes
 
 manifests: .venv/dev.lock  ## Write serve_config.yaml, with each manifest's declared changes, into the manifests of kuberay/

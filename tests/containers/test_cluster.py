@@ -5,6 +5,7 @@ Each test of production continues where the one before ended, because a cluster 
 
 import hashlib
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -234,6 +235,28 @@ def test_replicas_answer_while_redis_and_mlflow_are_silent(production: Installat
         wait_until(lambda: set(cluster.replicas()) == before, MINUTE, cluster.explain)
     figure(f"{_failed(traffic)} in {SILENT_S} s and after them")
     assert traffic.failed == []
+
+
+def test_a_change_waits_for_redis(production: Installation, figure: Figure) -> None:
+    """Meanwhile the replicas answer with the configuration that they have."""
+    cluster = production.active
+    before = set(cluster.replicas())
+    production.deployment["user_config"]["max_batch_size"] = 48
+    sending = threading.Thread(target=cluster.apply, args=(production.config,), daemon=True)
+    with production.traffic() as traffic:
+        docker("pause", production.redis.container.id)
+        sending.start()
+        sending.join(SILENT_S)
+        assert sending.is_alive()
+        docker("unpause", production.redis.container.id)
+        began = time.monotonic()
+        sending.join(MINUTE)
+        assert not sending.is_alive(), cluster.explain()
+        cluster.wait_until_running()
+        applied_s = time.monotonic() - began
+    figure(f"applied {applied_s:.1f} s after Redis was back; {_failed(traffic)}")
+    assert traffic.failed == []
+    assert set(cluster.replicas()) == before
 
 
 def test_a_changed_config_is_applied_in_place(production: Installation, figure: Figure) -> None:

@@ -104,6 +104,15 @@ def annotate(objects: list[Object]) -> None:
     template["metadata"]["annotations"] = {"digits.example.com/upgrade": str(time.time_ns())}
 
 
+def begin_upgrade() -> None:
+    """Changes the RayService of the cluster as `annotate` changes the manifests."""
+    service = ray_service()
+    annotate([service])
+    groups = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    patch = json.dumps({"spec": {"rayClusterConfig": {"workerGroupSpecs": groups}}})
+    kubectl("patch", "-n", NAMESPACE, "rayservice/digits", "--type=merge", "-p", patch)
+
+
 def evict(pod: str) -> str:
     """Asks for the eviction of a pod as `kubectl drain` does; returns "" or why it is refused."""
     name = pod.rpartition("/")[2]
@@ -195,8 +204,10 @@ class Load:
 
     report: Report
 
-    def __init__(self, namespace: str = NAMESPACE, rate: int = RATE, key: str = API_KEY) -> None:
-        self._url = f"http://digits-serve-svc.{namespace}:8000"
+    def __init__(
+        self, namespace: str = NAMESPACE, rate: int = RATE, key: str = API_KEY, url: str = ""
+    ) -> None:
+        self._url = url or f"http://digits-serve-svc.{namespace}:8000"
         self._rate, self._key = rate, key
 
     def __enter__(self) -> Self:

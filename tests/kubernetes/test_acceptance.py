@@ -205,6 +205,24 @@ def test_a_cancelled_upgrade_keeps_the_cluster(figure: Figure) -> None:
     assert load.report.failed == 0, load.report.reasons
 
 
+def test_a_deploy_during_an_upgrade_is_a_third_cluster(figure: Figure) -> None:
+    """Even with the manifests of the first one, which is why `make cancel-upgrade` exists."""
+    before = active_cluster()
+    with Load() as load:
+        with changed_overlay(OVERLAY, annotate) as changed:
+            kubectl("apply", "--server-side", "-k", f"kuberay/overlays/{changed}")
+            wait_until(lambda: len(clusters()) == 2, 60, status)
+        two = set(clusters())
+        kubectl("apply", "--server-side", "-k", f"kuberay/overlays/{OVERLAY}")
+        wait_until(lambda: bool(set(clusters()) - two), 60, status)
+        third = set(clusters()) - two
+        make("cancel-upgrade", OVERLAY)
+        assert clusters() == [f"raycluster.ray.io/{before}"]
+    figure(f"{', '.join(third)} was created, and cancelled: {load.report}")
+    assert active_cluster() == before
+    assert load.report.failed == 0, load.report.reasons
+
+
 def test_a_suspended_service_comes_back(figure: Figure) -> None:
     def suspend(is_so: str) -> None:
         patch = f'{{"spec": {{"suspend": {is_so}}}}}'

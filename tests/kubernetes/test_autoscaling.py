@@ -6,16 +6,27 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from testkit.cluster import wait_until
-from tests.kubernetes.kubectl import Load, installed, of_cluster, pods, ready
+from tests.kubernetes.kubectl import (
+    Load,
+    active_cluster,
+    annotate,
+    changed_overlay,
+    installed,
+    kubectl,
+    of_cluster,
+    pods,
+    ready,
+)
 
 Figure = Callable[[str], None]
+OVERLAY = "local-autoscaling"
 MANY = 150  # requests per second from 16 connections: more than two wait for one replica
 SCALED_WITHIN_S = 600
 
 
 @pytest.fixture(scope="module", autouse=True)
 def service(cluster: None) -> Iterator[None]:
-    with installed("local-autoscaling"):
+    with installed(OVERLAY):
         yield
 
 
@@ -35,3 +46,16 @@ def test_load_brings_a_worker_and_its_end_takes_it_away(figure: Figure) -> None:
     )
     assert load.report.failed == 0, load.report.reasons
     assert after.report.failed == 0, after.report.reasons
+
+
+def test_an_upgrade_starts_with_the_smallest_number(figure: Figure) -> None:
+    """The new cluster has one worker when it gets the traffic, although the old one has two by then."""
+    before, old = active_cluster(), of_cluster("worker")
+    with Load(rate=MANY) as load:
+        wait_until(lambda: ready(old) == 2, SCALED_WITHIN_S)
+        with changed_overlay(OVERLAY, annotate) as changed:
+            kubectl("apply", "--server-side", "-k", f"kuberay/overlays/{changed}")
+        wait_until(lambda: active_cluster() != before, SCALED_WITHIN_S)
+        there, here = ready(old), ready(of_cluster("worker"))
+    figure(f"workers at the switch: {there} old, {here} new; {load.report}")
+    assert (there, here) == (2, 1)

@@ -1,74 +1,33 @@
-"""Overlay production on the cluster of kubectl's context, fitted to one node: policies, Redis, the budget.
+"""Overlay production on the cluster of kubectl's context, fitted to one node: policies, Redis, the budget."""
 
-Without the gateway and the Prometheus operator, whose kinds the cluster may lack, and with its own images.
-"""
-
-import hashlib
-import secrets
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from testkit.cluster import wait_until
-from tests.containers.engine import VERSION
 from tests.kubernetes.kubectl import (
     CLIENTS,
     NAMESPACE,
     Load,
-    Object,
-    changed_overlay,
+    active_cluster,
+    begin_upgrade,
     evict,
-    installed,
     kubectl,
     of_cluster,
     pods,
     ready,
 )
+from tests.kubernetes.production import KEY, installed_production
 
 Figure = Callable[[str], None]
-KEY = "a key of a client"
 STARTED_WITHIN_S = 900
-OTHERS = {"HTTPRoute", "PodMonitor", "PrometheusRule"}
 RAYS_PORTS = (6379, 8080, 8265, 10001, 44217, 44227, 52365)
-SMALL = {"cpu": "100m", "memory": "768Mi"}
-
-
-def fitted(objects: list[Object]) -> None:
-    """Removes the kinds of other operators, and takes local images and requests for a node of 2 CPUs."""
-    objects[:] = [found for found in objects if found["kind"] not in OTHERS]
-    for container in containers(objects):
-        name = container["image"].rpartition("/")[2].partition(":")[0]
-        if name.startswith("digits-"):
-            container["image"] = f"{name}:{VERSION}"
-            container["resources"]["requests"] = dict(SMALL)  # Redis has less, and a limit below it
-
-
-def containers(value: object) -> Iterator[Object]:
-    """Yields every container of the objects, wherever a template holds it."""
-    if isinstance(value, dict):
-        if "image" in value and "resources" in value:
-            yield value
-        value = list(value.values())
-    if isinstance(value, list):
-        for one in value:
-            yield from containers(one)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def service(cluster: None) -> Iterator[None]:
-    if not kubectl("get", "storageclass", "-o", "name").split():
-        pytest.skip("the cluster has no StorageClass for the volumes of Redis and MLflow")
-    hashed = hashlib.sha256(KEY.encode()).hexdigest()
-    kubectl("create", "namespace", NAMESPACE)
-    for name, *values in (
-        ("digits-ray-token", f"auth_token={secrets.token_hex(32)}"),
-        ("digits-redis", f"password={secrets.token_hex(32)}"),
-        ("digits-keys", f"api={hashed}", "admin="),
-    ):
-        literals = [f"--from-literal={value}" for value in values]
-        kubectl("create", "secret", "generic", "-n", NAMESPACE, name, *literals)
-    with changed_overlay("production", fitted) as changed, installed(changed):
+    with installed_production("production"):
         yield
 
 
@@ -126,3 +85,21 @@ def test_the_budget_lets_one_worker_go_at_a_time(figure: Figure) -> None:
         wait_until(lambda: ready(of_cluster("worker")) == 2, STARTED_WITHIN_S)
     figure(str(load.report))
     assert load.report.failed == 0, load.report.reasons
+
+
+def test_during_an_upgrade_the_budget_counts_both_clusters(figure: Figure) -> None:
+    """So it allows the eviction of as many workers as the cluster that answers has.
+
+    This is the last test: the next `make deploy` would find a changed field.
+    """
+    before, workers = active_cluster(), len(pods(of_cluster("worker")))
+    wait_until(lambda: evictions_allowed() == workers - 1, 60, lambda: str(evictions_allowed()))
+    begin_upgrade()
+    wait_until(lambda: active_cluster() != before, STARTED_WITHIN_S)
+    wait_until(lambda: evictions_allowed() >= workers, 60, lambda: str(evictions_allowed()))
+    figure(f"{evictions_allowed()} of {2 * workers} workers could be evicted")
+
+
+def evictions_allowed() -> int:
+    path = "jsonpath={.status.disruptionsAllowed}"
+    return int(kubectl("get", "-n", NAMESPACE, "poddisruptionbudget/digits-serving", "-o", path))

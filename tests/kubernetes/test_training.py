@@ -21,6 +21,7 @@ from tests.kubernetes.needs import has_gate
 
 Figure = Callable[[str], None]
 TRAINED_WITHIN_S, WATCHED_S = 1800, 20
+TICK_S = 120
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,27 +59,49 @@ def scheduled_jobs() -> list[Object]:
 
 
 def every_two_minutes(objects: list[Object]) -> None:
-    """One tick is enough: the next ones wait for a schedule that is deleted first.  One epoch is, too."""
+    """One tick is enough: the next ones wait for a schedule that is suspended first.  One epoch is, too."""
     (cron,) = (found for found in objects if found["kind"] == "RayCronJob")
     cron["spec"]["jobTemplate"]["entrypoint"] += " --epochs 1"
-    cron["spec"]["schedule"] = "*/2 * * * *"
+    cron["spec"]["schedule"] = f"*/{TICK_S // 60} * * * *"
     for rule in cron["spec"]["jobTemplate"]["deletionStrategy"]["deletionRules"]:
         rule["condition"]["ttlSeconds"] = 0
 
 
-def test_a_scheduled_training_runs_and_deletes_itself(figure: Figure) -> None:
+@pytest.fixture
+def suspended_after_a_job() -> Iterator[Object]:
+    """Yields the first job of a schedule that is suspended as soon as it has made it."""
     if not has_gate("RayCronJob"):
         pytest.skip("the operator runs without --feature-gates=RayCronJob=true")
-    with changed_overlay("local-training-schedule", every_two_minutes) as changed:
-        kubectl("apply", "--server-side", "-k", f"kuberay/overlays/{changed}")
     try:
+        with changed_overlay("local-training-schedule", every_two_minutes) as changed:
+            kubectl("apply", "--server-side", "-k", f"kuberay/overlays/{changed}")
         wait_until(scheduled_jobs, 300)
-        suspend = '{"spec": {"suspend": true}}'
-        kubectl("patch", "-n", NAMESPACE, "raycronjob/digits-training", "--type=merge", "-p", suspend)
+        suspend(True)
         (job,) = scheduled_jobs()
-        began = time.monotonic()
-        wait_until(lambda: not scheduled_jobs(), TRAINED_WITHIN_S, lambda: str(scheduled_jobs()))
-        figure(f"{job['metadata']['name']} trained and was deleted after {time.monotonic() - began:.0f} s")
+        yield job
     finally:
         kubectl("delete", "-n", NAMESPACE, "raycronjob/digits-training", "--timeout=5m", timeout_s=330)
-    assert not scheduled_jobs()
+        wait_until(lambda: not scheduled_jobs(), 120, lambda: str(scheduled_jobs()))
+
+
+def suspend(is_so: bool) -> None:
+    patch = json.dumps({"spec": {"suspend": is_so}})
+    kubectl("patch", "-n", NAMESPACE, "raycronjob/digits-training", "--type=merge", "-p", patch)
+
+
+def test_a_scheduled_training_runs_and_deletes_itself(suspended_after_a_job: Object, figure: Figure) -> None:
+    began = time.monotonic()
+    wait_until(lambda: not scheduled_jobs(), TRAINED_WITHIN_S, lambda: str(scheduled_jobs()))
+    name, took_s = suspended_after_a_job["metadata"]["name"], time.monotonic() - began
+    figure(f"{name} trained and was deleted after {took_s:.0f} s")
+
+
+def test_a_resumed_schedule_catches_up(suspended_after_a_job: Object, figure: Figure) -> None:
+    """Which is why a schedule is paused by its deletion."""
+    missed = 2
+    kubectl("delete", "-n", NAMESPACE, f"rayjob/{suspended_after_a_job['metadata']['name']}", "--wait=false")
+    until = (time.time() // TICK_S + missed) * TICK_S
+    wait_until(lambda: time.time() > until + 1, (missed + 1) * TICK_S)
+    suspend(False)
+    wait_until(lambda: len(scheduled_jobs()) >= missed, 60, lambda: str(scheduled_jobs()))
+    figure(f"{len(scheduled_jobs())} trainings at once after {missed} missed times")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.kubernetes.kubectl import annotate, with_replicas
-from tests.kubernetes.test_production import fitted
+from tests.kubernetes.production import fitted
 from tests.kubernetes.test_training import every_two_minutes
 from tests.rules import kuberay as kuberay_rules
 from tests.rules import kubernetes as kubernetes_rules
@@ -22,8 +22,10 @@ def two_workers(objects: list[Object]) -> None:
     ("overlay", "change"),
     [
         ("production", fitted),
+        ("incremental-upgrade", fitted),
         ("local", annotate),
         ("local", two_workers),
+        ("local-autoscaling", annotate),
         ("local-training-schedule", every_two_minutes),
     ],
 )
