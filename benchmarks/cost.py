@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bodies import SMALL, bodies
+from benchmarks.circumstances import circumstances
 from digits.http.app import create_api
 from digits.inference.classifier import Classifier
 from digits.inference.settings import ServeSettings
@@ -140,7 +141,7 @@ def main() -> None:
     model = load_model(max_batch_size=SIZES[-1])
     times = model_times(model)
     slope, offset = np.polyfit(list(times), list(times.values()), 1, w=1 / np.array(list(times.values())))
-    costs = {
+    costs = circumstances([]) | {
         "model_us_by_batch": times, "model_a_us": float(offset), "model_b_us": float(slope),
         "decode_us": microseconds(lambda: read_file(PICTURE, MAX_PIXELS)), "app_us": asyncio.run(app_time()),
         "bodies": under_load(),
