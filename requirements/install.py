@@ -17,7 +17,8 @@ BEGINS = ("Collecting ", "Requirement already satisfied: ")  # pip's first line 
 def main(file: str, pip: Sequence[str] = PIP) -> int:
     """Returns pip's exit status; its errors go to stderr as they are."""
     pins = [line for line in Path(file).read_text().splitlines() if "==" in line and line[0] not in " #"]
-    command = [*pip, "install", "--progress-bar=off", "--require-hashes", "--requirement", file]
+    quiet = ("--progress-bar=off", "--disable-pip-version-check")
+    command = [*pip, "install", *quiet, "--require-hashes", "--requirement", file]
     found = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout

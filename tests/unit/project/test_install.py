@@ -20,6 +20,8 @@ two==2 ; sys_platform == 'linux' \\
 PIP = """
 import sys
 assert "--require-hashes" in sys.argv
+if "--disable-pip-version-check" not in sys.argv:
+    sys.exit("[notice] A new release of pip is available")
 print("Requirement already satisfied: one==1 in /somewhere", flush=True)
 print("Collecting two==2 (from -r lock.txt (line 4))", flush=True)
 print("  Downloading two-2.whl (1 kB)", flush=True)
