@@ -251,6 +251,15 @@ def token_warning() -> str:
     return _missing(ray_start.TOKENS.removeprefix("ray."), "logger = logging.getLogger(__name__)")
 
 
+@assume("digits/training/cluster.py")
+def preemption_watcher() -> str:
+    """Ray Train's controller starts no watcher of preempted nodes if a variable of its own says so."""
+    name = "ENABLE_PREEMPTION_WATCHER_ENV_VAR"
+    return _missing("train.v2._internal.constants", f'{name} = "{ray_start.PREEMPTION_WATCHER}"') or _missing(
+        "train.v2._internal.execution.controller.controller", name
+    )
+
+
 @assume("digits/serving/deployment.py")
 def late_ingress() -> str:
     """serve.ingress() without an app uses the app that __serve_build_asgi_app__ returns in the replica."""

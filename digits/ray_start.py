@@ -9,6 +9,8 @@ from typing import Any
 from digits.errors import RayUnavailable
 
 ANSWERS_WITHIN_S = 5.0
+# Its start logs an error about its own actor, and nothing announces the end of a Ray that is started here.
+PREEMPTION_WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
 TOKENS = "ray._private.authentication.authentication_token_setup"  # a logger
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from digits.errors import TrainingFailed
-from digits.ray_start import start_ray
+from digits.ray_start import PREEMPTION_WATCHER, start_ray
 from digits.training.interrupts import caught
 from digits.training.quiet import VARIABLES, quiet_tensorflow
 from digits.training.settings import TrainSettings
@@ -44,6 +44,8 @@ def connect(settings: TrainSettings, trainings: int = 1, shows_logs: bool = True
         # A worker loads the hook before Ray tells it where the driver found this package.
         paths = [PROJECT, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = VARIABLES | {"PYTHONPATH": os.pathsep.join(paths)}
+        if not os.environ.get("RAY_ADDRESS"):
+            environment |= {PREEMPTION_WATCHER: "0"}
         of_workers = {"env_vars": environment, "worker_process_setup_hook": set_up_process}
         on_sigterm = signal.getsignal(signal.SIGTERM)
         start_ray(logging_level=logging.WARNING, runtime_env=of_workers, log_to_driver=shows_logs)

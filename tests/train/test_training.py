@@ -31,8 +31,8 @@ from testkit.ports import free_port
 from tests.mlflow_server import register_copy
 from tests.train.conftest import DEADLINE_S, ROOT, Workplace, small_file
 
-# Lines of Ray Train's reports, of Ray about tokens, and of TensorFlow's C++ about devices and itself.
-NOISE = re.compile(r"TrainingReport|authentication|absl::|\b[IWE]0000 |oneDNN|[Cc][Uu][Dd][Aa]")
+# Lines of Ray Train's reports, of Ray about tokens, and of the C++ of Ray and TensorFlow.
+NOISE = re.compile(r"TrainingReport|authentication|\.cc:\d|absl::|\b[IWE]0000 |oneDNN|[Cc][Uu][Dd][Aa]")
 STARTER = ROOT / "models" / "starter"
 
 
