@@ -27,6 +27,7 @@ def start_ray(**options: Any) -> None:
         check_answers(address)
     else:  # Ray warns that what it starts requires a token, which it finds by itself
         logging.getLogger(TOKENS).setLevel(logging.ERROR)
+        options["dashboard_port"] = 0  # a free one: 8265 is that of `make serve`
     try:
         ray.init(**options)
     except Exception as error:  # of many classes; Exception itself if a process starts too slowly

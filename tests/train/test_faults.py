@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -52,12 +53,23 @@ def checkpoints(workplace: Workplace, name: str) -> int:
     return len(list((workplace.folder / "out" / "ray" / name).glob("checkpoint_2*")))
 
 
+def dashboard_command(workplace: Workplace) -> list[str]:
+    """Returns the command of Ray's dashboard."""
+    for pid in workplace.pids(""):
+        with suppress(OSError):  # it has ended meanwhile
+            command = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            if any(part.endswith("dashboard/dashboard.py") for part in command):
+                return command
+    raise AssertionError("Ray has no dashboard")
+
+
 def test_killed_worker_and_driver_leave_one_run_without_a_gap(tmp_path: Path) -> None:
     """A worker is killed, then the driver; the same command continues and logs every epoch once."""
     workplace = Workplace(tmp_path)
     asked = {"epochs": "16", "patience": "16", "batch_size": "16", "name": "hard"}  # an epoch takes a second
     process, output = workplace.start_until(lambda: checkpoints(workplace, "hard"), **asked)
     assert process.poll() is None, output()[-3000:]
+    assert "--port=0" in dashboard_command(workplace), "Ray's own choice, 8265, is the port of `make serve`"
     killed = workplace.pids(WORKER)
     assert killed
     for pid in killed:
