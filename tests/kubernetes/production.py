@@ -5,21 +5,26 @@ Without the gateway and the Prometheus operator, whose kinds the cluster may lac
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from tests.containers.engine import VERSION
-from tests.kubernetes.kubectl import NAMESPACE, Object, changed_overlay, installed, kubectl
+from tests.kubernetes.kubectl import NAMESPACE, Object, changed_overlay, installed, kubectl, spec_of
 
 KEY = "a key of a client"
+ANNOTATIONS = "jsonpath={.items[*].metadata.annotations}"
 OTHERS = {"HTTPRoute", "PodMonitor", "PrometheusRule"}
-SMALL = {"cpu": "100m", "memory": "768Mi"}
+# A worker counts as 200m all the same: KubeRay's init container asks for that.
+SMALL = {"cpu": "20m", "memory": "768Mi"}
+SIDECAR = {"cpu": "20m", "memory": "256Mi"}
 
 
 def fitted(objects: list[Object]) -> None:
     """Removes the kinds of other operators, and takes local images and requests for a node of 2 CPUs."""
+    if sidecar := spec_of(objects)["rayClusterConfig"].get("autoscalerOptions"):
+        sidecar["resources"]["requests"] = dict(SIDECAR)
     objects[:] = [found for found in objects if found["kind"] not in OTHERS]
     for container in containers(objects):
         name = container["image"].rpartition("/")[2].partition(":")[0]
@@ -40,12 +45,23 @@ def containers(value: object) -> Iterator[Object]:
 
 
 @contextmanager
-def installed_production(overlay: str) -> Iterator[str]:
-    """Yields the name of the fitted overlay, which is deployed, with the Secrets that it needs."""
-    if not kubectl("get", "storageclass", "-o", "name").split():
-        pytest.skip("the cluster has no StorageClass for the volumes of Redis and MLflow")
-    hashed = hashlib.sha256(KEY.encode()).hexdigest()
+def installed_production(overlay: str, change: Callable[[list[Object]], None]) -> Iterator[str]:
+    """Yields the name of the changed overlay, which is deployed, with the Secrets that it needs."""
+    if "storageclass.kubernetes.io/is-default-class:true" not in kubectl(
+        "get", "storageclass", "-o", ANNOTATIONS
+    ):
+        pytest.skip("the cluster has no default StorageClass for the volumes of Redis and MLflow")
     kubectl("create", "namespace", NAMESPACE)
+    try:
+        create_secrets()
+        with changed_overlay(overlay, change) as changed, installed(changed):
+            yield changed
+    finally:
+        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout_s=330)
+
+
+def create_secrets() -> None:
+    hashed = hashlib.sha256(KEY.encode()).hexdigest()
     for name, *values in (
         ("digits-ray-token", f"auth_token={secrets.token_hex(32)}"),
         ("digits-redis", f"password={secrets.token_hex(32)}"),
@@ -53,5 +69,3 @@ def installed_production(overlay: str) -> Iterator[str]:
     ):
         literals = [f"--from-literal={value}" for value in values]
         kubectl("create", "secret", "generic", "-n", NAMESPACE, name, *literals)
-    with changed_overlay(overlay, fitted) as changed, installed(changed):
-        yield changed

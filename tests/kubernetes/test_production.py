@@ -18,7 +18,7 @@ from tests.kubernetes.kubectl import (
     pods,
     ready,
 )
-from tests.kubernetes.production import KEY, installed_production
+from tests.kubernetes.production import KEY, fitted, installed_production
 
 Figure = Callable[[str], None]
 STARTED_WITHIN_S = 900
@@ -27,7 +27,7 @@ RAYS_PORTS = (6379, 8080, 8265, 10001, 44217, 44227, 52365)
 
 @pytest.fixture(scope="module", autouse=True)
 def service(cluster: None) -> Iterator[None]:
-    with installed_production("production"):
+    with installed_production("production", fitted):
         yield
 
 

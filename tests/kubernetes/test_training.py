@@ -64,7 +64,8 @@ def every_two_minutes(objects: list[Object]) -> None:
     cron["spec"]["jobTemplate"]["entrypoint"] += " --epochs 1"
     cron["spec"]["schedule"] = f"*/{TICK_S // 60} * * * *"
     for rule in cron["spec"]["jobTemplate"]["deletionStrategy"]["deletionRules"]:
-        rule["condition"]["ttlSeconds"] = 0
+        if rule["condition"].get("jobStatus") == "SUCCEEDED":  # a failed one stays, and the test sees it
+            rule["condition"]["ttlSeconds"] = 0
 
 
 @pytest.fixture

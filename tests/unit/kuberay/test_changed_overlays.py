@@ -6,6 +6,7 @@ import pytest
 
 from tests.kubernetes.kubectl import annotate, with_replicas
 from tests.kubernetes.production import fitted
+from tests.kubernetes.test_steps import of_one_worker
 from tests.kubernetes.test_training import every_two_minutes
 from tests.rules import kuberay as kuberay_rules
 from tests.rules import kubernetes as kubernetes_rules
@@ -22,10 +23,10 @@ def two_workers(objects: list[Object]) -> None:
     ("overlay", "change"),
     [
         ("production", fitted),
-        ("incremental-upgrade", fitted),
+        ("incremental-upgrade", of_one_worker),
         ("local", annotate),
         ("local", two_workers),
-        ("local-autoscaling", annotate),
+        ("local-autoscaling", fitted),
         ("local-training-schedule", every_two_minutes),
     ],
 )
