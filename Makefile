@@ -4,7 +4,8 @@ SHELL := /bin/sh
 
 PYTHON ?= python3
 BIN := .venv/bin
-DATA ?= mnist
+# Without DATA it is that of digits/task.py.
+FROM = $(if $(DATA),--data "$(DATA)")
 URL ?= http://127.0.0.1:8000
 SLO_P99_MS ?= 50
 OVERLAY ?= local
@@ -45,13 +46,13 @@ monitor: .venv/serve.lock  ## Run Prometheus with the alerts on 127.0.0.1:9090 a
 	$(DIGITS) monitor $(ON_PORT)
 
 train: .venv/train.lock  ## Train a model, evaluate, register and promote it (DATA=mnist, FILE.npz, a folder or an address; TRAIN="flags")
-	$(BIN)/python train_ray.py --data "$(DATA)" $(TRAIN)
+	$(BIN)/python train_ray.py $(FROM) $(TRAIN)
 
 data: .venv/train.lock  ## Write DATA=mnist and pictures as Parquet into OUT=out/data, for training with DATA=out/data/mnist
-	$(DIGITS) data --data "$(DATA)" --out "$(or $(OUT),out/data)"
+	$(DIGITS) data $(FROM) --out "$(or $(OUT),out/data)"
 
 report: .venv/train.lock  ## Compare MODEL=out/NAME with the champion in out/report.html (DATA=mnist, sklearn-digits or FILE.npz)
-	$(BIN)/python -m digits report "$(or $(MODEL),models/starter)" --data "$(DATA)"
+	$(BIN)/python -m digits report "$(or $(MODEL),models/starter)" $(FROM)
 
 mlflow: .venv/train.lock  ## Run the MLflow server and its web UI on 127.0.0.1:5000, with the runs of mlflow.db
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5000 \
@@ -95,7 +96,7 @@ starter: .venv/train.lock  ## Copy the model of the training run out/NAME into m
 	$(BIN)/python -m digits.models copy "out/$(NAME)" models/starter
 
 accuracy: .venv/dev.lock  ## Measure the accuracy on 10,000 MNIST test images over HTTP (needs a running `make serve`)
-	$(BIN)/python -m benchmarks.accuracy --data "$(DATA)"
+	$(BIN)/python -m benchmarks.accuracy --data "$(or $(DATA),mnist)"
 
 pictures: .venv/dev.lock  ## Report how MODEL=models/starter reads each kind of picture, with a contact sheet: 3 minutes
 	$(BIN)/python -m benchmarks.pictures --model "$(or $(MODEL),models/starter)" $(PICTURES)

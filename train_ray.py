@@ -1,6 +1,8 @@
 """Train a digit model with Ray Train, register it in MLflow, and promote it if it passes the gate."""
 
-from digits.cli.train import train
+import sys
+
+from digits.cli.main import main
 
 if __name__ == "__main__":
-    train()
+    main(["train", *sys.argv[1:]], prog_name="python -m digits")

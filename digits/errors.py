@@ -8,6 +8,7 @@
     │   ├── DeadlineExceeded    the request waited too long for the model
     │   └── NotReady            no model is loaded yet
     ├── InvalidSettings         a setting is unknown, missing or out of bounds
+    ├── InvalidTask             the constants of digits/task.py contradict each other
     ├── Abandoned               the client has disconnected
     ├── Wedged                  a model call does not return
     ├── ModelRejected           a model failed a check
@@ -94,6 +95,10 @@ class Abandoned(DigitsError):
 
 class Wedged(DigitsError):
     """A model call hangs; raised from the health check, so that Ray Serve restarts the replica."""
+
+
+class InvalidTask(DigitsError):
+    """digits/task.py was edited so that its constants contradict each other; the text says which."""
 
 
 class ModelRejected(DigitsError):

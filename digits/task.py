@@ -6,11 +6,14 @@ docs/your-own-model.md.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from digits.errors import InvalidTask
 
 NOUN = "digit"  # what an image shows: used in texts, and as the key of the label's position in answers
 LABELS = tuple("0123456789")  # in the order of the model's outputs; at most 127
@@ -29,6 +32,37 @@ DATA = "mnist"  # the default of train_ray.py's --data
 CLASSES = len(LABELS)
 SHAPE: tuple[int, ...] = (SIDE, SIDE) if CHANNELS == 1 else (SIDE, SIDE, CHANNELS)
 LEVELS = math.prod(SHAPE)  # number of levels in one image, each 0 to 255
+IS_DRAWN = READER == "digit" and tuple(LABELS) == tuple("0123456789")  # corpus/ draws digits for that reader
+KEYS = (
+    "label",
+    "confidence",
+    "probabilities",
+    "is_digit",
+    "pixels",
+    "model",
+    "request_id",
+    "timing",
+)  # of answers
+
+
+def contradictions() -> Iterator[str]:
+    """Yields what cannot be meant in the constants above, which people edit."""
+    if not (isinstance(LABELS, tuple) and all(isinstance(label, str) and label for label in LABELS)):
+        yield f'LABELS is {LABELS!r}; it must be a tuple of texts, such as ("cat", "dog")'
+    elif not 2 <= len(LABELS) <= 127 or len(set(LABELS)) < len(LABELS):
+        yield f"LABELS has {len(LABELS)} labels, {len(set(LABELS))} different; allowed are 2 to 127"
+    if NOUN in KEYS:
+        yield f"NOUN is {NOUN!r}, which names something else in an answer; choose another word"
+    if not len(MEAN) == len(STD) == CHANNELS or min(STD) <= 0:
+        yield f"MEAN is {MEAN}, STD {STD}; each needs a number for each of {CHANNELS} channels, STD above 0"
+    if READER == "digit" and SHAPE != (28, 28):
+        yield f'READER is "digit", which makes grey images of 28x28, not of {SHAPE}; use "resize"'
+    if not isinstance(SLICES, tuple):
+        yield f'SLICES is {SLICES!r}; it must be a tuple, such as ("noisy",)'
+
+
+if wrong := "; ".join(contradictions()):
+    raise InvalidTask(f"digits/task.py: {wrong}")
 
 Pixels = NDArray[np.uint8]  # SHAPE
 Images = NDArray[np.uint8]  # (n, *SHAPE)

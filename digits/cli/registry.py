@@ -1,6 +1,7 @@
 """`python -m digits registry`."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -67,8 +68,10 @@ def _numbers(_: click.Context, parameter: click.Parameter, text: str) -> tuple[f
         found = tuple(map(float, text.split(",")))
     except ValueError:
         found = ()
-    if len(found) not in (1, CHANNELS) or (parameter.name == "std" and 0 in found):
-        raise click.BadParameter(f"{text!r} is invalid; give 1 or {CHANNELS} numbers, separated by commas")
+    above = 0.0 if parameter.name == "std" else -math.inf
+    if len(found) not in (1, CHANNELS) or not all(above < one < math.inf for one in found):
+        count = "one number" if CHANNELS == 1 else f"one number, or {CHANNELS} separated by commas"
+        raise click.BadParameter(f"{text!r} is invalid; give {count}{', above 0' if above == 0 else ''}")
     return found * CHANNELS if len(found) == 1 else found
 
 

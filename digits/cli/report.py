@@ -5,12 +5,14 @@ from pathlib import Path
 import click
 
 from digits.cli.flags import settings_flags
+from digits.errors import ModelRejected
 from digits.registry.gate import GateSettings
+from digits.task import DATA
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("model", default="models/starter")
-@click.option("--data", default="mnist", show_default=True, help="Data with the test images: as for train.")
+@click.option("--data", default=DATA, show_default=True, help="Data with the test images: as for train.")
 @click.option(
     "--against", help="Model to compare with, or none.  [default: the champion, else models/starter]"
 )
@@ -40,6 +42,12 @@ def report(model: str, data: str, against: str | None, per_kind: int, out: Path,
     cache = ServeSettings.parse({"model_uri": model}).model_cache
     beside = default_champion("digits") if against is None else against
     beside = "" if beside in ("none", model) else beside
-    done = run(model, beside, data, per_kind, cache, out, gate)
+    try:
+        done = run(model, beside, data, per_kind, cache, out, gate)
+    except ModelRejected as error:
+        if against or not beside:
+            raise
+        click.echo(f"without {beside}, which is perhaps of another task: {error}", err=True)
+        done = run(model, "", data, per_kind, cache, out, gate)
     verdict = "; ".join(done.objections) or "the gate would promote it"
     click.echo(f"{done.model}{f' beside {done.champion}' if done.champion else ''}: {verdict}\n{done.file}")

@@ -22,7 +22,8 @@ def promote(name: str, version: str | None, gate: GateSettings, judge: Judge) ->
     """Moves `champion` to the version, or to the candidate if `version` is None.
 
     If the champion was tested on other data than the candidate, `judge` tests it on the candidate's test
-    images. Raises PromotionRefused with every reason; the champion then stays.
+    images. Raises PromotionRefused with every reason, or with the one that the champion cannot be tested on
+    them; the champion then stays.
     """
     chosen = resolve(f"models:/{name}/{version}" if version else f"models:/{name}@{CANDIDATE}")
     champion = _champion(name)
@@ -45,7 +46,16 @@ def _champion_on(candidate: Manifest, champion: ModelVersion, cache: Path, judge
     manifest = read_manifest(folder)
     if manifest.data_sha256 == candidate.data_sha256:
         return manifest
-    measured = judge(folder, champion.sha256)
+    try:
+        measured = judge(folder, champion.sha256)
+    except ModelRejected as error:
+        named = f"models:/{champion.name}/{champion.version}"
+        reason = (
+            f"the champion {named} cannot be tested on the candidate's images: {error}; "
+            "register a model of another task under a name of its own, with --model-name of train or --name "
+            "of registry import"
+        )
+        raise PromotionRefused([reason]) from error
     return manifest.model_copy(update={"metrics": manifest.metrics | measured, "data": candidate.data})
 
 

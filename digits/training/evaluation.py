@@ -7,6 +7,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from digits.errors import InvalidTask, ModelRejected
 from digits.models.manifest import TEST_IMAGES, TEST_IMAGES_OF_RAREST
 from digits.task import CLASSES, LABELS, SLICES, Images, Scores
 from digits.vision.choosing import judge_scores
@@ -46,8 +47,15 @@ class Evaluation:
 
 
 def evaluate(predict: Predict, images: Images, labels: NDArray[np.uint8]) -> Evaluation:
-    """Returns the metrics of a model; `labels` are positions in `task.LABELS`."""
+    """Returns the metrics of a model; `labels` are positions in `task.LABELS`.
+
+    Raises ModelRejected for answers that are no numbers.
+    """
     scores = predict(images)
+    if not np.isfinite(scores).all():
+        raise ModelRejected(
+            "the model answers some test images with NaN or infinity instead of probabilities"
+        )
     probabilities = scores[:, :CLASSES]
     predicted = probabilities.argmax(axis=1)
     confusion = np.zeros((CLASSES, CLASSES), np.int64)
@@ -137,3 +145,5 @@ DISTORTIONS: dict[str, Callable[[Images], Images]] = {
     "inverted": _inverted,
     "shifted": _shifted,
 }
+if unknown := set(SLICES) - DISTORTIONS.keys():
+    raise InvalidTask(f"digits/task.py: SLICES has {sorted(unknown)}; known are {', '.join(DISTORTIONS)}")

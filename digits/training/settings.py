@@ -5,9 +5,9 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from digits.settings import Settings
-from digits.task import DATA, READER
+from digits.task import DATA, IS_DRAWN
 
-DRAWN = 0.65 if READER == "digit" else 0.0  # the corpus holds digits, cropped as that reader crops them
+DRAWN = 0.65 if IS_DRAWN else 0.0
 
 
 class TrainSettings(Settings):
@@ -98,7 +98,7 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def check_drawn(self) -> Self:
-        if self.drawn and READER != "digit":
+        if self.drawn and not IS_DRAWN:
             raise ValueError(f"--drawn {self.drawn:g} draws digits, but the task is another; use --drawn 0")
         return self
 

@@ -1,38 +1,37 @@
-"""The label set and the image side are written in digits/task.py alone."""
-
-import ast
-from pathlib import Path
+"""digits/task.py, edited by hand: what cannot be meant is one sentence before anything runs."""
 
 import pytest
-from pydantic import ValidationError
 
-from digits.task import CLASSES, LEVELS, SIDE
-from digits.training import settings
-from digits.training.settings import TrainSettings
+from digits.errors import InvalidTask
+from testkit.cluster import ROOT
 
-PACKAGE = Path(__file__).parents[3] / "digits"
-ROOMS = ("cli", "http", "inference", "models", "protocols", "registry", "scoring", "serving", "training")
-COPIES = {SIDE, (SIDE - 1) / 2, LEVELS}
-SHAPES = {(SIDE, SIDE), (CLASSES,), (CLASSES, CLASSES)}
+TASK = (ROOT / "digits" / "task.py").read_text()
+LABELS = 'tuple("0123456789")'
 
 
 @pytest.mark.parametrize(
-    "file",
-    sorted(file for room in ROOMS for file in (PACKAGE / room).glob("*.py")),
-    ids=lambda file: f"{file.parent.name}/{file.name}",
+    ("constant", "value", "other", "said"),
+    [
+        ("LABELS", LABELS, "(1, 2, 3)", "must be a tuple of texts"),
+        ("LABELS", LABELS, '"abc"', "must be a tuple of texts"),
+        ("LABELS", LABELS, '("cat", "cat")', "2 labels, 1 different"),
+        ("NOUN", '"digit"', '"confidence"', "names something else in an answer"),
+        ("MEAN, STD", "(0.0,), (1.0,)", "(0.0, 0.0), (1.0,)", "a number for each of 1 channels"),
+        ("MEAN, STD", "(0.0,), (1.0,)", "(0.0,), (0.0,)", "STD above 0"),
+        ("SIDE", "28", "20", 'use "resize"'),
+        ("SLICES", '("rotated", "noisy", "inverted", "shifted")', '("noisy")', "must be a tuple"),
+    ],
 )
-def test_no_module_repeats_the_side_or_the_number_of_classes(file: Path) -> None:
-    """Neither 28, 13.5 nor 784 as a number, nor 10 as a shape or as the range of labels."""
-    tree = ast.parse(file.read_text())
-    numbers = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    assert not {number for number in numbers if isinstance(number, int | float)} & COPIES
-    texts = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Tuple | ast.Call)}
-    assert not texts & {str(shape) for shape in SHAPES} | texts & {f"range({CLASSES})"}
+def test_a_contradiction_is_one_sentence(constant: str, value: str, other: str, said: str) -> None:
+    line = f"{constant} = {value}"
+    assert TASK.count(line) == 1
+    with pytest.raises(InvalidTask, match=r"^digits/task\.py: ") as error:
+        exec(TASK.replace(line, f"{constant} = {other}"), {"__name__": "task_of_the_test"})
+    assert said in str(error.value)
 
 
-def test_only_digits_are_trained_with_drawn_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The corpus holds digits."""
-    monkeypatch.setattr(settings, "READER", "resize")
-    assert TrainSettings(drawn=0).drawn == 0
-    with pytest.raises(ValidationError, match=r"--drawn 0\.5 draws digits, but the task is another"):
-        TrainSettings(drawn=0.5)
+def test_labels_that_are_no_digits_are_not_drawn() -> None:
+    """The corpus has digits only."""
+    edited: dict[str, object] = {"__name__": "task_of_the_test"}
+    exec(TASK.replace(f"LABELS = {LABELS}", 'LABELS = ("a", "b")'), edited)
+    assert edited["IS_DRAWN"] is False

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from digits.errors import ModelRejected
 from digits.task import CLASSES
 from digits.training.evaluation import Predict, evaluate, expected_calibration_error
 from digits.vision.golden import golden_digits
@@ -58,3 +59,9 @@ def test_metrics_are_flat_and_have_mlflow_names() -> None:
     metrics = evaluate(predictor({}), IMAGES, LABELS).metrics()
     assert {"test_accuracy", "test_ece", "test_accuracy_rotated", "test_recall_9"} <= set(metrics)
     assert all(isinstance(value, float) for value in metrics.values())
+
+
+def test_answers_that_are_no_numbers_are_the_models_fault() -> None:
+    """A damaged weight gives NaN, which no metric can count."""
+    with pytest.raises(ModelRejected, match="NaN or infinity"):
+        evaluate(lambda images: np.full((len(images), CLASSES), np.nan), IMAGES, LABELS)
