@@ -17,7 +17,7 @@ from digits.errors import InvalidSettings
 from digits.settings import Settings
 from digits.training.settings import TrainSettings
 
-Values = dict[str, float]  # the values of the settings that vary, by name
+Values = dict[str, int | float]  # the values of the settings that vary, by name
 
 # Other settings change the comparison itself: the validation images, a trial's length, its hardware.
 SEARCHABLE = (

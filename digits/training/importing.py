@@ -83,9 +83,10 @@ def import_model(
 
 
 def _read(file: Path) -> "ModelProto":
-    if file.suffix == ".onnx":
+    suffix = file.suffix.lower()
+    if suffix == ".onnx":
         return read_onnx(file)
-    if file.suffix != ".keras":
+    if suffix != ".keras":
         raise ModelRejected(f"{file} ends in {file.suffix or 'nothing'}; give an .onnx or a .keras file")
     try:
         network = load_network(file)

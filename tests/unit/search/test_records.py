@@ -33,6 +33,15 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert records.read() == {1: written[0], 0: written[1]}
 
 
+def test_a_whole_number_is_read_as_one(tmp_path: Path) -> None:
+    """The table shows a batch size of 32, not 32.0."""
+    records = Records(tmp_path)
+    records.begin({})
+    records.write(trial(0, 0.5).model_copy(update={"values": {"batch_size": 32, "dropout": 0.5}}))
+    records.write_table(list(records.read().values()))
+    assert (tmp_path / "trials.csv").read_text().splitlines()[1].endswith(",32,0.5")
+
+
 def test_a_trial_that_diverged_is_read_again(tmp_path: Path) -> None:
     """Its loss is NaN; a record that cannot be read would keep the search from going on."""
     records = Records(tmp_path)
