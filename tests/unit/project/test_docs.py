@@ -72,6 +72,7 @@ def test_the_kubernetes_manual_names_tests_that_exist() -> None:
     for where, name in named:
         sources = [file.read_text() for file in (ROOT / "tests" / files[where]).glob("test_*.py")]
         assert any(f"def {name}(" in source for source in sources), name
+    assert "no test" not in text
     (table,) = re.findall(r"^\| to \| do \|.*?\n\n", text, re.MULTILINE | re.DOTALL)
     for row in table.splitlines()[2:-1]:
         assert "`test" in row.rsplit("|", 2)[1], row
