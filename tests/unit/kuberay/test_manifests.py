@@ -96,7 +96,7 @@ SCHEDULES = {
 }  # fmt: skip
 
 
-OTHER_PODS_CPUS = 0.7  # of the system and the operator, on a node of kind; 0.1 stays free
+OTHER_PODS_CPUS = 0.7  # of the system and the operator, on the node that was tried; 0.1 stays free
 
 
 def test_an_upgrade_and_a_training_fit_one_small_node() -> None:
