@@ -23,6 +23,7 @@ There is a folder for each role, here in reading order; docs/architecture.md say
     report/           a model's quality as one HTML file, compared with the champion's
     cli/              the command line: serve, predict, score, train, registry, doctor and others
     __main__.py       `python -m digits`
-    ray_start.py      Ray for a training or a scoring: started here, or the cluster of RAY_ADDRESS
+    ray_start.py      Ray for a training or a scoring: started here or joined, and left at Ctrl-C
+    interrupts.py     SIGINT and SIGTERM as KeyboardInterrupt, repeated until it is caught
     ray_internals.py  each assumption about Ray's private behaviour, with a check for it
 """

@@ -8,9 +8,9 @@ import click
 
 from digits.cli.flags import settings_flags
 from digits.errors import DigitsError, TrainingInterrupted
+from digits.interrupts import interrupt_on_signals
 from digits.registry.gate import GateSettings
 from digits.search.settings import SearchSettings
-from digits.training.interrupts import interrupt_on_signals
 from digits.training.quiet import quiet_tensorflow
 from digits.training.settings import TrainSettings
 

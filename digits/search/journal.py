@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
+from digits.interrupts import deferred
 from digits.search.records import Outcome, Records, Trial
 from digits.search.tracking import SearchRun
-from digits.training.interrupts import deferred
 from digits.training.step import Metrics
 
 

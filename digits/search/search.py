@@ -15,6 +15,7 @@ from digits.errors import (
     TrainingFailed,
     TrainingInterrupted,
 )
+from digits.interrupts import caught
 from digits.registry.gate import GateSettings
 from digits.search.importance import importance
 from digits.search.journal import Journal
@@ -28,7 +29,6 @@ from digits.training.cluster import storage_of
 from digits.training.data import TrainingData
 from digits.training.feeds import check_fills_a_batch
 from digits.training.fit import check_writable, resolve_settings
-from digits.training.interrupts import caught
 from digits.training.provenance import collect_provenance
 from digits.training.settings import TrainSettings
 from digits.training.streamed import open_data

@@ -18,11 +18,11 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import ASHAScheduler
 
 from digits.errors import last_line
+from digits.ray_start import left_when_interrupted
 from digits.search.journal import Journal
 from digits.search.records import Trial
 from digits.search.settings import SearchSettings
 from digits.training.checkpoints import explain_full_disk, read_progress
-from digits.training.cluster import left_when_interrupted
 from digits.training.run import run_workers
 from digits.training.settings import TrainSettings
 from digits.training.streamed import open_data

@@ -14,8 +14,7 @@ stream_feed   the batches of one worker, streamed
 step          the training step, and the trainer of one worker
 checkpoints   the files of a checkpoint, and how a training resumes
 quiet         loads TensorFlow without its output on the terminal
-interrupts    SIGINT and SIGTERM as KeyboardInterrupt, repeated until it is caught
-cluster       Ray connected or started, checked for enough resources, left at Ctrl-C
+cluster       Ray connected or started, and checked for enough resources
 unreadable    the list of pictures that could not be read
 worker        the code of each Ray Train worker
 run           the Ray Train run: workers, restarts, progress

@@ -1,17 +1,13 @@
-"""Ray for a training: connected or started, checked for enough resources, and left at Ctrl-C."""
+"""Ray for a training: connected or started, and checked for enough resources."""
 
 import logging
 import os
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from digits.errors import TrainingFailed
 from digits.ray_start import PREEMPTION_WATCHER, start_ray
-from digits.training.interrupts import caught
 from digits.training.quiet import VARIABLES, quiet_tensorflow
 from digits.training.settings import TrainSettings
 
@@ -47,10 +43,7 @@ def connect(settings: TrainSettings, trainings: int = 1, shows_logs: bool = True
         if not os.environ.get("RAY_ADDRESS"):
             environment |= {PREEMPTION_WATCHER: "0"}
         of_workers = {"env_vars": environment, "worker_process_setup_hook": set_up_process}
-        on_sigterm = signal.getsignal(signal.SIGTERM)
         start_ray(logging_level=logging.WARNING, runtime_env=of_workers, log_to_driver=shows_logs)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_sigterm)  # Ray's aborts the program when Python ends
     found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     nodes = [node["Resources"] for node in found if node["Alive"]]
     if shortage := describe_shortage(settings, nodes, trainings):
@@ -90,30 +83,3 @@ def describe_shortage(settings: TrainSettings, nodes: Sequence[Resources], train
 
 def _amounts(resources: Resources) -> str:
     return " and ".join(f"{amount:g} {name}" for name, amount in resources.items())
-
-
-@contextmanager
-def left_when_interrupted() -> Iterator[None]:
-    """Disconnects from Ray at Ctrl-C or SIGTERM, which ends the workers; then raises it again.
-
-    The block must use Ray in this thread only. When another thread waited in `ray.get` while Ray was shut
-    down, the process rarely ended with SIGSEGV; the cause was not found.
-    """
-    import ray
-
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        caught()
-        ray.shutdown()
-        raise
-    finally:
-        _close_bars()
-
-
-def _close_bars() -> None:
-    """Closes progress bars: at the end of Python tqdm would draw them below the last message."""
-    from tqdm import tqdm
-
-    for bar in list(getattr(tqdm, "_instances", ())):
-        bar.close()

@@ -11,8 +11,9 @@ from ray.train.backend import BackendConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from digits.errors import TrainingFailed, last_line
+from digits.ray_start import left_when_interrupted
 from digits.training.checkpoints import repair_run_folder, resume_hint
-from digits.training.cluster import connect, left_when_interrupted, storage_of, worker_resources
+from digits.training.cluster import connect, storage_of, worker_resources
 from digits.training.data import TrainingData
 from digits.training.settings import TrainSettings
 from digits.training.step import OnEpoch

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from digits.errors import TrackingUnavailable, TrainingInterrupted
+from digits.interrupts import caught
 from digits.models.manifest import Manifest
 from digits.registry.gate import GateSettings
 from digits.training.checkpoints import claimed, resume_hint
@@ -11,7 +12,6 @@ from digits.training.cluster import storage_of
 from digits.training.data import TrainingData
 from digits.training.feeds import check_fills_a_batch
 from digits.training.fit import FitResult, check_writable, fit, resolve_settings
-from digits.training.interrupts import caught
 from digits.training.provenance import collect_provenance
 from digits.training.publish import MlflowRun, publish
 from digits.training.settings import TrainSettings

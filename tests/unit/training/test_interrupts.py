@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = """
 import os, signal, time
-from digits.training import interrupts
+from digits import interrupts
 interrupts.AGAIN_S = 0.2
 interrupts.interrupt_on_signals()
 
@@ -32,7 +32,7 @@ except KeyboardInterrupt:
 
 DEFERRING = """
 import os, signal
-from digits.training import interrupts
+from digits import interrupts
 interrupts.interrupt_on_signals()
 try:
     with interrupts.deferred():

@@ -1,7 +1,7 @@
 """SIGINT and SIGTERM as KeyboardInterrupt, repeated until it is caught.
 
-Python drops an exception that a signal raises within a destructor or a callback of C code; a training would
-then run to its end.
+Python drops an exception that a signal raises within a destructor or a callback of C code; a training or a
+scoring would then run to its end.
 """
 
 import signal
