@@ -112,7 +112,10 @@ def _row_groups(file: str) -> list[Block]:
 
 
 def pictures_of(block: Block) -> Iterator[Picture]:
-    """Yields the pictures of a block; an unreadable one has a reason in place of its bytes."""
+    """Yields the pictures of a block; an unreadable one has a reason in place of its bytes.
+
+    A row group that cannot be read is one picture, under the name of its file.
+    """
     if block.row_group is not None:
         yield from _rows(block.files[0], block.row_group)
         return
@@ -142,10 +145,12 @@ def _content(file: str) -> bytes:
 
 
 def _rows(file: str, group: int) -> Iterator[Picture]:
-    with fsspec.open(file) as opened:
-        table = pq.ParquetFile(opened)
-        columns = [name for name in (IMAGE, PATH) if name in table.schema_arrow.names]
-        rows = table.read_row_group(group, columns=columns).to_pylist()
+    try:
+        rows = _read_row_group(file, group)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        yield file, None, f"row group {group} of the file cannot be read: {reason}"
+        return
     for number, row in enumerate(rows):
         name = str(row.get(PATH) or f"{file}#{group}.{number}")
         content = row[IMAGE]
@@ -153,3 +158,12 @@ def _rows(file: str, group: int) -> Iterator[Picture]:
             yield name, content, ""
         else:
             yield name, None, f"the column `{IMAGE}` holds no bytes in this row"
+
+
+def _read_row_group(file: str, group: int) -> list[dict[str, object]]:
+    """Returns all rows, so that a row group with damage in its middle has none rather than some."""
+    with fsspec.open(file) as opened:
+        table = pq.ParquetFile(opened)
+        columns = [name for name in (IMAGE, PATH) if name in table.schema_arrow.names]
+        rows: list[dict[str, object]] = table.read_row_group(group, columns=columns).to_pylist()
+    return rows

@@ -11,7 +11,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from digits.errors import DataUnavailable, InvalidSettings
-from digits.scoring.inputs import Block, blocks_of, pictures_of
+from digits.scoring.inputs import Block, blocks_of, pictures_of, singly
 from digits.scoring.results import Results, Row
 from digits.task import ModelVersion
 
@@ -90,6 +90,37 @@ def test_torn_parquet_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.parquet").write_bytes(content)
     with pytest.raises(DataUnavailable, match=r"a\.parquet is not a Parquet file that can be read: "):
         blocks_of([str(tmp_path)], 9, MANY)
+
+
+def damage(file: str, group: int) -> None:
+    """Overwrites the first page of the images of a row group."""
+    column = pq.ParquetFile(file).metadata.row_group(group).column(0)
+    with Path(file).open("r+b") as opened:
+        opened.seek(column.dictionary_page_offset or column.data_page_offset)
+        opened.write(b"\xff" * 2_000)
+
+
+def test_a_damaged_row_group_is_one_row(tmp_path: Path) -> None:
+    """Its pictures are lost, the others are read: also when each picture is read by itself."""
+    rows: list[dict[str, object]] = [{"image": bytes([row]) * 2_000} for row in range(6)]
+    file = parquet(tmp_path / "in.parquet", rows)
+    blocks = blocks_of([file], 500, MANY)
+    damage(file, 1)
+    one, damaged, other = ([*pictures_of(block)] for block in blocks)
+    assert [content for _, content, _ in one + other] == [rows[row]["image"] for row in (0, 1, 4, 5)]
+    ((name, content, reason),) = damaged
+    assert (name, content) == (file, None)
+    assert reason.startswith("row group 1 of the file cannot be read: ")
+    assert [(name, *picture) for name, picture in singly(blocks[1])] == [(file, *damaged)]
+
+
+def test_a_row_group_with_a_name_in_no_utf8_is_one_row(tmp_path: Path) -> None:
+    name = pa.array([b"Stra\xdfe.png"], pa.binary()).view(pa.string())
+    table = pa.table({"image": [b"1"], "path": name})
+    pq.write_table(table, file := tmp_path / "in.parquet")
+    ((path, content, reason),) = pictures_of(Block((str(file),), 0))
+    assert (path, content) == (str(file), None)
+    assert "row group 0 of the file cannot be read: 'utf-8' codec can't decode" in reason
 
 
 def test_the_name_of_a_row_may_be_a_number(tmp_path: Path) -> None:
