@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from digits.task import NOUN, ModelVersion
 Format = Literal["parquet", "csv"]
 Row = dict[str, Any]
 PLAN, SUMMARY = "plan.json", "summary.json"
+PART = re.compile(r"part-\d{6,}\.(parquet|csv)")
 SCHEMA = pa.schema([
     ("path", pa.string()), (NOUN, pa.int8()), ("label", pa.string()), ("confidence", pa.float64()),
     ("is_digit", pa.float64()), ("probabilities", pa.list_(pa.float64())), ("model", pa.string()),
@@ -45,8 +47,8 @@ class Results:
     def begin(self, blocks: Sequence[Block], version: ModelVersion) -> list[int]:
         """Writes the plan, or continues an existing one; returns the blocks that are still missing.
 
-        Raises InvalidSettings if the folder cannot be written, or holds the results of other pictures or of
-        another model.
+        Raises InvalidSettings if the folder cannot be written, holds the results of other pictures or of
+        another model, or has parts or a plan that no scoring wrote.
         """
         listed = json.dumps([asdict(block) for block in blocks]).encode()
         plan = {
@@ -55,22 +57,48 @@ class Results:
             "format": self._form,
             "parts": len(blocks),
         }
-        if self._system.exists(self._path(PLAN)):
-            there = json.loads(self._system.cat_file(self._path(PLAN)))
-            if different := [key for key, value in plan.items() if there.get(key) != value]:
-                raise InvalidSettings(
-                    f"{self._folder} holds results with other {' and '.join(different)}; choose another "
-                    "--out, or delete that folder"
-                )
         try:
+            present = self._names()
+            self._check(plan, present)
             self._system.makedirs(self._folder, exist_ok=True)
             self._write(PLAN, json.dumps(plan, indent=1).encode())
         except OSError as error:
             raise InvalidSettings(
                 f"--out {self._folder} cannot be written: {error.strerror or error}; choose another folder"
             ) from error
-        present = {path.rpartition("/")[2] for path in self._system.ls(self._folder, detail=False)}
         return [number for number in range(len(blocks)) if self.name(number) not in present]
+
+    def _names(self) -> set[str]:
+        """Returns the names in the folder, which may not exist yet."""
+        try:
+            return {path.rpartition("/")[2] for path in self._system.ls(self._folder, detail=False)}
+        except FileNotFoundError:
+            return set()
+
+    def _check(self, plan: dict[str, Any], present: set[str]) -> None:
+        """Raises InvalidSettings if these files in the folder are not results of this plan.
+
+        A part without a plan comes from elsewhere, because the plan is written first.
+        """
+        if PLAN not in present:
+            if foreign := sorted(filter(PART.fullmatch, present)):
+                raise self._not_ours(f"{foreign[0]} without {PLAN}")
+            return
+        try:
+            there = json.loads(self._system.cat_file(self._path(PLAN)))
+        except ValueError:
+            there = None
+        if not isinstance(there, dict):
+            raise self._not_ours(f"a {PLAN} that no scoring wrote")
+        if different := [key for key, value in plan.items() if there.get(key) != value]:
+            others = " and ".join(different)
+            raise InvalidSettings(
+                f"{self._folder} holds results with other {others}; choose another --out, or delete that "
+                "folder"
+            )
+
+    def _not_ours(self, found: str) -> InvalidSettings:
+        return InvalidSettings(f"{self._folder} holds {found}; choose another --out")
 
     def name(self, number: int) -> str:
         return f"part-{number:06}.{self._form}"

@@ -199,6 +199,23 @@ def test_other_results_are_never_mixed_in(
         Results(str(tmp_path), form).begin(blocks, version)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["part-000000.parquet", "part-000007.parquet", "part-000000.csv"])
+def test_a_part_without_a_plan_is_foreign(tmp_path: Path, name: str) -> None:
+    """Counted as done, its pictures would never be scored; or two tables would mix in the folder."""
+    (tmp_path / name).touch()
+    with pytest.raises(InvalidSettings, match=f"holds {name} without plan.json; choose another --out"):
+        Results(str(tmp_path), "parquet").begin(BLOCKS, VERSION)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("content", [b"", b"no JSON", b"\xff", b"[]", b"null"])
+def test_a_plan_that_no_scoring_wrote_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "plan.json").write_bytes(content)
+    with pytest.raises(InvalidSettings, match=r"holds a plan\.json that no scoring wrote; choose another"):
+        Results(str(tmp_path), "parquet").begin(BLOCKS, VERSION)
+    assert (tmp_path / "plan.json").read_bytes() == content
+
+
 @pytest.mark.parametrize("out", ["nowhere://bucket/scores", "FILE/scores"])
 def test_an_out_that_cannot_be_written_is_named(tmp_path: Path, out: str) -> None:
     (tmp_path / "file").touch()
