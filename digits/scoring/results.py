@@ -18,7 +18,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from digits.errors import InvalidSettings
+from digits.errors import InvalidSettings, ScoringFailed
 from digits.scoring.inputs import Block
 from digits.task import NOUN, ModelVersion
 
@@ -104,11 +104,11 @@ class Results:
         return f"part-{number:06}.{self._form}"
 
     def write_part(self, number: int, rows: Iterable[Row]) -> None:
-        self._write(self.name(number), _parquet(rows) if self._form == "parquet" else _csv(rows))
+        self._save(self.name(number), _parquet(rows) if self._form == "parquet" else _csv(rows))
 
     def write_attempts(self, number: int, content: bytes) -> None:
         """Writes what is known about the processes that have begun this part."""
-        self._write(self._attempts(number), content)
+        self._save(self._attempts(number), content)
 
     def read_attempts(self, number: int) -> dict[str, Any] | None:
         try:
@@ -125,10 +125,17 @@ class Results:
         return f".attempts-{number:06}.json"
 
     def end(self, summary: dict[str, Any]) -> None:
-        self._write(SUMMARY, json.dumps(summary, indent=1).encode())
+        self._save(SUMMARY, json.dumps(summary, indent=1).encode())
 
     def _path(self, name: str) -> str:
         return f"{self._folder}/{name}"
+
+    def _save(self, name: str, content: bytes) -> None:
+        """Writes a file; raises ScoringFailed, with the folder, in place of the system's error."""
+        try:
+            self._write(name, content)
+        except OSError as error:
+            raise ScoringFailed(f"{self._folder} cannot be written: {error.strerror or error}") from error
 
     def _write(self, name: str, content: bytes) -> None:
         """Writes under a temporary name first, so that a reader sees the whole file or none.
@@ -136,8 +143,13 @@ class Results:
         Another command with the same folder has its own temporary names.
         """
         partial = self._path(f".{name}.{secrets.token_hex(4)}")
-        self._system.pipe_file(partial, content)
-        self._system.mv(partial, self._path(name))
+        try:
+            self._system.pipe_file(partial, content)
+            self._system.mv(partial, self._path(name))
+        except OSError:  # on a full disk each call would leave one
+            with suppress(OSError):
+                self._system.rm_file(partial)
+            raise
 
 
 def _parquet(rows: Iterable[Row]) -> bytes:

@@ -4,9 +4,10 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Never
+from typing import Never, cast
 from uuid import uuid4
 
 import ray
@@ -19,10 +20,11 @@ from digits.registry.source import open_source
 from digits.registry.versions import is_registered
 from digits.scoring.inputs import Block, blocks_of
 from digits.scoring.results import Format, Results
-from digits.scoring.worker import Scorer
+from digits.scoring.worker import Done, Scorer
 
 # The size of a part: seconds of work, so that its start costs little, and little is repeated after a kill.
 MOST_FILES, MOST_BYTES = 5_000, 100_000_000
+CONTINUE = "run the same command again to continue"
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,18 @@ def score(
     results = Results(out, form)
     left = results.begin(blocks, version)
     began, pictures, digits = time.monotonic(), 0, 0
-    if left:
-        with _bar(blocks, left) as bar:
-            for done in _run(blocks, left, Scorer, (pinned, model_cache, out, form, uuid4().hex), workers):
-                bar.update(done["pictures"])
-                pictures, digits = pictures + done["pictures"], digits + done["digits"]
-    summary = Summary(len(blocks), pictures, digits, round(time.monotonic() - began, 1))
-    results.end({"parts": len(blocks), "model": asdict(version)})
-    return summary
+    try:
+        if left:
+            with _bar(blocks, left) as bar:
+                for done in _run(
+                    blocks, left, Scorer, (pinned, model_cache, out, form, uuid4().hex), workers
+                ):
+                    bar.update(done["pictures"])
+                    pictures, digits = pictures + done["pictures"], digits + done["digits"]
+        results.end({"parts": len(blocks), "model": asdict(version)})
+    except ScoringFailed as error:
+        raise ScoringFailed(f"{error}; {CONTINUE}") from error
+    return Summary(len(blocks), pictures, digits, round(time.monotonic() - began, 1))
 
 
 def _bar(blocks: Sequence[Block], left: Sequence[int]) -> "tqdm[Never]":
@@ -72,7 +78,7 @@ def _run(
     scorer: type[Scorer],
     arguments: tuple[str, ...],
     workers: int | None,
-) -> Iterator[dict[str, int]]:
+) -> Iterator[Done]:
     # Ray Data's own actors cause a harmless error message of the C++ core at each start.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     start_ray(logging_level=logging.ERROR, log_to_driver=False)
@@ -89,8 +95,10 @@ def _run(
         compute=ray.data.ActorPoolStrategy(size=actors),
     )
     try:
-        yield from parts.iter_rows()
+        with closing(cast("Generator[Done]", iter(parts.iter_rows()))) as every:
+            for done in every:
+                if done["failure"]:
+                    raise ScoringFailed(f"a worker failed: {done['failure']}")
+                yield done
     except ray.exceptions.RayError as error:
-        raise ScoringFailed(
-            f"a worker failed: {last_line(str(error))}; run the same command again to continue"
-        ) from error
+        raise ScoringFailed(f"a worker failed: {last_line(str(error))}") from error

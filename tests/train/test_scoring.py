@@ -160,3 +160,35 @@ def test_a_picture_that_kills_its_process_is_left_out(tmp_path: Path) -> None:
     assert rows[70]["error"] == "process_died"
     assert json.loads((out / "summary.json").read_text())["parts"] == 1
     assert [file.name for file in out.glob(".*")] == []
+
+
+FULL = """
+import errno, os, sys
+from digits.cli.main import main
+from digits.scoring import run
+from digits.scoring.worker import Scorer
+
+class Full(Scorer):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._results._system.pipe_file = self.is_full
+
+    def is_full(self, path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+run.Scorer = Full
+main(["score", "docs/seven.png", "--out", *sys.argv[1:]])
+"""
+
+
+def test_a_full_disk_in_a_worker_is_one_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"Error: a worker failed: {tmp_path} cannot be written: No space left on device; "
+        "run the same command again to continue"
+    )
+    assert "Traceback" not in done.stderr

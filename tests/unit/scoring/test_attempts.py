@@ -1,14 +1,16 @@
 """A picture that kills its processes is left out after a bounded number of deaths."""
 
 import csv
+import errno
 import os
 import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
-from digits.errors import BadInput
+from digits.errors import BadInput, TrackingUnavailable
 from digits.scoring import worker
 from digits.scoring.attempts import BEFORE, MOST_DEATHS, MOST_DEATHS_BEFORE, Attempts
 from digits.scoring.inputs import Block, Picture
@@ -133,6 +135,41 @@ def test_a_name_that_is_no_utf8_is_a_row(tmp_path: Path) -> None:
         (row,) = csv.DictReader(table)
     assert row["path"] == f"{tmp_path}/Stra\\udcdfe.png"
     assert pq.read_table(tmp_path / "out" / "part-000000.parquet").column("path").to_pylist() == [row["path"]]
+
+
+def test_a_full_disk_is_returned_with_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a value, because Ray would replace an error's text by its own; no half-written file is left."""
+    row = block_of(tmp_path, b"a")
+
+    def writes_half(_: LocalFileSystem, path: str, content: bytes) -> None:
+        Path(path).write_bytes(content[:1])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(LocalFileSystem, "pipe_file", writes_half)
+    done = scorer(tmp_path, "a")[0](row)
+    said = f"{tmp_path}/out cannot be written: No space left on device"
+    assert done == {"number": 0, "pictures": 0, "digits": 0, "failure": said}
+    assert [*(tmp_path / "out").iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("no\nnumber"), "ValueError: no number"),
+        (MemoryError(), "MemoryError"),
+        (TrackingUnavailable("MLflow is away"), "MLflow is away"),
+    ],
+)
+def test_any_failure_is_returned_in_one_line(tmp_path: Path, error: Exception, said: str) -> None:
+    row = block_of(tmp_path, b"a")
+    made, model = scorer(tmp_path, "a")
+
+    def fails(pictures: list[bytes]) -> list[BadInput]:
+        raise error
+
+    model.predict = fails  # type: ignore[method-assign]
+    assert made(row)["failure"] == said
+    assert not (tmp_path / "out" / "part-000000.csv").exists()
 
 
 def test_a_second_command_may_have_ended_the_same_part(tmp_path: Path) -> None:
