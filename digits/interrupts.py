@@ -4,12 +4,16 @@ Python drops an exception that a signal raises within a destructor or a callback
 scoring would then run to its end.
 """
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 AGAIN_S = 3.0
+INTERRUPTED = 130  # the status of a program that Ctrl-C ended
 _held: list[bool] = []  # for each active block of `deferred`, whether a signal has arrived
 
 
@@ -22,6 +26,15 @@ def interrupt_on_signals() -> None:
 def caught() -> None:
     """Stops the repetition; call it first where a KeyboardInterrupt is caught."""
     signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def leave(text: str) -> NoReturn:
+    """Ends the program with this line on stderr and the status of Ctrl-C."""
+    caught()
+    sys.stdout.flush()
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)  # skips Python's finalisation, in which interrupted programs have aborted
 
 
 @contextmanager

@@ -1,6 +1,13 @@
 """`python -m digits score`."""
 
+from typing import TYPE_CHECKING
+
 import click
+
+from digits.interrupts import interrupt_on_signals, leave
+
+if TYPE_CHECKING:
+    from digits.scoring.results import Format
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,15 +38,24 @@ def score(inputs: tuple[str, ...], out: str, form: str, model: str, workers: int
       python -m digits score 'scans/2026-*.jpg' --out out/scores --format csv
       python -m digits score s3://bucket/pictures.parquet --out s3://bucket/scores
     """
+    from digits.scoring.results import CONTINUE
+
+    interrupt_on_signals()  # also SIGTERM, with which Kubernetes and `timeout` end a program
+    try:
+        said = _scored(inputs, out, "csv" if form == "csv" else "parquet", model, workers)
+    except (KeyboardInterrupt, SystemExit):
+        leave(f"interrupted; {CONTINUE}")
+    click.echo(said)
+
+
+def _scored(inputs: tuple[str, ...], out: str, form: "Format", model: str, workers: int | None) -> str:
     from digits.inference.settings import ServeSettings
     from digits.scoring.run import score as run
 
     settings = ServeSettings.parse({"model_uri": model})
-    summary = run(
-        inputs, out, "csv" if form == "csv" else "parquet", settings.model_uri, settings.model_cache, workers
-    )
+    summary = run(inputs, out, form, settings.model_uri, settings.model_cache, workers)
     rate = summary.pictures / summary.seconds if summary.seconds else 0
-    click.echo(
+    return (
         f"{summary.pictures:,} pictures scored in {summary.seconds:g} s ({rate:,.0f}/s), "
         f"{summary.digits:,} of them digits; {summary.parts} parts in {out}"
     )

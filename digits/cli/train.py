@@ -1,14 +1,12 @@
 """`python -m digits train`, and train_ray.py."""
 
-import os
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from digits.cli.flags import settings_flags
 from digits.errors import DigitsError, TrainingInterrupted
-from digits.interrupts import interrupt_on_signals
+from digits.interrupts import interrupt_on_signals, leave
 from digits.registry.gate import GateSettings
 from digits.search.settings import SearchSettings
 from digits.training.quiet import quiet_tensorflow
@@ -16,8 +14,6 @@ from digits.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from digits.training.train import TrainResult
-
-INTERRUPTED = 130  # the status of a program that Ctrl-C ended
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -42,10 +38,7 @@ def train(settings: TrainSettings, asked: SearchSettings, gate: GateSettings) ->
     try:
         said = _searched(settings, asked, gate) if asked.trials else _trained(settings, gate)
     except TrainingInterrupted as error:
-        click.echo(str(error), err=True)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)  # skips Python's finalisation, in which interrupted programs have aborted
+        leave(str(error))
     except DigitsError as error:
         raise click.ClickException(f"no model was trained: {error}") from error
     click.echo(said)

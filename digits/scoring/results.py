@@ -26,6 +26,7 @@ Format = Literal["parquet", "csv"]
 Row = dict[str, Any]
 PLAN, SUMMARY = "plan.json", "summary.json"
 PART = re.compile(r"part-\d{6,}\.(parquet|csv)")
+CONTINUE = "run the same command again to continue"
 SCHEMA = pa.schema([
     ("path", pa.string()), (NOUN, pa.int8()), ("label", pa.string()), ("confidence", pa.float64()),
     ("is_digit", pa.float64()), ("probabilities", pa.list_(pa.float64())), ("model", pa.string()),

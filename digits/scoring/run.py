@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,16 +15,15 @@ import ray.data
 from tqdm import tqdm
 
 from digits.errors import ScoringFailed, last_line
-from digits.ray_start import start_ray
+from digits.ray_start import left_when_interrupted, start_ray
 from digits.registry.source import open_source
 from digits.registry.versions import is_registered
 from digits.scoring.inputs import Block, blocks_of
-from digits.scoring.results import Format, Results
+from digits.scoring.results import CONTINUE, Format, Results
 from digits.scoring.worker import Done, Scorer
 
 # The size of a part: seconds of work, so that its start costs little, and little is repeated after a kill.
 MOST_FILES, MOST_BYTES = 5_000, 100_000_000
-CONTINUE = "run the same command again to continue"
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,10 @@ def score(
     began, pictures, digits = time.monotonic(), 0, 0
     try:
         if left:
-            with _bar(blocks, left) as bar:
-                for done in _run(
-                    blocks, left, Scorer, (pinned, model_cache, out, form, uuid4().hex), workers
-                ):
+            arguments = (pinned, model_cache, out, form, uuid4().hex)
+            parts = closing(_run(blocks, left, Scorer, arguments, workers))  # Ray Data ends before Ray
+            with left_when_interrupted(), _bar(blocks, left) as bar, parts as every:
+                for done in every:
                     bar.update(done["pictures"])
                     pictures, digits = pictures + done["pictures"], digits + done["digits"]
         results.end({"parts": len(blocks), "model": asdict(version)})
@@ -78,7 +77,7 @@ def _run(
     scorer: type[Scorer],
     arguments: tuple[str, ...],
     workers: int | None,
-) -> Iterator[Done]:
+) -> Generator[Done]:
     # Ray Data's own actors cause a harmless error message of the C++ core at each start.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     start_ray(logging_level=logging.ERROR, log_to_driver=False)

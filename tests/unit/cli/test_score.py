@@ -1,0 +1,40 @@
+"""What `python -m digits score` says at its end; the scoring itself is played."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+PLAYED = """
+import os, signal, sys, time, types
+from types import SimpleNamespace
+
+def interrupted():
+    os.kill(os.getpid(), signal.{signal})
+    time.sleep(30)
+
+played = types.ModuleType("digits.scoring.run")  # the real one loads Ray
+played.score = lambda *_: {summary}
+sys.modules["digits.scoring.run"] = played
+from digits.cli.main import main
+main(["score", "docs", "--out", "out/scores"])
+"""
+
+
+def score(summary: str, sent: signal.Signals = signal.SIGINT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PLAYED.format(summary=summary, signal=sent.name)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_scoring_says_how_to_continue(sent: signal.Signals) -> None:
+    """With the status of an interrupted training."""
+    done = score("interrupted()", sent)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "interrupted; run the same command again to continue\n"
