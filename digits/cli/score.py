@@ -8,6 +8,7 @@ from digits.interrupts import interrupt_on_signals, leave
 
 if TYPE_CHECKING:
     from digits.scoring.results import Format
+    from digits.scoring.run import Summary
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -54,6 +55,16 @@ def _scored(inputs: tuple[str, ...], out: str, form: "Format", model: str, worke
 
     settings = ServeSettings.parse({"model_uri": model})
     summary = run(inputs, out, form, settings.model_uri, settings.model_cache, workers)
+    return _said(summary, out)
+
+
+def _said(summary: "Summary", out: str) -> str:
+    if not summary.written:
+        version = summary.version
+        return (
+            f"nothing was left to do: {out} holds all parts of these inputs ({summary.parts}), scored by "
+            f"{version.name} {version.version}"
+        )
     rate = summary.pictures / summary.seconds if summary.seconds else 0
     return (
         f"{summary.pictures:,} pictures scored in {summary.seconds:g} s ({rate:,.0f}/s), "

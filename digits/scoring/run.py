@@ -21,6 +21,7 @@ from digits.registry.versions import is_registered
 from digits.scoring.inputs import Block, blocks_of
 from digits.scoring.results import CONTINUE, Format, Results
 from digits.scoring.worker import Done, Scorer
+from digits.task import ModelVersion
 
 # The size of a part: seconds of work, so that its start costs little, and little is repeated after a kill.
 MOST_FILES, MOST_BYTES = 5_000, 100_000_000
@@ -29,6 +30,8 @@ MOST_FILES, MOST_BYTES = 5_000, 100_000_000
 @dataclass(frozen=True)
 class Summary:
     parts: int  # in all
+    written: int  # parts that this call has written
+    version: ModelVersion
     pictures: int  # pictures that this call has scored
     digits: int  # of these
     seconds: float
@@ -60,7 +63,8 @@ def score(
         results.end({"parts": len(blocks), "model": asdict(version)})
     except ScoringFailed as error:
         raise ScoringFailed(f"{error}; {CONTINUE}") from error
-    return Summary(len(blocks), pictures, digits, round(time.monotonic() - began, 1))
+    seconds = round(time.monotonic() - began, 1)
+    return Summary(len(blocks), len(left), version, pictures, digits, seconds)
 
 
 def _bar(blocks: Sequence[Block], left: Sequence[int]) -> "tqdm[Never]":

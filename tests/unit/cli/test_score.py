@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 
 PLAYED = """
 import os, signal, sys, time, types
-from types import SimpleNamespace
+from types import SimpleNamespace as Played
 
 def interrupted():
     os.kill(os.getpid(), signal.{signal})
@@ -38,3 +38,20 @@ def test_an_interrupted_scoring_says_how_to_continue(sent: signal.Signals) -> No
     done = score("interrupted()", sent)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "interrupted; run the same command again to continue\n"
+
+
+FINISHED = (
+    'Played(parts=3, written={}, version=Played(name="digits", version="7"), '
+    "pictures={}, digits=4, seconds=2)"
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "pictures", "said"),
+    [
+        (2, 10, "10 pictures scored in 2 s (5/s), 4 of them digits; 3 parts in out/scores"),
+        (0, 0, "nothing was left to do: out/scores holds all parts of these inputs (3), scored by digits 7"),
+    ],
+)
+def test_a_scoring_says_what_it_did_and_what_is_there(written: int, pictures: int, said: str) -> None:
+    assert score(FINISHED.format(written, pictures)).stdout == f"{said}\n"
