@@ -64,6 +64,9 @@ def contradictions() -> Iterator[str]:
 if wrong := "; ".join(contradictions()):
     raise InvalidTask(f"digits/task.py: {wrong}")
 
+# Allowed numeric labels of data: the labels themselves if they are numbers, else their positions.
+NUMBERS = tuple(map(int, LABELS)) if all(map(str.isdigit, LABELS)) else tuple(range(CLASSES))
+
 Pixels = NDArray[np.uint8]  # SHAPE
 Images = NDArray[np.uint8]  # (n, *SHAPE)
 Probabilities = NDArray[np.floating]  # (n, CLASSES); rows add up to 1

@@ -1,6 +1,7 @@
 """Parquet files: a column `label`, and `pixels` or `image` with the bytes of image files."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from digits.errors import BadInput, DataUnavailable
 from digits.streaming.chunks import POSITIONS, Chunk, Row, cuts, open_file
-from digits.task import LEVELS, SHAPE
+from digits.task import LEVELS, NUMBERS, SHAPE
 from digits.vision.levels import from_array
 
 LABEL, PIXELS_COLUMN, IMAGE = "label", "pixels", "image"
@@ -44,32 +45,56 @@ def chunks_of(root: str, file: str, most: int) -> Iterator[tuple[Chunk, NDArray[
     """Yields chunks and the positions of their labels in LABELS.  Raises DataUnavailable."""
     first = 0
     with _opened(root, file) as table:
+        numbers = _numbers(table)
         for group in range(table.num_row_groups):
             labels = table.read_row_group(group, columns=[LABEL]).column(LABEL).to_pylist()
-            positions = np.array([_position(root, file, label) for label in labels], np.uint8)
+            positions = np.array([_position(root, file, label, numbers) for label in labels], np.uint8)
             for skip, rows in cuts(len(labels), most):
                 chunk = Chunk("parquet", root, rows, rows, file, first + skip, group, skip)
                 yield chunk, positions[skip : skip + rows]
             first += len(labels)
 
 
-def _position(root: str, file: str, label: Any) -> int:
-    if str(label) not in POSITIONS:
+def _numbers(table: pq.ParquetFile) -> dict[int, int]:
+    """Returns the position in LABELS of each integer label.
+
+    The package `datasets` counts the names of its ClassLabel, often in another order than LABELS. It writes
+    them into the file, so they decide if they are labels.
+    """
+    names = {number: POSITIONS[name] for number, name in enumerate(_class_names(table)) if name in POSITIONS}
+    return names or {number: position for position, number in enumerate(NUMBERS)}
+
+
+def _class_names(table: pq.ParquetFile) -> list[str]:
+    """Returns the names of a ClassLabel of the package `datasets`; none for a file of another origin."""
+    try:
+        written = json.loads((table.schema_arrow.metadata or {})[b"huggingface"])
+        return list(map(str, written["info"]["features"][LABEL]["names"]))
+    except (KeyError, TypeError, ValueError):
+        return []
+
+
+def _position(root: str, file: str, label: Any, numbers: Mapping[int, int]) -> int:
+    is_number = isinstance(label, int) and not isinstance(label, bool)
+    position = numbers.get(label) if is_number else POSITIONS.get(str(label))
+    if position is None:
+        allowed = list(dict.fromkeys([*POSITIONS, *map(str, numbers)]))
         raise DataUnavailable(
-            f"{root}/{file} holds the label {label!r}; allowed labels are {', '.join(POSITIONS)}"
+            f"{root}/{file} holds the label {label!r}; allowed labels are {', '.join(allowed)}"
         )
-    return POSITIONS[str(label)]
+    return position
 
 
 def rows_of(chunk: Chunk) -> Iterator[Row]:
     with _opened(chunk.root, chunk.file) as table:
+        numbers = _numbers(table)
         column = PIXELS_COLUMN if PIXELS_COLUMN in table.schema_arrow.names else IMAGE
         number = -chunk.skip  # number of the next row, counted from the chunk's first
         for batch in table.iter_batches(TOGETHER, row_groups=[chunk.start], columns=[LABEL, column]):
             begin, end = max(0, -number), min(batch.num_rows, chunk.rows - number)
             inside = batch.slice(begin, max(0, end - begin)).to_pylist()
             for place, row in enumerate(inside, chunk.first + number + begin):
-                label = _position(chunk.root, chunk.file, row[LABEL])
+                label = _position(chunk.root, chunk.file, row[LABEL], numbers)
                 yield _row(f"{chunk.file}#{place}", column, row[column], label)
             number += batch.num_rows
             if number >= chunk.rows:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.errors import DataUnavailable
-from digits.task import LABELS, SHAPE, SIDE, Images
+from digits.task import LABELS, NUMBERS, SHAPE, SIDE, Images
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,6 @@ UNREADABLE = (
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 ALTERNATIVES = f"--data FILE.npz ({', '.join(KEYS)}, as in Keras' mnist.npz) or --data sklearn-digits"
-# Allowed numeric labels: the labels themselves if they are numbers, else their positions.
-NUMBERS = [int(label) for label in LABELS] if all(map(str.isdigit, LABELS)) else range(len(LABELS))
 SKLEARN_MARGIN = 4  # blank pixels on each side, as in MNIST
 
 

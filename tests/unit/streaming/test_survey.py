@@ -1,6 +1,7 @@
 """Folders, Parquet and shards: what is in them, who trains on what, and one sentence for what is wrong."""
 
 import io
+import json
 import os
 import sys
 import tarfile
@@ -167,6 +168,52 @@ def test_lists_of_other_numbers_than_levels_are_marked(
     assert all(error.endswith(reason) if reason else not error for error in errors)
     if not reason:
         assert sorted(n for part in PARTS for n in numbers_of(read(found, part))) == list(range(ROWS))
+
+
+CLASSES_OF_SHAPES = {"circle": 0, "square": 1, "star": 2, "cross": 3}
+
+
+def class_labels(root: Path, numbers: list[int], names: list[str] | None) -> Path:
+    """Writes integer labels; with names, as the package `datasets` writes its ClassLabel."""
+    root.mkdir(parents=True, exist_ok=True)
+    content = pa.table({"pixels": [pixels(number).tobytes() for number in range(ROWS)], "label": numbers})
+    if names is not None:
+        feature = {"label": {"names": names, "_type": "ClassLabel"}}
+        content = content.replace_schema_metadata(
+            {"huggingface": json.dumps({"info": {"features": feature}})}
+        )
+    pq.write_table(content, root / "a.parquet")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("names", "positions"),
+    [
+        (None, [0, 1, 2, 3]),
+        (["Kreis", "Quadrat", "Stern", "Kreuz"], [0, 1, 2, 3]),
+        (["circle", "cross", "square", "star"], [0, 3, 1, 2]),
+    ],
+)
+def test_integers_are_positions_of_labels_that_are_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str] | None, positions: list[int]
+) -> None:
+    """Of LABELS, or of the names in a ClassLabel, which may be in another order."""
+    monkeypatch.setattr(parquet, "POSITIONS", CLASSES_OF_SHAPES)
+    monkeypatch.setattr(parquet, "NUMBERS", range(4))
+    root = class_labels(tmp_path, [number % 4 for number in range(ROWS)], names)
+    ((chunk, labels),) = parquet.chunks_of(str(root), "a.parquet", 1000)
+    assert labels.tolist() == [positions[number % 4] for number in range(ROWS)]
+    assert read_chunk(chunk).labels.tolist() == labels.tolist()
+
+
+def test_an_integer_that_is_no_position_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "POSITIONS", CLASSES_OF_SHAPES)
+    monkeypatch.setattr(parquet, "NUMBERS", range(4))
+    for number in (-1, 4):
+        root = class_labels(tmp_path, [number] * ROWS, None)
+        message = f"holds the label {number}; allowed labels are circle, square, star, cross, 0, 1, 2, 3$"
+        with pytest.raises(DataUnavailable, match=message):
+            list(parquet.chunks_of(str(root), "a.parquet", 1000))
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take UTF-8 names only")
