@@ -21,7 +21,10 @@ MOST_HELD_BACK = 10_000  # pictures for validation and for test, in memory: as m
 SMALL_TAR = 50_000_000  # total bytes of shards up to which chunks are small
 FORM_OF: dict[str, Form] = dict.fromkeys(SUFFIXES, "folder")  # by the suffix of a file
 FORM_OF |= {".parquet": "parquet", ".tar": "webdataset"}
-FORMS = "a folder of class-named folders of pictures, Parquet files (.parquet) or WebDataset shards (.tar)"
+TAKEN = (
+    "--data takes a folder of class-named folders of pictures, Parquet files (.parquet) or WebDataset shards "
+    "(.tar), an .npz file, mnist or sklearn-digits"
+)
 Counts = NDArray[np.int64]  # (CLASSES,)
 
 
@@ -89,7 +92,11 @@ def _list(address: str) -> _Files:
         else:
             root = path
             every = {name[len(root) + 1 :]: info for name, info in system.find(path, detail=True).items()}
-    except (ImportError, OSError, ValueError) as error:
+            if not every:
+                system.ls(path)  # raises an error if it does not exist or cannot be listed
+    except FileNotFoundError as error:
+        raise DataUnavailable(f"{address} does not exist; {TAKEN}") from error
+    except Exception as error:  # those of file systems share no base
         raise DataUnavailable(f"{address} cannot be read: {error}") from error
     forms: dict[str, int] = {}
     sizes: dict[str, int] = {}
@@ -100,9 +107,7 @@ def _list(address: str) -> _Files:
             forms[FORM_OF[suffix]] = forms.get(FORM_OF[suffix], 0) + 1
     if len(forms) != 1:
         what = " and ".join(forms) or "nothing to train on"
-        raise DataUnavailable(
-            f"{address} holds {what}; --data takes {FORMS}, an .npz file, mnist or sklearn-digits"
-        )
+        raise DataUnavailable(f"{address} holds {what}; {TAKEN}")
     address_of_root = root if "file" in system.protocol else system.unstrip_protocol(root)
     files = _Files(address_of_root, FORM_OF[Path(next(iter(sizes))).suffix.lower()], sizes)
     others = [name for name in sizes if files.part_of(name) not in PARTS]

@@ -31,6 +31,12 @@ def chunks_of(root: str, file: str, most: int) -> Iterator[tuple[Chunk, NDArray[
     try:
         with open_file(root, file) as content, tarfile.open(fileobj=content, mode="r:") as shard:
             for sample in _samples(shard):
+                if not sample.label:
+                    raise DataUnavailable(
+                        f"{root}/{file}: the sample {sample.key} has no label; it needs a member "
+                        f"{sample.key}{LABEL_SUFFIX} with one of {', '.join(POSITIONS)}, adjacent to its "
+                        "picture: a WebDataset sample is consecutive members with the same name"
+                    )
                 if sample.label not in POSITIONS:
                     raise DataUnavailable(
                         f"{root}/{file}: the sample {sample.key} has the label {sample.label!r}; each needs "
@@ -57,7 +63,7 @@ def rows_of(chunk: Chunk) -> Iterator[Row]:
                 if picture:
                     yield Row(name, picture.read(), label)
                 else:
-                    yield Row(name, None, label, f"no member with one of {', '.join(SUFFIXES)}")
+                    yield Row(name, None, label, f"no member with one of {', '.join(SUFFIXES)} is adjacent")
 
 
 def _samples(shard: tarfile.TarFile) -> Iterator[_Sample]:

@@ -266,6 +266,11 @@ def torn_tar(root: Path) -> None:
     (shard(root) / "a.tar").write_bytes(b"no tar" * 200)
 
 
+def labels_at_the_end(root: Path) -> None:
+    pictures = {f"{number}.png": png(number) for number in range(CLASSES)}
+    shard(root, pictures | {f"{number}.cls": str(number).encode() for number in range(CLASSES)})
+
+
 BAD = {
     "nothing": (nothing, r"holds nothing to train on; --data takes a folder"),
     "both forms": (both_forms, r"holds (folder and parquet|parquet and folder); --data takes"),
@@ -275,6 +280,9 @@ BAD = {
     "beside its parts": (beside_parts, r"folders named train, validation, test, and 0/000.png is in none"),
     "torn Parquet": (torn_parquet, r"a.parquet cannot be read as a Parquet file: "),
     "a torn shard": (torn_tar, r"a.tar cannot be read as an uncompressed tar file: "),
+    "labels apart from pictures": (
+        labels_at_the_end, r"the sample 0 has no label; it needs a member 0.cls .*, adjacent to its picture: "
+    ),
     "no label column": (lambda root: table(root, label=None), "has the columns pixels; it needs `label`"),
     "no pixels": (lambda root: table(root, pixels=None), "has the columns label; it needs `label`"),
     "a wrong label": (lambda root: table(root, label=[11] * ROWS), "the label 11; allowed labels are 0"),
@@ -294,10 +302,34 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["/nowhere", "nowhere://a", "memory://none"])
-def test_an_address_with_nothing_is_named(address: str) -> None:
-    with pytest.raises(DataUnavailable, match=r"cannot be read|holds nothing to train on"):
+@pytest.mark.parametrize("address", ["/nowhere", "/nowhere/a.parquet", "memory://none"])
+def test_an_address_that_does_not_exist_is_named(address: str) -> None:
+    with pytest.raises(DataUnavailable, match=f"^{address} does not exist; --data takes a folder of"):
         survey(address, 0.1, 1)
+
+
+def test_an_empty_folder_exists(tmp_path: Path) -> None:
+    with pytest.raises(DataUnavailable, match="holds nothing to train on; --data takes a folder of"):
+        survey(str(tmp_path), 0.1, 1)
+
+
+@pytest.mark.parametrize("error", [PermissionError("not yours"), RuntimeError("no credentials")])
+def test_a_folder_that_cannot_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The errors of file systems share no base, for example those about credentials."""
+
+    def ls(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.ls", ls)
+    with pytest.raises(DataUnavailable, match=f"cannot be read: {error}"):
+        survey(str(tmp_path), 0.1, 1)
+
+
+def test_an_address_of_an_unknown_kind_is_named() -> None:
+    with pytest.raises(DataUnavailable, match="nowhere://a cannot be read: Protocol not known"):
+        survey("nowhere://a", 0.1, 1)
 
 
 def test_too_few_pictures_to_hold_back_are_named(tmp_path: Path) -> None:
