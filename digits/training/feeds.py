@@ -20,6 +20,7 @@ class Feed(Protocol):
 
     steps: int  # steps in an epoch, for the learning rate; a streamed epoch may have a few more or less
     validation: Samples
+    failure: Exception | None  # that ended the batches; TensorFlow shows only its own error
 
     def steps_left(self, epoch: int, done: Sequence[Stretch]) -> int: ...
 
@@ -38,6 +39,8 @@ class Feed(Protocol):
 
 class MemoryFeed:
     """Batches of images in memory: every worker holds its share of them."""
+
+    failure: Exception | None = None
 
     def __init__(self, settings: TrainSettings, dataset: Dataset, worker: int, workers: int) -> None:
         import tensorflow as tf

@@ -61,14 +61,12 @@ class Trainer:
 
         `done` is the part of this epoch that was trained before; the training metrics are those of the rest.
         """
-        import tensorflow as tf
-
         steps = self.feed.steps_left(number, done)
         batches = iter(self.batches(number, done))
         taken, loss, right = 0, 0.0, 0.0
         while taken < steps:
             count = min(STEPS_PER_CALL, steps - taken)
-            more_loss, more_right = self._compiled_steps(batches, tf.constant(count))
+            more_loss, more_right = self._run_steps(batches, count)
             taken, loss, right = taken + count, loss + float(more_loss), right + float(more_right)
             seen = taken * self._settings.batch_size
             on_progress(count * self._settings.batch_size, loss / taken, right / seen)
@@ -135,6 +133,17 @@ class Trainer:
         for variable in self.network.non_trainable_variables:
             if variable.dtype == "float32":
                 variable.assign(context.all_reduce(tf.distribute.ReduceOp.MEAN, variable.value))
+
+    def _run_steps(self, batches: Any, count: int) -> tuple[Any, Any]:
+        """Returns what `_train_steps` returns. Raises the feed's error instead of TensorFlow's about it."""
+        import tensorflow as tf
+
+        try:
+            return self._compiled_steps(batches, tf.constant(count))  # type: ignore[no-any-return]
+        except tf.errors.OpError:
+            if self.feed.failure is None:
+                raise
+            raise self.feed.failure from None
 
     def _train_steps(self, batches: Any, count: int) -> tuple[Any, Any]:
         """Returns the sum of `count` steps' losses, and the number of correctly classified images."""

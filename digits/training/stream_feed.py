@@ -51,6 +51,7 @@ class StreamFeed:
         drawn = round(settings.drawn * len(dataset.validation.images))
         self.validation = joined(dataset.validation, draw_samples("validation", range(drawn), settings.seed))
         self._unreadable: list[str] = []
+        self.failure: Exception | None = None
 
     def steps_left(self, epoch: int, done: Sequence[Stretch]) -> int:
         return -(-longest(self._shares(epoch, done)) // self._rows_each)
@@ -85,7 +86,14 @@ class StreamFeed:
         )  # fmt: skip
 
     def raw_batches(self, epoch: int, done: Sequence[Stretch]) -> Iterator[Batch]:
-        """Yields this worker's remaining batches of an epoch, not augmented."""
+        """Yields this worker's batches that remain of an epoch, not augmented; `failure` gets their error."""
+        try:
+            yield from self._raw_batches(epoch, done)
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def _raw_batches(self, epoch: int, done: Sequence[Stretch]) -> Iterator[Batch]:
         own = self._shares(epoch, done)[self._worker]
         before = sum(stretch.steps for stretch in done)
         rows = _of_size(self._mixed_rows(own, epoch), self._rows_each)

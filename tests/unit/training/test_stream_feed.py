@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from digits.errors import DataUnavailable
 from digits.streaming.plan import Window
 from digits.task import SHAPE
 from digits.training import stream_feed
@@ -48,6 +49,22 @@ def test_a_task_without_drawn_images_draws_none(monkeypatch: pytest.MonkeyPatch)
     assert asked == []
     assert [len(batch.labels) for batch in batches] == [16] * 5
     assert sum(batch.weights.sum() for batch in batches) == sum(ROWS)
+
+
+def test_the_error_that_ends_the_batches_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow, which asks for the batches, shows only its own error."""
+    made, _ = feed(monkeypatch, drawn=0)
+    error = DataUnavailable("data/a.parquet cannot be read: No such file")
+
+    def failing(*_: object) -> Iterator[Batch]:
+        raise error
+        yield
+
+    monkeypatch.setattr(StreamFeed, "_mixed_rows", failing)
+    assert made.failure is None
+    with pytest.raises(DataUnavailable):
+        next(made.raw_batches(0, []))
+    assert made.failure is error
 
 
 def test_each_batch_has_its_share_of_drawn_images(monkeypatch: pytest.MonkeyPatch) -> None:
