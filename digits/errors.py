@@ -13,6 +13,7 @@
     ├── Wedged                  a model call does not return
     ├── ModelRejected           a model failed a check
     ├── DataUnavailable         training data is missing or invalid
+    │   └── DataDamaged         a file is there, but some of its content cannot be read
     ├── DiskFull                no space for a checkpoint or a model
     ├── RayUnavailable          Ray does not start, or the cluster does not answer
     ├── TrainingFailed          workers failed more often than allowed, or do not fit the cluster
@@ -107,6 +108,10 @@ class ModelRejected(DigitsError):
 
 class DataUnavailable(DigitsError):
     """Training data is missing, damaged or invalid; the text names data that can be used instead."""
+
+
+class DataDamaged(DataUnavailable):
+    """Some content of a file cannot be read. A training skips the rows that this affects."""
 
 
 class DiskFull(DigitsError):

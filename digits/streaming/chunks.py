@@ -22,6 +22,9 @@ POSITIONS = {label: position for position, label in enumerate(LABELS)}  # of eac
 # gets smaller chunks, because its workers would otherwise get unequal shares.
 LEAST_ROWS, MOST_ROWS, CHUNKS = 32, 1024, 64
 
+# Errors of a file that is not accessible.  Its content may be good, so it is not skipped like a damaged file.
+NO_ACCESS = (FileNotFoundError, PermissionError, ConnectionError, TimeoutError)
+
 
 class Row(NamedTuple):
     name: str  # for a message

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from digits.errors import BadInput, DataUnavailable
-from digits.streaming.chunks import POSITIONS, Chunk, Row, cuts, open_file
+from digits.errors import BadInput, DataDamaged, DataUnavailable
+from digits.streaming.chunks import NO_ACCESS, POSITIONS, Chunk, Row, cuts, open_file
 from digits.task import LEVELS, NUMBERS, SHAPE
 from digits.vision.levels import from_array
 
@@ -79,13 +79,12 @@ def _position(root: str, file: str, label: Any, numbers: Mapping[int, int]) -> i
     position = numbers.get(label) if is_number else POSITIONS.get(str(label))
     if position is None:
         allowed = list(dict.fromkeys([*POSITIONS, *map(str, numbers)]))
-        raise DataUnavailable(
-            f"{root}/{file} holds the label {label!r}; allowed labels are {', '.join(allowed)}"
-        )
+        raise DataDamaged(f"{root}/{file} holds the label {label!r}; allowed labels are {', '.join(allowed)}")
     return position
 
 
 def rows_of(chunk: Chunk) -> Iterator[Row]:
+    """Yields the chunk's rows. Raises DataUnavailable, and DataDamaged where the row group is damaged."""
     with _opened(chunk.root, chunk.file) as table:
         numbers = _numbers(table)
         column = PIXELS_COLUMN if PIXELS_COLUMN in table.schema_arrow.names else IMAGE
@@ -120,9 +119,15 @@ def _row(name: str, column: str, value: Any, label: int) -> Row:
 
 @contextmanager
 def _opened(root: str, file: str) -> Iterator[pq.ParquetFile]:
-    """Opens a file for reading page by page. Raises DataUnavailable, also for errors within the block."""
+    """Opens a file for reading page by page.
+
+    Raises DataUnavailable, and DataDamaged for damaged content, also within the block.
+    """
     try:
         with open_file(root, file) as content:
             yield pq.ParquetFile(content, buffer_size=BUFFER, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
-        raise DataUnavailable(f"{root}/{file} cannot be read as a Parquet file: {error}") from error
+    except NO_ACCESS as error:
+        raise DataUnavailable(f"{root}/{file} cannot be read: {error}") from error
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: text that is not UTF-8
+        said = " ".join(str(error).split())  # Arrow's texts may have several lines
+        raise DataDamaged(f"{root}/{file} cannot be read as a Parquet file: {said}") from error

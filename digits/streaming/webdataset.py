@@ -2,14 +2,15 @@
 
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.errors import DataUnavailable
-from digits.streaming.chunks import POSITIONS, Chunk, Row, cuts, open_file
+from digits.errors import DataDamaged, DataUnavailable
+from digits.streaming.chunks import NO_ACCESS, POSITIONS, Chunk, Row, cuts, open_file
 from digits.vision.formats import SUFFIXES
 
 LABEL_SUFFIX = ".cls"
@@ -28,24 +29,10 @@ def chunks_of(root: str, file: str, most: int) -> Iterator[tuple[Chunk, NDArray[
     Raises DataUnavailable.
     """
     starts, labels = [], []
-    try:
-        with open_file(root, file) as content, tarfile.open(fileobj=content, mode="r:") as shard:
-            for sample in _samples(shard):
-                if not sample.label:
-                    raise DataUnavailable(
-                        f"{root}/{file}: the sample {sample.key} has no label; it needs a member "
-                        f"{sample.key}{LABEL_SUFFIX} with one of {', '.join(POSITIONS)}, adjacent to its "
-                        "picture: a WebDataset sample is consecutive members with the same name"
-                    )
-                if sample.label not in POSITIONS:
-                    raise DataUnavailable(
-                        f"{root}/{file}: the sample {sample.key} has the label {sample.label!r}; each needs "
-                        f"a member {sample.key}{LABEL_SUFFIX} with one of {', '.join(POSITIONS)}"
-                    )
-                starts.append(sample.start)
-                labels.append(POSITIONS[sample.label])
-    except (tarfile.TarError, OSError) as error:
-        raise DataUnavailable(f"{root}/{file} cannot be read as an uncompressed tar file: {error}") from error
+    with _opened(root, file) as shard:
+        for sample in _samples(shard):
+            starts.append(sample.start)
+            labels.append(_position(root, file, sample))
     for first, rows in cuts(len(labels), most):
         yield (
             Chunk("webdataset", root, rows, rows, file, first, starts[first]),
@@ -54,26 +41,68 @@ def chunks_of(root: str, file: str, most: int) -> Iterator[tuple[Chunk, NDArray[
 
 
 def rows_of(chunk: Chunk) -> Iterator[Row]:
-    with open_file(chunk.root, chunk.file) as content:
-        content.seek(chunk.start)
-        with tarfile.open(fileobj=content, mode="r:") as shard:
-            for _, sample in zip(range(chunk.rows), _samples(shard), strict=False):
-                name, label = f"{chunk.file}/{sample.key}", POSITIONS[sample.label]
-                picture = sample.picture and shard.extractfile(sample.picture)
-                if picture:
-                    yield Row(name, picture.read(), label)
-                else:
-                    yield Row(name, None, label, f"no member with one of {', '.join(SUFFIXES)} is adjacent")
+    """Yields the chunk's rows. Raises DataUnavailable, and DataDamaged where the shard is damaged."""
+    with _opened(chunk.root, chunk.file, chunk.start) as shard:
+        for _, sample in zip(range(chunk.rows), _samples(shard), strict=False):
+            name, label = f"{chunk.file}/{sample.key}", _position(chunk.root, chunk.file, sample)
+            picture = sample.picture and shard.extractfile(sample.picture)
+            if picture:
+                yield Row(name, picture.read(), label)
+            else:
+                suffixes = ", ".join(SUFFIXES)
+                yield Row(name, None, label, f"no member with one of {suffixes} is adjacent to the label")
+
+
+def _position(root: str, file: str, sample: _Sample) -> int:
+    if sample.label in POSITIONS:
+        return POSITIONS[sample.label]
+    needed = f"a member {sample.key}{LABEL_SUFFIX} with one of {', '.join(POSITIONS)}"
+    if sample.label:
+        raise DataDamaged(
+            f"{root}/{file}: the sample {sample.key} has the label {sample.label!r}; each needs {needed}"
+        )
+    raise DataDamaged(
+        f"{root}/{file}: the sample {sample.key} has no label; it needs {needed}, adjacent to its picture: a "
+        "WebDataset sample is consecutive members with the same name"
+    )
+
+
+@contextmanager
+def _opened(root: str, file: str, start: int = 0) -> Iterator[tarfile.TarFile]:
+    """Opens a shard at a byte. Raises DataUnavailable, and DataDamaged for damage, also within the block."""
+    try:
+        with open_file(root, file) as content:
+            content.seek(start)
+            with tarfile.open(fileobj=content, mode="r:") as shard:
+                yield shard
+    except NO_ACCESS as error:
+        raise DataUnavailable(f"{root}/{file} cannot be read: {error}") from error
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise DataDamaged(f"{root}/{file} cannot be read as an uncompressed tar file: {error}") from error
 
 
 def _samples(shard: tarfile.TarFile) -> Iterator[_Sample]:
-    """Yields the samples of a shard: consecutive members with the same name up to the first dot."""
-    files = (member for member in shard if member.isfile())
-    for key, members in groupby(files, lambda member: _key(member.name)):
+    """Yields the samples of a shard: consecutive members with the same name up to the first dot.
+
+    Raises tarfile.ReadError.
+    """
+    for key, members in groupby(_files(shard), lambda member: _key(member.name)):
         own = list(members)
         labels = [_text(shard, member) for member in own if member.name == key + LABEL_SUFFIX]
         pictures = [member for member in own if member.name.lower().endswith(SUFFIXES)]
         yield _Sample(key, own[0].offset, labels[0] if labels else "", pictures[0] if pictures else None)
+
+
+def _files(shard: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yields the members that are files. Raises tarfile.ReadError.
+
+    `tarfile` takes a damaged header for the end of the shard, which a block of zeros, or nothing, follows.
+    """
+    yield from (member for member in shard if member.isfile())
+    assert shard.fileobj is not None
+    shard.fileobj.seek(shard.offset)
+    if any(shard.fileobj.read(tarfile.BLOCKSIZE)):
+        raise tarfile.ReadError(f"damaged header at byte {shard.offset}")
 
 
 def _key(name: str) -> str:

@@ -55,7 +55,7 @@ def run_workers(
 ) -> ray.train.Checkpoint:
     """Trains on the settings' workers, from the last checkpoint of this name; returns the last checkpoint.
 
-    `callbacks` run in Ray Train's controller. Raises TrainingFailed.
+    `callbacks` run in Ray Train's controller. Raises TrainingFailed, and DataUnavailable before it starts.
     """
     prepare(settings)
     storage = storage_of(settings)
@@ -66,7 +66,7 @@ def run_workers(
         train_on_worker,
         train_loop_config={
             "settings": settings.model_dump(),
-            "data": _sent(dataset),
+            "data": _sent(dataset, f"{storage}/{settings.name}"),
             "shows_progress": shows_progress,
         },
         backend_config=_backend(settings.num_workers),
@@ -109,11 +109,14 @@ def _backend(workers: int) -> BackendConfig:
     return TensorflowConfig()
 
 
-def _sent(dataset: TrainingData) -> Any:
-    """Returns a reference to streamed data, including its held-back pictures; None for other data."""
+def _sent(dataset: TrainingData, folder: str) -> Any:
+    """Returns a reference to streamed data, including its held-back pictures; None for other data.
+
+    The unreadable ones are listed in the folder. Raises DataUnavailable.
+    """
     if not isinstance(dataset, StreamedDataset):
         return None
-    _ = dataset.validation, dataset.test  # reads them
+    list_unreadable(folder, dataset.unreadable)  # reads them
     return ray.put(dataset)
 
 

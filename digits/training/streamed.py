@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from digits.errors import DataUnavailable
 from digits.streaming.chunks import Part
+from digits.streaming.reading import first_error
 from digits.streaming.survey import Survey, survey
 from digits.task import Images
 from digits.training.data import NAMED, TrainingData, absolute_source, load
@@ -24,7 +25,7 @@ class StreamedDataset:
     """A dataset (see `data.TrainingData`) whose training images are not loaded.
 
     The first use of its held-back pictures reads them with Ray Data; a copy sent to a worker then includes
-    them.
+    them. This raises DataUnavailable.
     """
 
     survey: Survey
@@ -53,39 +54,62 @@ class StreamedDataset:
     def test_labels(self) -> NDArray[np.uint8]:
         return self.test.labels
 
-    @cached_property
+    @property
     def test(self) -> Samples:
+        return self._test[0]
+
+    @property
+    def validation(self) -> Samples:
+        return self._validation[0]
+
+    @property
+    def unreadable(self) -> list[str]:
+        """The held-back pictures that cannot be read, with reasons."""
+        return self._validation[1] + self._test[1]
+
+    @cached_property
+    def _test(self) -> tuple[Samples, list[str]]:
         return _read(self.survey, "test")
 
     @cached_property
-    def validation(self) -> Samples:
+    def _validation(self) -> tuple[Samples, list[str]]:
         return _read(self.survey, "validation")
 
 
 def open_data(settings: TrainSettings) -> TrainingData:
     """Returns the data of the settings: in memory for a name or an .npz file, else streamed.
 
-    Raises DataUnavailable.
+    Raises DataUnavailable, also if no training picture is readable.
     """
     source = settings.data
     if source in NAMED or source.endswith(".npz"):
         return load(source)
-    return StreamedDataset(survey(absolute_source(source), settings.validation_share, settings.seed))
+    found = survey(absolute_source(source), settings.validation_share, settings.seed)
+    if error := first_error(found.parts["train"]):
+        raise _none_readable(found, "train", error)
+    return StreamedDataset(found)
 
 
-def _read(found: Survey, part: Part) -> Samples:
-    """Reads the held-back pictures of a part. Raises DataUnavailable if none is readable."""
+def _none_readable(found: Survey, part: Part, error: str) -> DataUnavailable:
+    return DataUnavailable(
+        f"none of the {found.rows(part)} pictures of {found.address} for {part} can be read; {error}"
+    )
+
+
+def _read(found: Survey, part: Part) -> tuple[Samples, list[str]]:
+    """Returns the held-back pictures of a part, and the unreadable ones with reasons.
+
+    Raises DataUnavailable if none is readable.
+    """
     from digits.streaming.pipeline import stream  # Ray takes seconds to import
 
     rows = list(stream(found.parts[part], readers=os.cpu_count() or 1))
     errors = [error for some in rows for error in some.errors]
     good = np.array([not error for error in errors])
     if not good.any():
-        raise DataUnavailable(
-            f"none of the {len(errors)} pictures of {found.address} for {part} can be read; {errors[0]}"
-        )
-    if not good.all():
-        first = next(filter(None, errors))
-        log.warning("pictures for %s left out unreadable=%d first=%s", part, (~good).sum(), first)
+        raise _none_readable(found, part, errors[0])
+    unreadable = list(filter(None, errors))
+    if unreadable:
+        log.warning("pictures for %s left out unreadable=%d first=%s", part, len(unreadable), unreadable[0])
     images = np.concatenate([some.images for some in rows])[good]
-    return Samples(images, np.concatenate([some.labels for some in rows])[good])
+    return Samples(images, np.concatenate([some.labels for some in rows])[good]), unreadable

@@ -207,6 +207,57 @@ def test_pictures_in_folders_train_a_model_that_is_registered(tmp_path: Path) ->
     assert listed
 
 
+def test_a_training_skips_a_damaged_row_group(tmp_path: Path) -> None:
+    """Its rows are listed, those held back for validation and test too, and the training goes on."""
+    whole, file = load("sklearn-digits"), tmp_path / "rows" / "a.parquet"
+    columns = {"pixels": [image.tobytes() for image in whole.train_images], "label": whole.train_labels}
+    file.parent.mkdir()
+    pq.write_table(pa.table(columns), file, row_group_size=120)
+    column = pq.ParquetFile(file).metadata.row_group(1).column(0)
+    start = min(filter(None, (column.dictionary_page_offset, column.data_page_offset)))
+    with file.open("r+b") as content:
+        content.seek(start)
+        content.write(b"\xff" * column.total_compressed_size)
+    said = Workplace(tmp_path).train(data="rows", epochs="1", drawn="0", name="damaged")
+    assert "models:/digits/1 is" in said
+    listed = (tmp_path / "out" / "ray" / "damaged" / "unreadable.txt").read_text().splitlines()
+    assert sorted(line.partition(":")[0] for line in listed) == [
+        f"a.parquet#{row}" for row in range(120, 240)
+    ]
+
+
+LOSES_ITS_FILE = """
+import sys
+from pathlib import Path
+from digits.errors import DataUnavailable
+from digits.training.cluster import connect
+from digits.training.settings import TrainSettings
+from digits.training.step import Trainer
+from digits.training.streamed import open_data
+
+settings = TrainSettings(data=sys.argv[1], batch_size=32, drawn=0, cpus_per_worker=1)
+connect(settings)
+dataset, other = open_data(settings), open_data(settings)
+trainer = Trainer(settings, dataset, worker=0, workers=1)
+for file in Path(sys.argv[1]).glob("**/*.parquet"):
+    file.unlink()
+for read in (lambda: other.test, lambda: trainer.train_epoch(0, lambda *_: None)):
+    try:
+        read()
+    except DataUnavailable as error:
+        print(error)
+"""
+
+
+def test_a_lost_file_is_named_by_driver_and_worker(tmp_path: Path) -> None:
+    """Not Ray's traceback, nor TensorFlow's `[[while/body/_1/while/IteratorGetNext]]`."""
+    data = parquet(tmp_path / "data")
+    script = LOSES_ITS_FILE.replace("sys.argv[1]", repr(str(data)))
+    lines = Workplace(tmp_path).run_python(script).strip().splitlines()
+    for line, part in zip(lines[-2:], ("test", "train"), strict=True):
+        assert f"{data}/{part}/part-000.parquet cannot be read: " in line
+
+
 MEMORY_LIMIT = 3_000_000_000  # bytes of address space for data; libraries and threads alone take two thirds
 BEHIND = 3_000_000  # bytes
 

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from digits.errors import DataUnavailable
+from digits.errors import DataDamaged, DataUnavailable
 from digits.streaming import parquet
 from digits.streaming import survey as module
 from digits.streaming.chunks import PARTS, Chunk, random_numbers
-from digits.streaming.reading import Rows, read_chunk
+from digits.streaming.reading import Rows, first_error, read_chunk
 from digits.streaming.survey import Survey, survey
 from digits.task import CLASSES, LEVELS, SIDE
 
@@ -170,6 +170,86 @@ def test_lists_of_other_numbers_than_levels_are_marked(
         assert sorted(n for part in PARTS for n in numbers_of(read(found, part))) == list(range(ROWS))
 
 
+def overwrite(file: Path, start: int, count: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[start : start + count] = b"\xff" * count
+    file.write_bytes(content)
+
+
+def damage_group(file: Path, group: int) -> None:
+    """Overwrites the column `pixels` of a row group, whose labels stay readable."""
+    column = pq.ParquetFile(file).metadata.row_group(group).column(0)
+    assert column.path_in_schema == "pixels"
+    start = min(filter(None, (column.dictionary_page_offset, column.data_page_offset)))
+    overwrite(file, start, column.total_compressed_size)
+
+
+@pytest.mark.parametrize("when", ["before", "during the training"])
+def test_rows_of_a_damaged_row_group_are_marked(tmp_path: Path, when: str) -> None:
+    """Each chunk still has its planned rows, and those of the other row groups have their own pixels."""
+    file = table(tmp_path) / "a.parquet"
+    if when == "before":
+        damage_group(file, 1)
+    found = survey(str(tmp_path), 0.1, 1)
+    if when != "before":
+        damage_group(file, 1)
+    seen, errors = [], []
+    for part in PARTS:
+        for chunk, rows in zip(found.parts[part], read(found, part), strict=True):
+            assert len(rows.images) == len(rows.labels) == len(rows.errors) == chunk.kept
+            good = np.array([not error for error in rows.errors])
+            seen += numbers_of([Rows(rows.images[good], rows.labels[good], [])]) if good.any() else []
+            errors += list(filter(None, rows.errors))
+    assert sorted(seen) == [*range(90), *range(180, ROWS)]
+    assert sorted(error.partition(":")[0] for error in errors) == sorted(
+        f"a.parquet#{number}" for number in range(90, 180)
+    )
+    assert all("a.parquet cannot be read as a Parquet file: " in error for error in errors)
+
+
+def test_rows_after_the_damage_of_a_shard_are_marked(tmp_path: Path) -> None:
+    """Its headers are read at the start; here one is damaged after that.
+
+    The sample before it is lost too: the next header says where a sample ends.
+    """
+    file = shard(tmp_path) / "a.tar"
+    with tarfile.open(file) as tar:
+        member = tar.getmember("150.png")
+    found = survey(str(tmp_path), 0.1, 1)
+    overwrite(file, member.offset, 512)
+    parts = [rows for part in PARTS for rows in read(found, part)]
+    errors = [error for rows in parts for error in rows.errors]
+    chunk = next(chunk for chunk in found.parts["train"] if chunk.first <= 150 < chunk.first + chunk.rows)
+    lost = range(149, chunk.first + chunk.rows)
+    assert len(errors) == ROWS
+    assert sorted(error for error in errors if error) == [
+        f"a.tar#{number}: {file} cannot be read as an uncompressed tar file: damaged header at byte "
+        f"{member.offset}" for number in lost
+    ]  # fmt: skip
+
+
+def test_a_file_that_has_gone_is_no_damage(tmp_path: Path) -> None:
+    """Storage that is out of reach ends the training, instead of costing it all rows."""
+    for form in ("parquet", "webdataset"):
+        root = FORMS[form](tmp_path / form)
+        found = survey(str(root), 0.1, 1)
+        for file in root.iterdir():
+            file.unlink()
+        with pytest.raises(DataUnavailable, match=r"a\.\w+ cannot be read: .*No such file") as caught:
+            read(found, "train")
+        assert not isinstance(caught.value, DataDamaged)
+
+
+def test_whether_a_row_is_readable_ends_at_the_first(tmp_path: Path) -> None:
+    file = table(tmp_path) / "a.parquet"
+    damage_group(file, 0)
+    found = survey(str(tmp_path), 0.1, 1)
+    assert first_error(found.parts["train"]) == ""
+    for group in (1, 2):
+        damage_group(file, group)
+    assert first_error(found.parts["train"]).startswith("a.parquet#")
+
+
 CLASSES_OF_SHAPES = {"circle": 0, "square": 1, "star": 2, "cross": 3}
 
 
@@ -266,6 +346,12 @@ def torn_tar(root: Path) -> None:
     (shard(root) / "a.tar").write_bytes(b"no tar" * 200)
 
 
+def damaged_header(root: Path) -> None:
+    with tarfile.open(shard(root) / "a.tar") as tar:
+        member = tar.getmember("190.cls")
+    overwrite(root / "a.tar", member.offset, 512)
+
+
 def labels_at_the_end(root: Path) -> None:
     pictures = {f"{number}.png": png(number) for number in range(CLASSES)}
     shard(root, pictures | {f"{number}.cls": str(number).encode() for number in range(CLASSES)})
@@ -280,8 +366,13 @@ BAD = {
     "beside its parts": (beside_parts, r"folders named train, validation, test, and 0/000.png is in none"),
     "torn Parquet": (torn_parquet, r"a.parquet cannot be read as a Parquet file: "),
     "a torn shard": (torn_tar, r"a.tar cannot be read as an uncompressed tar file: "),
+    "a shard's header": (damaged_header, r"a.tar cannot be read as .* tar file: damaged header at byte \d+$"),
     "labels apart from pictures": (
         labels_at_the_end, r"the sample 0 has no label; it needs a member 0.cls .*, adjacent to its picture: "
+    ),
+    "text that is no UTF-8": (
+        lambda root: table(root, label=pa.array([b"\xff"] * ROWS).cast(pa.string(), safe=False)),
+        r"a.parquet cannot be read as a Parquet file: ",
     ),
     "no label column": (lambda root: table(root, label=None), "has the columns pixels; it needs `label`"),
     "no pixels": (lambda root: table(root, pixels=None), "has the columns label; it needs `label`"),
