@@ -33,16 +33,8 @@ CLASSES = len(LABELS)
 SHAPE: tuple[int, ...] = (SIDE, SIDE) if CHANNELS == 1 else (SIDE, SIDE, CHANNELS)
 LEVELS = math.prod(SHAPE)  # number of levels in one image, each 0 to 255
 IS_DRAWN = READER == "digit" and tuple(LABELS) == tuple("0123456789")  # corpus/ draws digits for that reader
-KEYS = (
-    "label",
-    "confidence",
-    "probabilities",
-    "is_digit",
-    "pixels",
-    "model",
-    "request_id",
-    "timing",
-)  # of answers
+# The other keys of an answer.
+KEYS = ("label", "confidence", "probabilities", "is_digit", "pixels", "model", "request_id", "timing")
 
 
 def contradictions() -> Iterator[str]:
