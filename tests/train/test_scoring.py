@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -94,26 +94,24 @@ def test_a_killed_scoring_goes_on_and_answers_as_the_service(pictures: Path, tmp
     assert again.stdout.startswith(f"nothing was left to do: {out} holds all parts"), again.stderr
 
 
-def has_more_parts(out: Path, number: int) -> bool:
-    return len([*out.glob("part-*.parquet")]) > number
-
-
-def test_an_interrupted_scoring_ends_and_says_how_to_go_on(pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("send", "sent"), [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)])
+def test_an_interrupted_scoring_ends_and_says_how_to_go_on(
+    send: Callable[[int, int], None], sent: signal.Signals, pictures: Path, tmp_path: Path
+) -> None:
     """Ctrl-C in a terminal reaches the whole group, SIGTERM the program alone; Ray ends with it."""
     out = tmp_path / "out"
-    for number, (send, sent) in enumerate(((os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM))):
-        began = subprocess.Popen(
-            command(pictures, out, "--workers", "1"), cwd=ROOT, env=os.environ | {MARK: str(tmp_path)},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
-        wait_until(partial(has_more_parts, out, number), timeout_s=300)
-        send(began.pid, sent)
-        stdout, stderr = began.communicate(timeout=60)
-        assert (began.returncode, stdout) == (130, ""), stderr
-        assert stderr.splitlines()[-1] == "interrupted; run the same command again to continue"
-        assert "Traceback" not in stderr
-        assert "SIGTERM" not in stderr
-        wait_until(lambda: not marked(f"{MARK}={tmp_path}"), timeout_s=60)
+    began = subprocess.Popen(
+        command(pictures, out, "--workers", "1"), cwd=ROOT, env=os.environ | {MARK: str(tmp_path)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    wait_until(lambda: [*out.glob("part-*.parquet")], timeout_s=300)  # half of the pictures are left
+    send(began.pid, sent)
+    stdout, stderr = began.communicate(timeout=60)
+    assert (began.returncode, stdout) == (130, ""), stderr
+    assert stderr.splitlines()[-1] == "interrupted; run the same command again to continue"
+    assert "Traceback" not in stderr
+    assert "SIGTERM" not in stderr
+    wait_until(lambda: not marked(f"{MARK}={tmp_path}"), timeout_s=60)
 
 
 @pytest.mark.parametrize(
