@@ -4,6 +4,7 @@ Without the gateway and the Prometheus operator, whose kinds the cluster may lac
 """
 
 import hashlib
+import json
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from tests.containers.engine import VERSION
 from tests.kubernetes.kubectl import NAMESPACE, Object, changed_overlay, installed, kubectl, spec_of
 
 KEY = "a key of a client"
-ANNOTATIONS = "jsonpath={.items[*].metadata.annotations}"
+IS_DEFAULT = "storageclass.kubernetes.io/is-default-class"
 OTHERS = {"HTTPRoute", "PodMonitor", "PrometheusRule"}
 # A worker counts as 200m all the same: KubeRay's init container asks for that.
 SMALL = {"cpu": "20m", "memory": "768Mi"}
@@ -47,9 +48,7 @@ def containers(value: object) -> Iterator[Object]:
 @contextmanager
 def installed_production(overlay: str, change: Callable[[list[Object]], None]) -> Iterator[str]:
     """Yields the name of the changed overlay, which is deployed, with the Secrets that it needs."""
-    if "storageclass.kubernetes.io/is-default-class:true" not in kubectl(
-        "get", "storageclass", "-o", ANNOTATIONS
-    ):
+    if not has_default_storage():
         pytest.skip("the cluster has no default StorageClass for the volumes of Redis and MLflow")
     kubectl("create", "namespace", NAMESPACE)
     try:
@@ -58,6 +57,11 @@ def installed_production(overlay: str, change: Callable[[list[Object]], None]) -
             yield changed
     finally:
         kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout_s=330)
+
+
+def has_default_storage() -> bool:
+    found = json.loads(kubectl("get", "storageclass", "-o", "json"))["items"]
+    return any(one["metadata"].get("annotations", {}).get(IS_DEFAULT) == "true" for one in found)
 
 
 def create_secrets() -> None:
