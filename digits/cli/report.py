@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from digits.cli.flags import settings_flags
-from digits.errors import ModelRejected
 from digits.registry.gate import GateSettings
 from digits.task import DATA
 
@@ -42,12 +41,8 @@ def report(model: str, data: str, against: str | None, per_kind: int, out: Path,
     cache = ServeSettings.parse({"model_uri": model}).model_cache
     beside = default_champion("digits") if against is None else against
     beside = "" if beside in ("none", model) else beside
-    try:
-        done = run(model, beside, data, per_kind, cache, out, gate)
-    except ModelRejected as error:
-        if against or not beside:
-            raise
-        click.echo(f"without {beside}, which is perhaps of another task: {error}", err=True)
-        done = run(model, "", data, per_kind, cache, out, gate)
+    done = run(model, beside, data, per_kind, cache, out, gate, must_compare=bool(against))
+    if done.left_out:
+        click.echo(done.left_out, err=True)
     verdict = "; ".join(done.objections) or "the gate would promote it"
     click.echo(f"{done.model}{f' beside {done.champion}' if done.champion else ''}: {verdict}\n{done.file}")

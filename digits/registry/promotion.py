@@ -33,7 +33,7 @@ def promote(name: str, version: str | None, gate: GateSettings, judge: Judge) ->
         folder = fetch(chosen, Path(cache))
         candidate = read_manifest(folder)
         other = _champion_on(candidate, champion, Path(cache), judge) if champion else None
-        reasons = [*objections(candidate, other, gate), *_faults(folder, chosen.sha256)]
+        reasons = [*objections(candidate, other, gate), *faults(folder, chosen.sha256)]
     if reasons:
         raise PromotionRefused(reasons)
     _move_champion(name, chosen.version, champion.version if champion else None)
@@ -74,7 +74,7 @@ def rollback(name: str) -> ModelVersion:
     return previous
 
 
-def _faults(folder: Path, sha256: str) -> list[str]:
+def faults(folder: Path, sha256: str) -> list[str]:
     """Returns what is wrong when the model is loaded: misread golden digits or other preprocessing."""
     try:
         model = DigitModel.load(folder, sha256=sha256, threads=1, max_batch_size=1)

@@ -18,7 +18,6 @@ from click.testing import CliRunner, Result
 
 from digits.cli.main import COMMANDS, main
 from digits.corpus.kinds import KINDS
-from digits.errors import ModelRejected
 from digits.task import SHAPE
 
 ROOT = Path(__file__).parents[3]
@@ -186,7 +185,7 @@ def test_a_report_stands_beside_the_model_that_is_named(
 
     asked = []
 
-    def run(model: str, other: str, *_: object) -> report.Report:
+    def run(model: str, other: str, *_: object, must_compare: bool) -> report.Report:
         asked.append((model, other))
         return report.Report(tmp_path, model, other, [])
 
@@ -194,25 +193,6 @@ def test_a_report_stands_beside_the_model_that_is_named(
     done = CliRunner().invoke(main, ["report", "models/starter", "--against", against])
     assert done.exit_code == 0, done.output
     assert asked == [("models/starter", beside)]
-
-
-@pytest.mark.parametrize(("against", "status"), [((), 0), (("--against", "models:/digits/1"), 1)])
-def test_a_champion_of_another_task_is_left_out(
-    against: tuple[str, ...], status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A model that is named must be compared."""
-    from digits.report import report
-
-    def run(model: str, other: str, *_: object) -> report.Report:
-        if other:
-            raise ModelRejected("the signature is [24, 24, 3], not [28, 28]")
-        return report.Report(tmp_path, model, None, [])
-
-    monkeypatch.setattr(report, "report", run)
-    monkeypatch.setattr(report, "default_champion", lambda name: "models:/digits@champion")
-    done = CliRunner().invoke(main, ["report", "out/shapes", *against])
-    assert (done.exit_code, "[24, 24, 3]" in done.output) == (status, True)
-    assert ("without models:/digits@champion" in done.output) is not bool(against)
 
 
 @pytest.mark.parametrize(

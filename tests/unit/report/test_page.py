@@ -2,6 +2,7 @@
 
 import base64
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from digits.corpus.examples import sample
 from digits.errors import InvalidSettings, ModelRejected
 from digits.models.manifest import read_manifest
+from digits.models.runtime import DigitModel
 from digits.registry.gate import GateSettings
 from digits.registry.source import open_source
 from digits.report.answers import Answers, Wrong, answers_of
@@ -178,6 +180,35 @@ def test_a_report_is_written_whole_and_judges_by_the_gate(tmp_path: Path) -> Non
     text = Tags(file.read_text()).text
     assert all(objection in text for objection in done.objections)
     assert read_manifest(Path(STARTER)).git_commit[:12] in text
+
+
+def test_a_model_that_misreads_golden_digits_has_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad model is the one whose report is read; it cannot be promoted for this reason, either."""
+
+    def misread(self: DigitModel) -> None:
+        raise ModelRejected("the golden digits [7] are read as [1]")
+
+    monkeypatch.setattr(DigitModel, "check_golden_digits", misread)
+    file = tmp_path / "report.html"
+    done = report(STARTER, "", "sklearn-digits", 1, "unused", file, GateSettings())
+    assert "the golden digits [7] are read as [1]" in done.objections
+    assert all(objection in Tags(file.read_text()).text for objection in done.objections)
+
+
+def test_a_champion_that_is_rejected_is_left_out(tmp_path: Path) -> None:
+    """A model that is named must be compared."""
+    other, file = tmp_path / "other", tmp_path / "report.html"
+    shutil.copytree(STARTER, other)
+    (other / "model.onnx").write_bytes(b"of another task")
+    given = (STARTER, str(other), "sklearn-digits", 1, "unused", file, GateSettings())
+    with pytest.raises(ModelRejected):
+        report(*given)
+    assert not file.exists()
+    done = report(*given, must_compare=False)
+    assert (done.champion, done.left_out.startswith(f"{other} is left out")) == (None, True)
+    assert file.exists()
 
 
 def test_a_model_that_is_not_there_leaves_no_file(tmp_path: Path) -> None:
