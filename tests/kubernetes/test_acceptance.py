@@ -188,12 +188,17 @@ def test_an_upgrade_is_a_second_cluster_and_loses_no_request(figure: Figure) -> 
         assert load.report.failed == 0, load.report.reasons
 
 
+def apply_an_upgrade() -> None:
+    """Returns once the second cluster exists, long before it has the traffic."""
+    with changed_overlay(OVERLAY, annotate) as changed:
+        kubectl("apply", "--server-side", "-k", f"kuberay/overlays/{changed}")
+    wait_until(lambda: len(clusters()) == 2, 60, status)
+
+
 def test_a_cancelled_upgrade_keeps_the_cluster(figure: Figure) -> None:
     before = active_cluster()
     with Load() as load:
-        with changed_overlay(OVERLAY, annotate) as changed:
-            kubectl("apply", "--server-side", "-k", f"kuberay/overlays/{changed}")
-            wait_until(lambda: len(clusters()) == 2, 60, status)
+        apply_an_upgrade()
         began = time.monotonic()
         make("cancel-upgrade", OVERLAY)
         cancelled_s = time.monotonic() - began
@@ -209,9 +214,7 @@ def test_a_deploy_during_an_upgrade_is_a_third_cluster(figure: Figure) -> None:
     """Even with the manifests of the first one, which is why `make cancel-upgrade` exists."""
     before = active_cluster()
     with Load() as load:
-        with changed_overlay(OVERLAY, annotate) as changed:
-            kubectl("apply", "--server-side", "-k", f"kuberay/overlays/{changed}")
-            wait_until(lambda: len(clusters()) == 2, 60, status)
+        apply_an_upgrade()
         two = set(clusters())
         kubectl("apply", "--server-side", "-k", f"kuberay/overlays/{OVERLAY}")
         wait_until(lambda: bool(set(clusters()) - two), 60, status)
