@@ -1,15 +1,17 @@
 """Limits and API keys of the gateway, read from environment variables: Ray's proxies read no other config."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from digits.settings import Settings
 
 EDGE_PREFIX = "DIGITS_EDGE_"
+HASH_OF_NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 def _split(value: object) -> object:
@@ -27,11 +29,21 @@ def _read_hashes(value: object) -> object:
     return _split(value)
 
 
+def _check_not_of_nothing(value: str) -> str:
+    """Returns the hash. Raises ValueError for that of an empty key, which every client could send."""
+    if value == HASH_OF_NOTHING:
+        raise ValueError(
+            "this is the hash of an empty key, which every client could send: the variable with the key was "
+            'not set; set it first: export KEY="$(openssl rand -hex 32)"'
+        )
+    return value
+
+
 # As browsers write it in the header Origin: no path, no slash at the end. It becomes a word of HAProxy's
 # configuration, where other characters have a meaning.
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9._:\[\]-]+)$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$"), AfterValidator(_check_not_of_nothing)]
 Hashes = Annotated[tuple[Sha256, ...], BeforeValidator(_read_hashes)]
 
 

@@ -1,6 +1,7 @@
 """The middleware over small ASGI apps: what it passes on, and what Ray's own answers become."""
 
 import asyncio
+import hashlib
 import json
 import weakref
 from pathlib import Path
@@ -315,6 +316,8 @@ def test_the_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch,
         ("MAX_BODY_BYTES", "1", "greater than or equal to 1024"),
         ("API_KEYS_SHA256", "hunter2", "api_keys_sha256"),
         ("API_KEYS_SHA256", "@/nothing/here", "cannot be read: No such file"),
+        ("API_KEYS_SHA256", hashlib.sha256(b"").hexdigest(), "the hash of an empty key"),
+        ("ADMIN_KEYS_SHA256", hashlib.sha256(b"").hexdigest(), "the hash of an empty key"),
     ],
 )
 def test_an_invalid_setting_stops_the_start(

@@ -57,6 +57,17 @@ def test_every_block_is_executed_or_says_what_it_needs(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", TODAY, ids=named)
+def test_a_shell_variable_is_set_before_it_is_used(document: Path) -> None:
+    """In a block above, or in a line above: the shell takes an unset one as empty, also if it is a key."""
+    known: set[str] = set()
+    for block in blocks(document):
+        for line in block.text.splitlines() if block.language in ("sh", "bash") else ():
+            unset = set(re.findall(r"\$\{?([A-Za-z_]\w*)", line)) - known
+            assert not unset, f"{named(document)}: {sorted(unset)} are not set before {line!r}"
+            known |= set(re.findall(r"\b([A-Za-z_]\w*)=", line))
+
+
+@pytest.mark.parametrize("document", TODAY, ids=named)
 def test_every_make_target_and_variable_exists(document: Path) -> None:
     for command in commands_of(document):
         if command.startswith("make ") and not command.startswith("make PYTHON="):
