@@ -29,6 +29,16 @@ def _read_hashes(value: object) -> object:
     return _split(value)
 
 
+def _read_some_hashes(value: object) -> object:
+    """The same, but raises ValueError for a text or a file that is set and holds no hash."""
+    hashes = _read_hashes(value)
+    if value and not hashes:
+        raise ValueError(
+            "it holds no hash: without one every client is accepted; unset the variable if that is intended"
+        )
+    return hashes
+
+
 def _check_not_of_nothing(value: str) -> str:
     """Returns the hash. Raises ValueError for that of an empty key, which every client could send."""
     if value == HASH_OF_NOTHING:
@@ -45,6 +55,7 @@ Origin = Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9._:\[\]-]+)$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$"), AfterValidator(_check_not_of_nothing)]
 Hashes = Annotated[tuple[Sha256, ...], BeforeValidator(_read_hashes)]
+SomeHashes = Annotated[tuple[Sha256, ...], BeforeValidator(_read_some_hashes)]
 
 
 class EdgeSettings(Settings):
@@ -76,15 +87,17 @@ class EdgeSettings(Settings):
     max_header_bytes: int = Field(
         16 * 2**10, ge=1024, le=2**20, description="Largest total of request headers, in bytes. Larger: 431."
     )
-    api_keys_sha256: Hashes = Field(
+    api_keys_sha256: SomeHashes = Field(
         (),
         repr=False,
-        description="SHA-256 hashes of accepted API keys, or @FILE. Empty: no authentication.",
+        description="SHA-256 hashes of accepted API keys, or @FILE, which must hold one. Empty: no "
+        "authentication.",
     )
     admin_keys_sha256: Hashes = Field(
         (),
         repr=False,
-        description="The same for POST /admin/reload. Empty: the endpoint is disabled.",
+        description="The same for POST /admin/reload. Empty, or without a hash in the file: the endpoint is "
+        "disabled.",
     )
 
     cors_origins: Origins = Field(

@@ -330,6 +330,33 @@ def test_an_invalid_setting_stops_the_start(
     assert "hunter2" not in str(caught.value)
 
 
+NO_HASH = "holds no hash: without one every client is accepted"
+
+
+@pytest.mark.parametrize("content", ["", "\n", "# web site\n", ", #"])
+def test_a_file_without_an_api_key_stops_the_start(
+    content: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It would open the service. Without an admin key /admin/ is disabled, so that file may be empty."""
+    keys = tmp_path / "keys"
+    keys.write_text(content)
+    monkeypatch.setenv("DIGITS_EDGE_ADMIN_KEYS_SHA256", f"@{keys}")
+    (middleware,) = middlewares()
+    assert middleware.kwargs["settings"] == EdgeSettings()
+    monkeypatch.setenv("DIGITS_EDGE_API_KEYS_SHA256", f"@{keys}")
+    with pytest.raises(ValidationError, match=NO_HASH):
+        middlewares()
+
+
+def test_only_an_empty_variable_disables_authentication(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGITS_EDGE_API_KEYS_SHA256", "")
+    (middleware,) = middlewares()
+    assert middleware.kwargs["settings"] == EdgeSettings()
+    monkeypatch.setenv("DIGITS_EDGE_API_KEYS_SHA256", " ,")
+    with pytest.raises(ValidationError, match=NO_HASH):
+        middlewares()
+
+
 @pytest.mark.parametrize(
     ("value", "loaded"), [("digits.gateway.middleware:middlewares", True), ("a:b", False)]
 )
