@@ -40,7 +40,8 @@ class LiveModel:
         self._log = log
         self._on_load = on_load
         self._source: ModelSource | None = None
-        self._rejected: ModelVersion | None = None  # not tried again while the alias points there
+        # A version and why it was rejected.  It is not tried again while the alias points there.
+        self._rejected: tuple[ModelVersion, str] | None = None
         self._source_warning: str | None = None
         self._config_warning: str | None = None
         self._retry: asyncio.Task[None] | None = None
@@ -120,9 +121,12 @@ class LiveModel:
             except DigitsError as error:
                 self._failed("unreachable", f"the model's alias cannot be resolved: {error}")
                 return False
-            if version in (classifier.version, self._rejected):
-                if version == classifier.version:
-                    self._warn(None)
+            if version == classifier.version:
+                self._rejected = None
+                self._warn(None)
+                return False
+            if self._rejected and version == self._rejected[0]:
+                self._warn(self._rejected[1])
                 return False
             try:
                 await self._load(classifier.settings, source, version)
@@ -130,8 +134,9 @@ class LiveModel:
                 self._failed("unreachable", f"version {version.version} cannot be fetched: {error}")
                 return False
             except DigitsError as error:
-                self._rejected = version
-                self._failed("rejected", f"version {version.version} was rejected: {error}")
+                warning = f"version {version.version} was rejected: {error}"
+                self._rejected = version, warning
+                self._failed("rejected", warning)
                 return False
             self._rejected = None
             self._warn(None)

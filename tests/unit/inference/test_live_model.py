@@ -132,6 +132,34 @@ async def test_a_bad_version_is_rejected_once_with_its_reason(
     await until(lambda: loads.version == "3")
 
 
+async def test_a_rejection_is_still_reported_after_an_outage(
+    registry: Registry, settings: ServeSettings
+) -> None:
+    """Of MLflow, whose own warning replaces it meanwhile; the version is not loaded a second time."""
+    loads = Loads(registry)
+    await loads.live.configure(settings.model_copy(update={"alias_poll_s": 3600}))
+    registry.champion, registry.bad = 2, {2}
+    await loads.live.reload()
+    registry.is_up = False
+    await loads.live.reload()
+    assert "nothing answers at http://mlflow" in str(loads.live.warning)
+    registry.is_up = True
+    await loads.live.reload()
+    assert loads.live.warning == "version 2 was rejected: its sha256 is another"
+    assert loads.outcomes == ["loaded", "rejected", "unreachable"]
+
+
+async def test_a_rejected_version_is_tried_again_when_promoted(
+    registry: Registry, settings: ServeSettings
+) -> None:
+    """After a rollback: it may have been too slow on a busy node only."""
+    loads = Loads(registry)
+    await loads.live.configure(settings.model_copy(update={"alias_poll_s": 3600}))
+    for registry.champion, registry.bad in ((2, {2}), (1, {2}), (2, set())):
+        await loads.live.reload()
+    assert loads.version == "2"
+
+
 async def test_without_mlflow_a_running_model_goes_on_and_says_so(
     registry: Registry, settings: ServeSettings
 ) -> None:
