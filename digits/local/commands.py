@@ -25,6 +25,7 @@ from digits.local.schema import check_by_rays_schema
 Say = Callable[[str], object]
 DEPLOY_WITHIN_S = 120.0
 STOP_WITHIN_S = 15.0
+RAYS_NAME = "default"  # of an application that has none
 SETTLED_S = 2.0  # Ray reports the old state for a moment after a deploy
 
 
@@ -78,8 +79,8 @@ def deploy(file: Path, port: int | None, say: Say) -> int:
     instance = Instance(config["http_options"]["port"])
     service = Service(instance)
     before = service.state()
-    wanted = {one["name"]: one for one in check_by_rays_schema(config)}
-    running = {before.config["name"]: before.config} if before and before.config else {}
+    wanted = {one.get("name", RAYS_NAME): one for one in check_by_rays_schema(config)}
+    running = {before.config.get("name", RAYS_NAME): before.config} if before and before.config else {}
     difference = list(
         difflib.unified_diff(as_lines(running), as_lines(wanted), "running", str(file), lineterm="", n=1)
     )

@@ -85,6 +85,11 @@ class Instance:
     def token_file(self) -> Path:
         return self.folder / "token"
 
+    @property
+    def config_file(self) -> Path:
+        """The file with the configuration that the service was started with."""
+        return self.folder / "config.yaml"
+
     def client_environment(self) -> dict[str, str]:
         """Returns the variables with which `serve ...` and `ray ...` reach this service."""
         return {

@@ -105,7 +105,7 @@ class Runner:
         self._instance.check_ports(self._haproxy)
         fitted = limit_open_files()
         self._instance.create()
-        file = self._instance.folder / "config.yaml"
+        file = self._instance.config_file
         file.write_text(yaml.safe_dump(self._config, sort_keys=False))
         self.log.parent.mkdir(exist_ok=True)
         ports = self._instance.ports

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,7 +25,7 @@ from digits.errors import InvalidSettings, NotReady
 from digits.gateway.environment import ROOT
 from digits.local import commands, processes, runner
 from digits.local.api import Service
-from digits.local.config import read_config
+from digits.local.config import DEPLOYMENT, read_config
 from digits.local.instance import Instance
 from digits.local.processes import marked
 from testkit.cluster import wait_until
@@ -167,6 +168,62 @@ def test_a_dashboard_that_fails_rejects_no_configuration() -> None:
         with pytest.raises(InvalidSettings, match="Ray Serve rejected the configuration: no controller"):
             Service(instance).put({"applications": []})
         server.shutdown()
+
+
+READY = {"model": {"name": "digits", "version": "starter"}, "warning": None}
+
+
+class Accepting(BaseHTTPRequestHandler):
+    """Ray's dashboard and a replica in one: it accepts a deployment, which then runs."""
+
+    def do_GET(self) -> None:
+        deployed = self.server.deployed  # type: ignore[attr-defined]
+        running = {
+            "status": "RUNNING",
+            "deployments": {DEPLOYMENT: {"replicas": [{"state": "RUNNING"}]}},
+            "deployed_app_config": deployed,
+        }
+        self.answer(READY if self.path == "/readyz" else {"applications": {"digits": running}})
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer({})
+
+    def answer(self, body: dict[str, Any]) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def accepting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
+    """Yields a service that was started with ONE and runs it, without Ray and its schema."""
+    monkeypatch.setattr(commands, "check_by_rays_schema", lambda config: config["applications"])
+    monkeypatch.setattr(commands, "SETTLED_S", 0)
+    instance = Instance(free_service_port())
+    instance.create()
+    started = yaml.safe_load(ONE) | {"http_options": {"port": instance.port}}
+    instance.config_file.write_text(yaml.safe_dump(started))
+    servers = []
+    for port in (instance.port, instance.ports["dashboard"]):
+        servers.append(ThreadingHTTPServer(("127.0.0.1", port), Accepting))
+        servers[-1].deployed = started["applications"][0]  # type: ignore[attr-defined]
+        Thread(target=servers[-1].serve_forever, daemon=True).start()
+    yield instance
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_an_application_needs_no_name(accepting: Instance, tmp_path: Path) -> None:
+    """Ray names it itself."""
+    file, said = tmp_path / "config.yaml", list[str]()
+    file.write_text(ONE)
+    assert commands.deploy(file, accepting.port, said.append) == 0
+    assert said[0] == f"{file} is already running"
 
 
 class Dying(BaseHTTPRequestHandler):
