@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from digits.errors import InvalidSettings, NotReady
 from digits.local.api import Service, State, as_lines
-from digits.local.config import check_gateway, read_config
+from digits.local.config import changed_at_start, check_gateway, read_config
 from digits.local.instance import Instance
 from digits.local.monitor import DASHBOARD, prometheus_command, prometheus_port
 from digits.local.processes import end_all
@@ -74,7 +74,10 @@ def status(port: int, say: Say) -> int:
 
 
 def deploy(file: Path, port: int | None, say: Say) -> int:
-    """Checks a configuration, prints the difference, deploys it and prints the result."""
+    """Checks a configuration, prints the difference, deploys it and prints the result.
+
+    Options that Ray reads only when it starts are named at the end, with status 1: they are not applied.
+    """
     config = read_config(file, port)
     instance = Instance(config["http_options"]["port"])
     service = Service(instance)
@@ -84,7 +87,8 @@ def deploy(file: Path, port: int | None, say: Say) -> int:
     difference = list(
         difflib.unified_diff(as_lines(running), as_lines(wanted), "running", str(file), lineterm="", n=1)
     )
-    if not difference:
+    unapplied = ", ".join(changed_at_start(instance.started_with(), config))
+    if not difference and not unapplied:
         say(f"{file} is already running")
     for line in difference:
         say(line)
@@ -102,7 +106,12 @@ def deploy(file: Path, port: int | None, say: Say) -> int:
                 say(ready_line(instance, ready["model"], state.replicas))
                 if ready["warning"]:
                     say(f"Warning: {ready['warning']}")
-                return 1 if ready["warning"] else 0
+                if unapplied:
+                    say(
+                        f"Not applied: {unapplied}; Ray reads this at a start only: make stop, then make "
+                        f"serve with {file}"
+                    )
+                return 1 if ready["warning"] or unapplied else 0
         time.sleep(0.5)
     reason = (state.reason if state else "") or "see make status"
     say(f"Not done after {DEPLOY_WITHIN_S:g} s: {reason}; what ran before keeps answering")

@@ -15,6 +15,8 @@ from digits.registry.versions import is_registered
 
 Config = dict[str, Any]
 DEPLOYMENT = "DigitClassifier"
+# What Ray reads only when it starts; it ignores a change in a later deployment.
+AT_START = ("proxy_location", "http_options", "grpc_options", "controller_options", "tracing_config")
 
 
 class _Deployment(BaseModel):
@@ -62,6 +64,20 @@ def read_config(file: Path, port: int | None) -> Config:
     http = form.http_options or _Http()
     config["http_options"] = (config.get("http_options") or {}) | {"port": port or http.port}
     return config
+
+
+def changed_at_start(running: Config, wanted: Config) -> list[str]:
+    """Returns the names of the AT_START options that differ, such as http_options.host."""
+    changed = []
+    for section in AT_START:
+        old, new = running.get(section), wanted.get(section)
+        if isinstance(old or {}, dict) and isinstance(new or {}, dict):
+            old, new = old or {}, new or {}
+            differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+            changed += [f"{section}.{key}" for key in differing]
+        elif old != new:
+            changed.append(section)
+    return changed
 
 
 def check_gateway() -> None:

@@ -13,8 +13,11 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from digits.errors import InvalidSettings
+import yaml
+
+from digits.errors import InvalidSettings, NotReady
 from digits.gateway.environment import ROOT, environment
 from digits.local.ports import holder, is_free
 from digits.local.processes import command_of, marked, using
@@ -89,6 +92,14 @@ class Instance:
     def config_file(self) -> Path:
         """The file with the configuration that the service was started with."""
         return self.folder / "config.yaml"
+
+    def started_with(self) -> dict[str, Any]:
+        """Returns that configuration. Raises NotReady if there is none, as no service runs then."""
+        try:
+            config: dict[str, Any] = yaml.safe_load(self.config_file.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise NotReady(f"the configuration of the service cannot be read: {error}") from None
+        return config
 
     def client_environment(self) -> dict[str, str]:
         """Returns the variables with which `serve ...` and `ray ...` reach this service."""

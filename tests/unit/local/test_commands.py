@@ -226,6 +226,26 @@ def test_an_application_needs_no_name(accepting: Instance, tmp_path: Path) -> No
     assert said[0] == f"{file} is already running"
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ("http_options: {request_timeout_s: 60}", "http_options.request_timeout_s"),
+        ("proxy_location: HeadOnly\ngrpc_options: {port: 9000}", "proxy_location, grpc_options.port"),
+    ],
+)
+def test_options_that_need_a_restart_are_named(
+    accepting: Instance, tmp_path: Path, options: str, named: str
+) -> None:
+    """Ray reads them when it starts and ignores them in a deployment."""
+    file, said = tmp_path / "config.yaml", list[str]()
+    file.write_text(ONE + options)
+    assert commands.deploy(file, accepting.port, said.append) == 1
+    assert said == [
+        f"Ready: {accepting.url} (docs at /docs), model digits starter, 1 replica",
+        f"Not applied: {named}; Ray reads this at a start only: make stop, then make serve with {file}",
+    ]
+
+
 class Dying(BaseHTTPRequestHandler):
     """Ends in the middle of an answer."""
 
