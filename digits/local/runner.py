@@ -37,23 +37,31 @@ MACOS_OPEN_FILES = 10240  # OPEN_MAX of its <sys/syslimits.h>
 
 
 class Stopped(Exception):
-    """SIGINT or SIGTERM has arrived."""
+    """SIGINT, SIGTERM or SIGHUP has arrived."""
 
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """Makes SIGINT and SIGTERM raise Stopped; the second one ends this process with status 130."""
+    """Makes SIGINT, SIGTERM and SIGHUP raise Stopped once.
+
+    Then a further SIGINT or SIGTERM ends this process with status 130, and SIGHUP is ignored: a closed
+    terminal sends two, from the kernel and from the shell. SIGHUP that is ignored already, as under nohup,
+    stays so.
+    """
 
     def first(_: int, __: FrameType | None) -> NoReturn:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, second)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         raise Stopped
 
     def second(_: int, __: FrameType | None) -> NoReturn:
         raise SystemExit(130)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, first)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, first)
     yield
 
 

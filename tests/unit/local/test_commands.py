@@ -480,6 +480,38 @@ def test_a_second_ctrl_c_ends_at_once_with_130(first: signal.Signals) -> None:
         stopping.kill()
 
 
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Restores the handlers that the test has replaced."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_a_service_under_nohup_outlives_the_terminal() -> None:
+    """Its SIGHUP is ignored from the start."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with runner.signals_raise():
+        signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(runner.Stopped):
+            signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.usefixtures("own_signals")
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_hangup_interrupts_no_clean_up(first: signal.Signals) -> None:
+    """A closed terminal sends two: one from the kernel, one from the shell."""
+    with runner.signals_raise():
+        with pytest.raises(runner.Stopped):
+            signal.raise_signal(first)
+        signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(SystemExit) as ended:
+            signal.raise_signal(signal.SIGTERM)
+    assert ended.value.code == 130
+
+
 def test_the_log_of_a_service_stays_small(tmp_path: Path) -> None:
     """The service keeps its file open and appends; what it wrote before is in the second file."""
     log, earlier = tmp_path / "serve-8000.log", tmp_path / "serve-8000.1.log"
