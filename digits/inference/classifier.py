@@ -62,7 +62,7 @@ class Classifier:
     ) -> Self:
         """Returns a classifier after it has fetched, verified, warmed up and checked the version; blocks.
 
-        Raises ModelRejected or TrackingUnavailable.
+        Raises ModelRejected, TrackingUnavailable or OSError.
         """
         model = DigitModel.load(
             source.fetch(version),

@@ -93,12 +93,14 @@ class LiveModel:
             source, warning = self._open_source(settings), None
             try:
                 await self._load(settings, source, await asyncio.to_thread(source.resolve))
-            except TrackingUnavailable as error:
+            except (TrackingUnavailable, OSError) as error:
                 good = source.last_good()
                 if good is None:
                     raise
                 await self._load(settings, source, good)
-                warning = f"serving version {good.version}, the last good one on this disk, because {error}"
+                # A full disk, or a cache that is not writable, does not keep a good version from answering.
+                reason = f"the model cannot be fetched: {error}" if isinstance(error, OSError) else error
+                warning = f"serving version {good.version}, the last good one on this disk, because {reason}"
             self._source, self._rejected = source, None
             self._config_warning = None
             self._warn(warning)

@@ -18,13 +18,13 @@ class ModelSource(Protocol):
         """Returns the version to serve now. Raises ModelRejected, NotRegistered or TrackingUnavailable."""
 
     def fetch(self, version: ModelVersion) -> Path:
-        """Returns a local model folder with this version. Raises what `resolve` raises."""
+        """Returns a local model folder with this version. Raises what `resolve` raises, and OSError."""
 
     def remember_good(self, version: ModelVersion) -> None:
         """Records that this version was loaded and passed every check."""
 
     def last_good(self) -> ModelVersion | None:
-        """Returns the last recorded version, for when `resolve` raises TrackingUnavailable."""
+        """Returns the last recorded version, for when MLflow or the disk keeps the wanted one away."""
 
 
 class FolderSource:

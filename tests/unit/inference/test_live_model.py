@@ -1,6 +1,7 @@
 """A moved alias, over a stand-in registry: what is loaded, what is refused, and what answers meanwhile."""
 
 import asyncio
+import errno
 import logging
 import re
 import shutil
@@ -184,6 +185,30 @@ async def test_without_mlflow_a_replica_starts_with_the_last_good(
     await loads.live.configure(settings)
     assert loads.version == "4"
     assert "serving version 4, the last good one on this disk, because " in str(loads.live.warning)
+
+
+async def test_with_a_full_disk_a_replica_starts_with_the_last_good(
+    registry: Registry, settings: ServeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The champion cannot be fetched; with nothing on the disk the replica does not start."""
+
+    def fetch(version: ModelVersion) -> Path:
+        if version.version == "2":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return STARTER
+
+    monkeypatch.setattr(registry, "fetch", fetch)
+    registry.champion = 2
+    with pytest.raises(OSError, match="No space left on device"):
+        await Loads(registry).live.configure(settings)
+    registry.good = ModelVersion("digits", "1", SHA256)
+    loads = Loads(registry)
+    await loads.live.configure(settings)
+    assert loads.version == "1"
+    assert loads.live.warning == (
+        "serving version 1, the last good one on this disk, because the model cannot be fetched: "
+        "[Errno 28] No space left on device"
+    )
 
 
 async def test_without_mlflow_and_cache_a_replica_does_not_start(
