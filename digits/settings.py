@@ -15,16 +15,22 @@ from digits.errors import InvalidSettings
 
 
 class Settings(BaseModel):
-    """Immutable settings; an unknown key is an error that names the nearest known one."""
+    """Immutable settings; unknown keys are an error that names the nearest known ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
-    def refuse_unknown_keys(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for key in values.keys() - cls.model_fields.keys():
-            near = get_close_matches(key, cls.model_fields, n=1, cutoff=0)[0]
-            raise ValueError(f"unknown setting {key!r}; the nearest known one is {near!r}")
+    def refuse_unknown_keys(cls, values: dict[Any, Any]) -> dict[Any, Any]:
+        unknown = [str(key) for key in values if key not in cls.model_fields]  # YAML reads 1: as a number
+        nearest = [get_close_matches(key, cls.model_fields, n=1, cutoff=0)[0] for key in unknown]
+        if unknown:
+            raise ValueError(
+                "; ".join(
+                    f"unknown setting {key!r}; the nearest known one is {near!r}"
+                    for key, near in zip(unknown, nearest, strict=True)
+                )
+            )
         return values
 
     @classmethod

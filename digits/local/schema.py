@@ -32,13 +32,13 @@ def check_by_rays_schema(config: dict[str, Any]) -> list[dict[str, Any]]:
     return [one.model_dump(mode="json", exclude_unset=True) for one in schema.applications]
 
 
-def unknown_keys(model: BaseModel, values: dict[str, Any], where: str = "") -> list[str]:
+def unknown_keys(model: BaseModel, values: dict[Any, Any], where: str = "") -> list[str]:
     """Returns a sentence for each key of `values`, at any depth, that the model does not have."""
     found = []
     known = type(model).model_fields
     for key, value in values.items():
         if key not in known:
-            nearest = get_close_matches(key, known, 1)
+            nearest = get_close_matches(str(key), known, 1)
             hint = f"; the nearest known one is '{nearest[0]}'" if nearest else ""
             found.append(f"{where}{key}: unknown key{hint}")
             continue

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from digits.errors import InvalidSettings, NotReady
 from digits.gateway.environment import ROOT
@@ -28,6 +29,7 @@ from digits.local.api import Service
 from digits.local.config import DEPLOYMENT, read_config
 from digits.local.instance import Instance
 from digits.local.processes import marked
+from digits.local.schema import unknown_keys
 from testkit.cluster import wait_until
 from testkit.ports import free_port, free_service_port
 
@@ -133,6 +135,18 @@ def test_a_configuration_without_a_port_is_on_8000(tmp_path: Path, rest: str) ->
     file.write_text(ONE + rest)
     assert read_config(file, None)["http_options"]["port"] == 8000
     assert read_config(file, 8100)["http_options"]["port"] == 8100
+
+
+def test_a_key_that_yaml_reads_as_a_number_is_named() -> None:
+    """In any section; Ray would ignore it."""
+
+    class Section(BaseModel):
+        port: int = 8000
+
+    assert unknown_keys(Section(), {"port": 1, 8000: 2, "prt": 3}) == [
+        "8000: unknown key",
+        "prt: unknown key; the nearest known one is 'port'",
+    ]
 
 
 def test_without_a_service_status_and_stop_say_so() -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from digits import errors
+from digits.errors import InvalidSettings
 from digits.gateway.settings import EdgeSettings
 from digits.inference.settings import ServeSettings
 from digits.settings import Settings
@@ -26,6 +28,18 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one() -> None:
         ServeSettings.model_validate({"model_uri": "models/starter", "max_batchsize": 8})
     with pytest.raises(ValidationError, match="'epoch'; the nearest known one is 'epochs'"):
         TrainSettings.model_validate({"epoch": 8})
+
+
+def test_every_unknown_key_is_named_in_its_order() -> None:
+    """Also one that YAML reads as a number."""
+    with pytest.raises(InvalidSettings) as caught:
+        ServeSettings.parse({"model_uri": "x", "queue_timeout": 1, 1: 2, "max_batchsize": 8})
+    assert re.fullmatch(
+        "unknown setting 'queue_timeout'; the nearest known one is 'queue_timeout_s'; "
+        r"unknown setting '1'; the nearest known one is '\w+'; "
+        "unknown setting 'max_batchsize'; the nearest known one is 'max_batch_size'",
+        str(caught.value),
+    )
 
 
 @pytest.mark.parametrize("key", ["max_batch_size", "max_queued_images", "queue_timeout_s"])
