@@ -6,6 +6,7 @@ or changed.
 
 import difflib
 import os
+import shlex
 import signal
 import time
 from collections.abc import Callable
@@ -144,7 +145,7 @@ def stop(port: int, say: Say) -> int:
 def environment(port: int, say: Say) -> int:
     """Prints export commands with which `serve ...` reaches the service, for eval."""
     for name, value in Instance(port).client_environment().items():
-        say(f"export {name}={value}")
+        say(f"export {name}={shlex.quote(value)}")
     return 0
 
 

@@ -412,6 +412,16 @@ def test_too_few_open_files_are_said_in_one_line() -> None:
     )
 
 
+def test_env_quotes_its_values_for_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A temporary folder may have a space, or more, in its name."""
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/tmp/my $(files)'s")
+    said: list[str] = []
+    commands.environment(8123, said.append)
+    script = "\n".join([*said, 'printf %s "$RAY_AUTH_TOKEN_PATH"'])
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=10, check=True)
+    assert (done.stdout, done.stderr) == (str(Instance(8123).token_file), "")
+
+
 def test_a_folder_of_another_user_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not deleted, and not used."""
     service = Instance(free_service_port())
