@@ -66,6 +66,11 @@ PROBLEMS = {
         "This API key is not valid for this path",
         "Send a key that is accepted for this path; paths under /admin/ need an admin key",
     ),
+    "path_disabled": Problem(
+        403,
+        "This path is disabled",
+        "The service has no admin key; the operator enables this path with DIGITS_EDGE_ADMIN_KEYS_SHA256",
+    ),
     "not_found": Problem(
         404,
         "This path does not exist",

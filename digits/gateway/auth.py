@@ -19,7 +19,6 @@ OPEN = frozenset((
     "/", "/docs", "/openapi.json", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/-/healthz",
     "/-/routes",
 ))  # fmt: skip
-DISABLED = "This path is disabled; the operator enables it with DIGITS_EDGE_ADMIN_KEYS_SHA256"
 ADMIN = "/admin/"
 
 
@@ -32,8 +31,10 @@ def check_key(settings: EdgeSettings, path: str, sent: list[bytes]) -> None:
     accepted = settings.admin_keys_sha256 if is_admin else settings.api_keys_sha256
     if path in OPEN or not (accepted or is_admin):
         return
+    if not accepted:
+        raise BadInput("path_disabled", PROBLEMS["path_disabled"].detail)
     if not sent:
-        raise BadInput("key_missing", PROBLEMS["key_missing"].detail if accepted else DISABLED)
+        raise BadInput("key_missing", PROBLEMS["key_missing"].detail)
     # A proxy in front may need one of the headers for itself, so either may hold the key.
     hashes = [hashlib.sha256(SCHEME.sub(b"", value)).hexdigest() for value in sent]
     # Every pair is compared, in constant time, so that the duration reveals nothing about the keys.
