@@ -1,6 +1,7 @@
-"""The clock of the event loop, moved by a test, so that no deadline depends on how busy the machine is."""
+"""The clocks of deadlines and durations, moved by a test: nothing depends on how busy the machine is."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -18,3 +19,11 @@ class LoopClock:
         """Lets everything run that waits for no timer and no thread."""
         for _ in range(10):
             await asyncio.sleep(0)
+
+
+class PerfCounter:
+    """The clock by which durations are measured; it stands still unless `now` is changed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = time.perf_counter()
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)

@@ -5,6 +5,7 @@ There is no timer to tune. Pure asyncio, without Ray and HTTP.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -45,8 +46,8 @@ OnBatch = Callable[[BatchCount], None]
 class _Item:
     images: Images
     answer: asyncio.Future[Answer]
-    queued_at: float  # by the event loop's clock, which is monotonic: a clock step must not stall a batch
-    deadline: float
+    queued_at: float  # by time.perf_counter(): uvloop's clock counts whole milliseconds
+    deadline: float  # by the event loop's clock; both are monotonic: a clock step must not stall a batch
     is_abandoned: IsAbandoned | None
 
     def fail(self, error: Exception) -> None:
@@ -78,7 +79,7 @@ class Batcher:
 
     def running_s(self) -> float:
         """Seconds that the current batch has been running; 0 when idle."""
-        return asyncio.get_running_loop().time() - self._running_since if self._running_since else 0.0
+        return time.perf_counter() - self._running_since if self._running_since else 0.0
 
     async def submit(
         self, images: Images, is_abandoned: IsAbandoned | None = None, deadline: float | None = None
@@ -111,8 +112,8 @@ class Batcher:
         self, images: Images, is_abandoned: IsAbandoned | None, deadline: float | None
     ) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        item = _Item(images, loop.create_future(), now, deadline or now + self._timeout_s, is_abandoned)
+        deadline = deadline or loop.time() + self._timeout_s
+        item = _Item(images, loop.create_future(), time.perf_counter(), deadline, is_abandoned)
         self._waiting.append(item)
         self.queued_images += len(images)
         if self._worker is None:
@@ -131,7 +132,7 @@ class Batcher:
 
     def _take(self) -> list[_Item]:
         """Returns the longest run of items that fits a batch; drops items without a waiting caller."""
-        now = asyncio.get_running_loop().time()
+        on_loop, now = asyncio.get_running_loop().time(), time.perf_counter()
         batch: list[_Item] = []
         room = self._max_batch_size
         while self._waiting and len(self._waiting[0].images) <= room:
@@ -140,7 +141,7 @@ class Batcher:
             if item.answer.done():
                 continue
             waited_s = now - item.queued_at
-            if now > item.deadline:
+            if on_loop > item.deadline:
                 item.fail(
                     DeadlineExceeded(
                         f"The request waited longer than {self._timeout_s:g} s for the model; retry later"
@@ -156,8 +157,7 @@ class Batcher:
 
     async def _run(self, batch: list[_Item]) -> None:
         """Answers every item. If the model fails on a batch, each item is retried alone."""
-        loop = asyncio.get_running_loop()
-        self._running_since = began = loop.time()
+        self._running_since = began = time.perf_counter()
         images = sum(len(item.images) for item in batch)
         try:
             scores = await self._predict(_joined(batch))
@@ -172,7 +172,7 @@ class Batcher:
             return
         finally:
             self._running_since = None
-        model_s = loop.time() - began
+        model_s = time.perf_counter() - began
         self._on_batch(
             BatchCount(images, sum((began - item.queued_at) * len(item.images) for item in batch), model_s)
         )

@@ -135,7 +135,8 @@ class Reader:
         while self._busy < self.threads + AHEAD and (jobs := self._next(self._busy >= self.threads)):
             self._change_busy(1)
             running = loop.run_in_executor(self._pool, self._run, jobs)
-            finish = partial(self._finish, jobs, loop.time())
+            # Not the loop's clock: uvloop counts whole milliseconds.
+            finish = partial(self._finish, jobs, time.perf_counter())
             running.add_done_callback(finish)
 
     def _finish(self, jobs: list[_Job], handed_at: float, ended: asyncio.Future[list[_Result]]) -> None:
@@ -153,7 +154,7 @@ class Reader:
 
     def _learn_pace(self, handed_at: float, expected_s: float) -> None:
         """Updates the pace: since the last job ended, each busy thread has done its part of the work."""
-        now = asyncio.get_running_loop().time()
+        now = time.perf_counter()
         spent_s = (now - max(handed_at, self._finished_at)) * min(self._busy, self.threads)
         self._finished_at = now
         self._pace.learn(spent_s, expected_s)

@@ -29,8 +29,7 @@ class Metrics:
         )
         self._waited = metrics.Counter(
             "digits_wait_seconds",
-            description="Seconds that images waited for the model, in steps of 1 ms; divided by answers, the "
-            "mean wait.",
+            description="Seconds that images waited for the model; divided by answers, the mean wait.",
         )
         self._answers = metrics.Counter(
             "digits_answers",

@@ -9,7 +9,7 @@ import pytest
 from digits.errors import Abandoned, DeadlineExceeded, Overloaded
 from digits.inference.batcher import ASK_AFTER_S, Answer, BatchCount, Batcher
 from digits.task import Images, Probabilities
-from tests.loop_clock import LoopClock
+from tests.loop_clock import LoopClock, PerfCounter
 
 
 class EchoModel:
@@ -198,14 +198,14 @@ async def wait_until(condition: Callable[[], bool], timeout_s: float = 5) -> Non
 
 async def test_images_of_a_disconnected_client_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the model, if they had to wait."""
-    clock, model = LoopClock(monkeypatch), EchoModel()
+    clock, model = PerfCounter(monkeypatch), EchoModel()
     model.gate.clear()
     queue = batcher(model)
     running = asyncio.ensure_future(queue.submit(images(1), lambda: True))  # it did not wait
-    await clock.turns()
+    await LoopClock.turns()
     gone = asyncio.ensure_future(queue.submit(images(2), lambda: True))
     there = asyncio.ensure_future(queue.submit(images(3), lambda: False))
-    await clock.turns()
+    await LoopClock.turns()
     clock.now += 2 * ASK_AFTER_S
     model.gate.set()
     assert (answered(await running), answered(await there)) == ([1], [3])
@@ -215,17 +215,17 @@ async def test_images_of_a_disconnected_client_are_dropped(monkeypatch: pytest.M
 
 
 async def test_how_long_a_batch_has_been_running_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, model = LoopClock(monkeypatch), EchoModel()
+    clock, model = PerfCounter(monkeypatch), EchoModel()
     queue = batcher(model)
     assert queue.running_s() == 0
     model.gate.clear()
     answer = asyncio.ensure_future(queue.submit(images(1)))
-    await clock.turns()
+    await LoopClock.turns()
     clock.now += 2
     assert queue.running_s() == pytest.approx(2)
     model.gate.set()
     await answer
-    await clock.turns()
+    await LoopClock.turns()
     assert queue.running_s() == 0
 
 
@@ -247,6 +247,20 @@ async def test_each_batch_is_counted_with_its_images_and_waits(monkeypatch: pyte
     assert queue.queued_images == 0
     assert model.batches == [1, 3]
     assert [count.images for count in counts] == [1, 3]
-    assert counts[1].queue_s == pytest.approx(3 * 2)  # each of the three for itself
-    assert counts[0].model_s == pytest.approx(2)
-    assert (await three).queue_s == pytest.approx(2)
+
+
+async def test_times_are_finer_than_the_clock_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uvloop's clock counts whole milliseconds, and many a batch takes less than one."""
+    LoopClock(monkeypatch)  # stands still
+    clock, model, counts = PerfCounter(monkeypatch), EchoModel(), list[BatchCount]()
+    model.gate.clear()
+    queue = Batcher(model, max_batch_size=3, max_queued_images=9, timeout_s=30, on_batch=counts.append)
+    running = asyncio.ensure_future(queue.submit(images(1)))
+    await LoopClock.turns()
+    three = asyncio.ensure_future(queue.submit(images(3, 4, 5)))
+    await LoopClock.turns()
+    clock.now += 0.0002
+    model.gate.set()
+    assert (await running).model_s == counts[0].model_s == pytest.approx(0.0002)
+    assert (await three).queue_s == pytest.approx(0.0002)
+    assert counts[1].queue_s == pytest.approx(3 * 0.0002)  # each of the three for itself
