@@ -22,12 +22,14 @@ class Counters:
         self.batches = dict.fromkeys(BATCH_SIZES, 0)
         self.labels = dict.fromkeys(range(CLASSES), 0)  # by position in task.LABELS
         self.confidences = dict.fromkeys(CONFIDENCES, 0)
+        self.images = 0  # in the batches: every candidate of a picture, also of one that is rejected
         self.model_s = 0.0
         self.queue_s = 0.0  # summed over the images
 
     def count_batch(self, batch: BatchCount) -> None:
         """Counts a batch, also of health checks: they use the model too."""
         self.batches[BATCH_SIZES[bisect_left(BATCH_SIZES, batch.images)]] += 1
+        self.images += batch.images
         self.model_s += batch.model_s
         self.queue_s += batch.queue_s
 

@@ -23,17 +23,22 @@ class Metrics:
             description="Batches, by the upper bound of their size: 1, 2, 4, 8, 16, 32, 64, 1024.",
             tag_keys=("at_most",),
         )
+        self._images = metrics.Counter(
+            "digits_batch_images",
+            description="Images in batches: each candidate of a picture, and health checks; divided by "
+            "batches, the mean batch size.",
+        )
         self._seconds = metrics.Counter(
             "digits_model_seconds",
             description="Seconds in which the model ran; the rate is the utilisation of the model.",
         )
         self._waited = metrics.Counter(
             "digits_wait_seconds",
-            description="Seconds that images waited for the model; divided by answers, the mean wait.",
+            description="Seconds that images waited for the model; divided by batch images, the mean wait.",
         )
         self._answers = metrics.Counter(
             "digits_answers",
-            description="Images answered, by the label; divided by batches, the mean batch size.",
+            description="Images answered, by the label.",
             tag_keys=("digit", "label"),  # type: ignore[arg-type]  # Ray declares a tuple of one
         )
         self._confidences = metrics.Counter(
@@ -65,6 +70,7 @@ class Metrics:
     def report(self, live: LiveModel) -> None:
         """Exports the counts since the last call."""
         counters = live.counters
+        self._add(self._images, {}, counters.images)
         self._add(self._seconds, {}, counters.model_s)
         self._add(self._waited, {}, counters.queue_s)
         for counter, counts in (

@@ -46,7 +46,9 @@ def post(cluster: LocalCluster, content: bytes, content_type: str) -> httpx2.Res
 
 
 def test_a_replica_counts_answers_by_digit_and_names_its_model(service: LocalCluster) -> None:
-    before = total(exported(service), "ray_digits_answers_total", digit=str(LABELS[4]))
+    text = exported(service)
+    before = total(text, "ray_digits_answers_total", digit=str(LABELS[4]))
+    images_before = total(text, "ray_digits_batch_images_total")
     post(service, IMAGES[4].tobytes() * 200, "application/octet-stream").raise_for_status()
 
     def counted() -> bool:
@@ -57,6 +59,7 @@ def test_a_replica_counts_answers_by_digit_and_names_its_model(service: LocalClu
     text = exported(service)
     assert total(text, "ray_digits_model_info", name="digits", version="starter") >= 1
     assert total(text, "ray_digits_batches_total", at_most="64") >= 3
+    assert total(text, "ray_digits_batch_images_total") >= images_before + 200
     assert total(text, "ray_digits_model_seconds_total") > 0
     assert total(text, "ray_digits_wait_seconds_total") > 0  # the second batch waited for the first
 

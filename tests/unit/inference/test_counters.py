@@ -22,7 +22,7 @@ def test_a_batch_counts_once_by_its_size() -> None:
     counters.count_batch(BatchCount(images=3, queue_s=0.5, model_s=0.25))
     counters.count_batch(BatchCount(images=1, queue_s=0.25, model_s=0.5))
     assert {size: count for size, count in counters.batches.items() if count} == {1: 1, 4: 1}
-    assert (counters.model_s, counters.queue_s) == (0.75, 0.75)
+    assert (counters.images, counters.model_s, counters.queue_s) == (4, 0.75, 0.75)
 
 
 def test_an_answer_counts_by_its_label() -> None:

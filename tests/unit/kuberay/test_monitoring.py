@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from project.documents import ROOT
 from tests.programs import require_program
 from tests.rules.manifests import Object, Pod, render
 from tests.rules.monitoring import alerts, queries, rules
@@ -143,6 +144,15 @@ def test_every_query_is_valid(tmp_path: Path) -> None:
     promtool(tmp_path, "check", rules())
     panels = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries())]
     promtool(tmp_path, "check", {"groups": [{"name": "dashboard", "rules": panels}]})
+
+
+def test_no_mean_of_batches_or_waits_divides_by_answers() -> None:
+    """A batch holds every candidate of a picture, and health checks; a rejected picture is no answer."""
+    of_batches = re.compile("ray_digits_(batches|wait_seconds)_total")
+    lines = [*queries(), *(ROOT / "docs" / "runbook.md").read_text().splitlines()]
+    means = [line for line in lines if of_batches.search(line)]
+    assert len(means) > 3
+    assert [line for line in means if "ray_digits_answers_total" in line] == []
 
 
 def is_of_ray(pod: Pod) -> bool:
