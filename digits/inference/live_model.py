@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from digits.errors import DigitsError, ModelRejected, NotReady, TrackingUnavailable
+from digits.errors import DigitsError, ModelRejected, NotReady, NotRegistered, TrackingUnavailable
 from digits.inference.classifier import Classifier
 from digits.inference.counters import Counters
 from digits.inference.settings import ServeSettings
@@ -23,7 +23,8 @@ class LiveModel:
     """Use from one event loop only.
 
     `classifier` answers requests; it is None until `configure` has succeeded once.  `on_load` is called
-    after every attempt to load a model with its outcome: "loaded", "rejected" or "unreachable".
+    after every attempt to load a model with its outcome: "loaded", "rejected" by a check, "unreachable" if
+    MLflow did not answer, "unavailable" if it did but gave no version that can be stored here.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class LiveModel:
             try:
                 version = await asyncio.to_thread(source.resolve)
             except DigitsError as error:
-                self._failed("unreachable", f"the model's alias cannot be resolved: {error}")
+                self._failed(_outcome_of(error), f"the model's alias cannot be resolved: {error}")
                 return False
             if version == classifier.version:
                 self._rejected = None
@@ -133,7 +134,7 @@ class LiveModel:
             try:
                 await self._load(classifier.settings, source, version)
             except (TrackingUnavailable, OSError) as error:
-                self._failed("unreachable", f"version {version.version} cannot be fetched: {error}")
+                self._failed(_outcome_of(error), f"version {version.version} cannot be fetched: {error}")
                 return False
             except DigitsError as error:
                 warning = f"version {version.version} was rejected: {error}"
@@ -181,8 +182,10 @@ class LiveModel:
                 self._reject_config(error)
 
     def _reject_config(self, error: Exception) -> None:
-        if isinstance(error, ModelRejected | TrackingUnavailable):
-            self._on_load("rejected" if isinstance(error, ModelRejected) else "unreachable")
+        if isinstance(error, ModelRejected):
+            self._on_load("rejected")
+        elif isinstance(error, TrackingUnavailable | NotRegistered | OSError):
+            self._on_load(_outcome_of(error))
         warning = f"the new user_config is rejected and the previous one stays active: {error}"
         if warning != self._config_warning:
             self._log.error("%s", warning)
@@ -196,3 +199,8 @@ class LiveModel:
         if warning and warning != self._source_warning:
             self._log.warning("model warning: %s", warning)
         self._source_warning = warning
+
+
+def _outcome_of(error: Exception) -> str:
+    """Returns the outcome of a load that failed before a model was checked."""
+    return "unreachable" if isinstance(error, TrackingUnavailable) else "unavailable"

@@ -15,7 +15,8 @@ class Metrics:
     def __init__(self) -> None:
         self._loads = metrics.Counter(
             "digits_model_loads",
-            description="Attempts to load a model: loaded, rejected, or unreachable if MLflow was down.",
+            description="Attempts to load a model: loaded, rejected by a check, unreachable if MLflow was "
+            "down, unavailable if it names no version or the disk is full.",
             tag_keys=("outcome",),
         )
         self._batches = metrics.Counter(
@@ -64,7 +65,7 @@ class Metrics:
         self._answering: dict[str, str] = {}
 
     def count_load(self, outcome: str) -> None:
-        """Counts an attempt to load a model: "loaded", "rejected" or "unreachable"."""
+        """Counts an attempt to load a model, by an outcome that LiveModel names."""
         self._loads.inc(tags={"outcome": outcome})
 
     def report(self, live: LiveModel) -> None:

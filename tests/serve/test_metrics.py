@@ -17,6 +17,7 @@ SUBSTITUTES = (
     ('status_code=~"5.."', 'status_code="415"'),
     ('status_code="429"', 'status_code="415"'),
     ('outcome="rejected"', 'outcome="loaded"'),
+    ('outcome="unavailable"', 'outcome="loaded"'),
     ('outcome="unreachable"', 'outcome="loaded"'),
     ('application="handover"', 'application="digits"'),  # a part of the manifests only
 )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from digits.errors import DigitsError, ModelRejected, NotReady, TrackingUnavailable, Wedged
+from digits.errors import DigitsError, ModelRejected, NotReady, NotRegistered, TrackingUnavailable, Wedged
 from digits.inference import classifier, live_model
 from digits.inference.live_model import LiveModel
 from digits.inference.settings import ServeSettings
@@ -185,6 +185,43 @@ async def test_without_mlflow_a_replica_starts_with_the_last_good(
     await loads.live.configure(settings)
     assert loads.version == "4"
     assert "serving version 4, the last good one on this disk, because " in str(loads.live.warning)
+
+
+@pytest.mark.parametrize(
+    ("method", "error", "outcome"),
+    [
+        ("resolve", TrackingUnavailable("nothing answers"), "unreachable"),
+        ("resolve", NotRegistered("digits has no alias champion"), "unavailable"),
+        ("resolve", ModelRejected("version 2 has no tag onnx_sha256"), "unavailable"),
+        ("fetch", TrackingUnavailable("nothing answers"), "unreachable"),
+        ("fetch", OSError(errno.ENOSPC, "No space left on device"), "unavailable"),
+        ("fetch", ModelRejected("its sha256 is another"), "rejected"),
+    ],
+)
+async def test_the_outcome_of_a_load_says_whether_mlflow_answered(
+    method: str,
+    error: Exception,
+    outcome: str,
+    registry: Registry,
+    settings: ServeSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Following the alias, and for a new user_config."""
+
+    def fails(*_: object) -> None:
+        raise error
+
+    loads = Loads(registry)
+    user_config = settings.model_dump() | {"alias_poll_s": 3600}
+    await loads.live.reconfigure(user_config)
+    registry.champion, registry.good = 2, None
+    monkeypatch.setattr(registry, method, fails)
+    await loads.live.reload()
+    assert str(error) in str(loads.live.warning)
+    assert loads.outcomes == ["loaded", outcome]
+    await loads.live.reconfigure(user_config)
+    of_config = "rejected" if isinstance(error, ModelRejected) else outcome
+    assert loads.outcomes == ["loaded", outcome, of_config]
 
 
 async def test_with_a_full_disk_a_replica_starts_with_the_last_good(

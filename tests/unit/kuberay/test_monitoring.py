@@ -69,6 +69,10 @@ CASES: dict[str, tuple[Series, Series]] = {
     "DigitsReplicasDie": ({STARTED: "2x50 2+1x10"}, {STARTED: "2x50 8x10"}),
     "DigitsModelRejected": ({LOADS % "rejected": "_x50 1x10"}, {LOADS % "rejected": "_x30 1x30"}),
     "DigitsConfigRejected": ({REJECTED: "0x50 1x10"}, {REJECTED: "0x59 1x1"}),
+    "DigitsChampionUnavailable": (
+        {LOADS % "unavailable": "_x30 1+12x30"},
+        {LOADS % "unavailable": "_x57 1+12x3"},
+    ),
     "DigitsRegistryUnreachable": (
         {LOADS % "unreachable": "_x30 1+12x30"},
         {LOADS % "unreachable": "_x50 1+12x10"},
@@ -82,6 +86,7 @@ LABELS = {
     "DigitsOperatorMissing": {"namespace": "digits", "name": "digits"},
     "DigitsModelRejected": {"outcome": "rejected"},
     "DigitsConfigRejected": {"ray_io_cluster": "digits-ab12c"},
+    "DigitsChampionUnavailable": {"outcome": "unavailable"},
     "DigitsRegistryUnreachable": {"outcome": "unreachable"},
 }
 
