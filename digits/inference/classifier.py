@@ -12,7 +12,7 @@ import numpy as np
 
 from digits.errors import DeadlineExceeded, ModelRejected, Overloaded, Wedged
 from digits.inference.batcher import Answer, Batcher, IsAbandoned, OnBatch
-from digits.inference.settings import ServeSettings
+from digits.inference.settings import LONGEST_BATCH_S, WEDGED_AFTER_S, ServeSettings
 from digits.inference.source import ModelSource
 from digits.models.runtime import DigitModel
 from digits.task import CLASSES, Images, ModelVersion, Scores
@@ -22,9 +22,6 @@ from digits.vision.golden import golden_digits
 # would keep the event loop from reading the requests of the next batch: docs/decisions/0003.
 ON_LOOP_S = 0.001
 DECIMALS = 6  # further digits are noise of float32 and would be most of an answer's bytes
-# A golden digit that takes longer, or a batch that runs longer, means that the model hangs.  Serve checks
-# every health_check_period_s and restarts the replica after the third failed check.
-WEDGED_AFTER_S = 3.0
 
 
 class Classifier:
@@ -97,7 +94,7 @@ class Classifier:
             return  # batches in front of it complete, or the first check would have raised
         except TimeoutError:
             # A queue that is long but moves is overload: ending the replica would make it worse.
-            if self._batcher.running_s() < WEDGED_AFTER_S / 2:
+            if self._batcher.running_s() < LONGEST_BATCH_S:
                 return
             raise Wedged(f"a golden digit was not answered in {WEDGED_AFTER_S:g} s") from None
         if (read := answer.scores[0, :CLASSES].argmax()) != labels[0]:

@@ -5,6 +5,12 @@ from pydantic import Field
 from digits.settings import Settings
 from digits.vision.levels import MOST_IMAGES
 
+# A golden digit that takes longer, or a batch that runs longer, means that the model hangs.  Serve checks
+# every health_check_period_s and restarts the replica after the third failed check.
+WEDGED_AFTER_S = 3.0
+# A golden digit may wait so long behind a full queue; the queue moves if no batch takes longer than this.
+LONGEST_BATCH_S = WEDGED_AFTER_S / 2
+
 
 class ServeSettings(Settings):
     model_uri: str = Field(
@@ -38,8 +44,9 @@ class ServeSettings(Settings):
     batch_budget_ms: float = Field(
         250.0,
         gt=0,
-        le=10_000,
-        description="Milliseconds that a batch of max_batch_size may take; a slower model is rejected.",
+        le=1000 * LONGEST_BATCH_S,
+        description="Milliseconds that a batch of max_batch_size may take; a slower model is rejected. "
+        "Health checks call a longer one hung.",
     )
     max_queued_work_s: float = Field(
         1.0,

@@ -340,6 +340,7 @@ async def test_a_model_that_misreads_or_hangs_is_unhealthy(
     with pytest.raises(ModelRejected, match="the golden digit 0 is read as 9"):
         await loads.live.check_health()
     monkeypatch.setattr(classifier, "WEDGED_AFTER_S", 0.5)
+    monkeypatch.setattr(classifier, "LONGEST_BATCH_S", 0.25)
     monkeypatch.setattr(DigitModel, "expected_seconds", lambda self, size: 1.0)
     monkeypatch.setattr(DigitModel, "predict", lambda self, images: hang.wait() and predict(self, images))
     with pytest.raises(Wedged, match=r"a golden digit was not answered in 0\.5 s"):

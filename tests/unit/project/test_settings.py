@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from digits import errors
 from digits.errors import InvalidSettings
 from digits.gateway.settings import EdgeSettings
-from digits.inference.settings import ServeSettings
+from digits.inference.settings import LONGEST_BATCH_S, WEDGED_AFTER_S, ServeSettings
 from digits.settings import Settings
 from digits.training.settings import TrainSettings
 
@@ -46,6 +46,14 @@ def test_every_unknown_key_is_named_in_its_order() -> None:
 def test_a_value_out_of_its_bounds_is_refused(key: str) -> None:
     with pytest.raises(ValidationError, match=key):
         ServeSettings.model_validate({"model_uri": "models/starter", key: 0})
+
+
+def test_a_batch_may_not_take_so_long_that_it_counts_as_hung() -> None:
+    most_ms = LONGEST_BATCH_S * 1000
+    assert ServeSettings(model_uri="x", batch_budget_ms=most_ms).batch_budget_ms == most_ms
+    with pytest.raises(InvalidSettings, match=f"batch_budget_ms: .*less than or equal to {most_ms:g}"):
+        ServeSettings.parse({"model_uri": "x", "batch_budget_ms": most_ms + 1})
+    assert LONGEST_BATCH_S < WEDGED_AFTER_S < DEPLOYMENT["health_check_timeout_s"]
 
 
 def test_settings_are_frozen() -> None:
