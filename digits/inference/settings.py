@@ -28,7 +28,8 @@ class ServeSettings(Settings):
         5.0,
         gt=0,
         le=60,
-        description="Seconds that a request may take for decoding and model together; then it gets 504.",
+        description="Seconds that a request may take for decoding and model together; then it gets 504. "
+        "Below RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S and request_timeout_s.",
     )
     model_cache: str = Field(
         "~/.cache/digits",

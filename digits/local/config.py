@@ -1,5 +1,6 @@
 """A Serve configuration, checked before anything starts or changes."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from digits.errors import DigitsError, InvalidSettings
+from digits.gateway.environment import environment
 from digits.gateway.settings import EDGE_PREFIX, EdgeSettings
 from digits.inference.settings import ServeSettings
 from digits.inference.source import FolderSource
@@ -15,6 +17,7 @@ from digits.registry.versions import is_registered
 
 Config = dict[str, Any]
 DEPLOYMENT = "DigitClassifier"
+HAPROXY_LIMIT = "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"  # seconds that a replica may take to answer
 # What Ray reads only when it starts; it ignores a change in a later deployment.
 AT_START = ("proxy_location", "http_options", "grpc_options", "controller_options", "tracing_config")
 
@@ -29,6 +32,7 @@ class _Application(BaseModel):
 
 class _Http(BaseModel):
     port: int = Field(DEFAULT_PORT, ge=1, le=65535)
+    request_timeout_s: float | None = None
 
 
 class _Form(BaseModel):
@@ -41,7 +45,8 @@ class _Form(BaseModel):
 def read_config(file: Path, port: int | None) -> Config:
     """Returns the configuration, with the port replaced by `port` if one is given.
 
-    Raises InvalidSettings for a missing file, invalid YAML, a wrong structure or an invalid user_config.
+    Raises InvalidSettings for a missing file, invalid YAML, a wrong structure or an invalid user_config, also
+    one whose deadline is behind the limits in front of it.
     """
     try:
         config: Config = yaml.safe_load(file.read_text("utf-8"))
@@ -62,8 +67,27 @@ def read_config(file: Path, port: int | None) -> Config:
     except DigitsError as error:
         raise InvalidSettings(f"{file}, user_config: {error}") from None
     http = form.http_options or _Http()
+    _check_deadlines(file, settings.queue_timeout_s, http.request_timeout_s)
     config["http_options"] = (config.get("http_options") or {}) | {"port": port or http.port}
     return config
+
+
+def _check_deadlines(file: Path, queue_s: float, rays_s: float | None) -> None:
+    """Raises InvalidSettings if a limit in front of the queue ends requests before the queue does.
+
+    Behind HAProxy its limit applies, since the gateway disables Ray's; without HAProxy Ray's does.
+    """
+    haproxys = os.environ.get(HAPROXY_LIMIT) or environment(haproxy=True)[HAPROXY_LIMIT]
+    try:
+        limits = {"http_options.request_timeout_s": rays_s or 0.0, HAPROXY_LIMIT: float(haproxys)}
+    except ValueError:
+        raise InvalidSettings(f"{HAPROXY_LIMIT} is {haproxys!r} and must be a number of seconds") from None
+    for name, limit_s in limits.items():
+        if 0 < limit_s <= queue_s:
+            raise InvalidSettings(
+                f"{file}, user_config: queue_timeout_s is {queue_s:g} and must be below {name} "
+                f"({limit_s:g}), which ends requests before the queue answers 504"
+            )
 
 
 def changed_at_start(running: Config, wanted: Config) -> list[str]:

@@ -137,6 +137,35 @@ def test_a_configuration_without_a_port_is_on_8000(tmp_path: Path, rest: str) ->
     assert read_config(file, 8100)["http_options"]["port"] == 8100
 
 
+@pytest.mark.parametrize(
+    ("options", "haproxy_s", "named"),
+    [
+        ("http_options: {request_timeout_s: 30}", "60", "http_options.request_timeout_s (30)"),
+        ("", "30", "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S (30)"),
+        ("", None, "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S (30)"),  # of serve.env
+        ("http_options: {request_timeout_s: 60}", "60", None),
+        ("", "0", None),
+    ],
+)
+def test_a_queue_that_outlasts_the_limits_in_front_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, haproxy_s: str | None, named: str | None
+) -> None:
+    """They would answer first. HAProxy's limit applies with it, Ray's with its own proxy."""
+    if haproxy_s:
+        monkeypatch.setenv("RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S", haproxy_s)
+    file = tmp_path / "config.yaml"
+    file.write_text(ONE.replace("model_uri", "queue_timeout_s: 30, model_uri") + options)
+    if not named:
+        read_config(file, None)
+        return
+    with pytest.raises(InvalidSettings) as caught:
+        read_config(file, None)
+    assert str(caught.value) == (
+        f"{file}, user_config: queue_timeout_s is 30 and must be below {named}, which ends requests before "
+        "the queue answers 504"
+    )
+
+
 def test_a_key_that_yaml_reads_as_a_number_is_named() -> None:
     """In any section; Ray would ignore it."""
 
