@@ -65,20 +65,24 @@ def signals_raise() -> Iterator[None]:
     yield
 
 
-def limit_open_files() -> dict[str, str]:
-    """Raises the soft limit to the hard one; returns variables that adapt HAProxy to a low limit."""
+def limit_open_files(haproxy: bool) -> dict[str, str]:
+    """Raises the soft limit to the hard one; returns variables that adapt HAProxy to a low limit.
+
+    Raises InvalidSettings if HAProxy could not accept even a few connections.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except ValueError:  # macOS has no hard limit by default, and refuses more than OPEN_MAX
         resource.setrlimit(resource.RLIMIT_NOFILE, (MACOS_OPEN_FILES, hard))
-    if hard == resource.RLIM_INFINITY or hard >= HAPROXY_OPEN_FILES:
+    if not haproxy or hard == resource.RLIM_INFINITY or hard >= HAPROXY_OPEN_FILES:
         return {}
     connections = (hard - HAPROXY_OWN_FILES) // 2
     if connections < FEWEST_CONNECTIONS:
         needed = 2 * FEWEST_CONNECTIONS + HAPROXY_OWN_FILES
         raise InvalidSettings(
-            f"a process may open {hard} files here, {needed} are needed: ulimit -Hn {needed}"
+            f"a process may open {hard} files here, HAProxy needs {needed}: ulimit -Hn {needed}, or "
+            "HAPROXY=0 for Ray's own proxy"
         )
     sys.stderr.write(f"A process may open {hard} files here, so HAProxy accepts {connections} connections\n")
     return {"RAY_SERVE_HAPROXY_MAXCONN": str(connections)}
@@ -111,7 +115,7 @@ class Runner:
         """Starts Ray and Serve. Raises InvalidSettings if a port is taken or processes are left over."""
         self._refuse_another_start()
         self._instance.check_ports(self._haproxy)
-        fitted = limit_open_files()
+        fitted = limit_open_files(self._haproxy)
         self._instance.create()
         file = self._instance.config_file
         file.write_text(yaml.safe_dump(self._config, sort_keys=False))

@@ -419,7 +419,7 @@ def test_macos_opens_as_many_files_as_it_may(monkeypatch: pytest.MonkeyPatch) ->
     infinite = resource.RLIM_INFINITY
     monkeypatch.setattr(resource, "getrlimit", lambda which: (256, infinite))
     monkeypatch.setattr(resource, "setrlimit", set_limit)
-    assert runner.limit_open_files() == {}
+    assert runner.limit_open_files(haproxy=True) == {}
     assert asked == [(infinite, infinite), (10240, infinite)]
 
 
@@ -429,7 +429,19 @@ def test_haproxy_fits_a_low_limit_of_open_files(
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda which: (hard, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: None)
-    assert runner.limit_open_files().get("RAY_SERVE_HAPROXY_MAXCONN") == connections
+    assert runner.limit_open_files(haproxy=True).get("RAY_SERVE_HAPROXY_MAXCONN") == connections
+
+
+def test_few_open_files_are_enough_without_haproxy(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is said of connections that HAProxy accepts. The soft limit is raised all the same."""
+    raised = []
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (256, 1024))
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: raised.append(limits))
+    assert runner.limit_open_files(haproxy=False) == {}
+    assert raised == [(1024, 1024)]
+    assert capfd.readouterr().err == ""
 
 
 def test_too_few_open_files_are_said_in_one_line() -> None:
@@ -437,7 +449,8 @@ def test_too_few_open_files_are_said_in_one_line() -> None:
     lower = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (1024, 1024))
     assert run("serve", "--port", str(free_service_port()), preexec_fn=lower) == (
         2,
-        "Error: a process may open 1024 files here, 2334 are needed: ulimit -Hn 2334\n",
+        "Error: a process may open 1024 files here, HAProxy needs 2334: ulimit -Hn 2334, or HAPROXY=0 for "
+        "Ray's own proxy\n",
     )
 
 
