@@ -5,6 +5,7 @@ batcher     one queue in front of one model
 source      where models come from
 classifier  a loaded model with its queue
 counters    counts of batches, waits and answers
+repeating   a step that is repeated for as long as the replica lives
 live_model  the classifier that answers now, and its replacement
 items       the pictures of a request before they are read, and how one is read
 costs       the cost of reading a picture, learned from pictures that are read

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from digits.errors import DigitsError, ModelRejected, NotReady, NotRegistered, TrackingUnavailable
 from digits.inference.classifier import Classifier
 from digits.inference.counters import Counters
+from digits.inference.repeating import repeat
 from digits.inference.settings import ServeSettings
 from digits.inference.source import ModelSource
 from digits.problems import PROBLEMS
@@ -108,7 +109,10 @@ class LiveModel:
         if self._watch:
             self._watch.cancel()
         if source.can_change:
-            self._watch = asyncio.get_running_loop().create_task(self._follow_alias(settings.alias_poll_s))
+            following = repeat(
+                self.reload, settings.alias_poll_s, self._log, "following the model's alias failed"
+            )
+            self._watch = asyncio.get_running_loop().create_task(following)
 
     async def reload(self) -> bool:
         """Loads the alias' current version if it is another one; returns whether the model changed.
@@ -164,14 +168,6 @@ class LiveModel:
         )  # fmt: skip
         if loaded.warning:
             self._log.warning("model loaded with a warning version=%s: %s", version.version, loaded.warning)
-
-    async def _follow_alias(self, period_s: float) -> None:
-        while True:
-            await asyncio.sleep(period_s)
-            try:
-                await self.reload()
-            except Exception:  # the watch must not end while the replica lives
-                self._log.exception("following the model's alias failed")
 
     async def _try_again(self, settings: ServeSettings) -> None:
         while self.config_is_rejected:

@@ -18,6 +18,7 @@ from digits.http.app import create_api
 from digits.inference.live_model import LiveModel
 from digits.inference.predictor import Predictor
 from digits.inference.reader import Reader
+from digits.inference.repeating import repeat
 from digits.registry.source import open_source
 from digits.serving.autoscaling import WORK, OfferedWork
 from digits.serving.metrics import Metrics
@@ -60,7 +61,8 @@ class DigitClassifier:
         """
         await self._live.reconfigure(user_config)
         if self._reporting is None:
-            self._reporting = asyncio.get_running_loop().create_task(self._report())
+            reporting = repeat(self._report, REPORT_EVERY_S, log, "reporting metrics failed")
+            self._reporting = asyncio.get_running_loop().create_task(reporting)
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Returns the metrics of this replica that `replicas_needed` reads."""
@@ -77,6 +79,4 @@ class DigitClassifier:
         )
 
     async def _report(self) -> None:
-        while True:
-            await asyncio.sleep(REPORT_EVERY_S)
-            self._metrics.report(self._live)
+        self._metrics.report(self._live)
