@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -31,6 +31,8 @@ class _Application(BaseModel):
 
 
 class _Http(BaseModel):
+    # Where 127.0.0.1 reaches the service, which the commands ask there.  None is Ray's default.
+    host: Literal["127.0.0.1", "localhost", "0.0.0.0"] | None = None
     port: int = Field(DEFAULT_PORT, ge=1, le=65535)
     request_timeout_s: float | None = None
 

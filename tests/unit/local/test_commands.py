@@ -119,6 +119,8 @@ ONE = "applications: [{deployments: [{name: DigitClassifier, user_config: {model
         f"{ONE}http_options: 1",
         f"{ONE}http_options: {{port: x}}",
         f"{ONE}http_options: {{port: 99999}}",
+        f"{ONE}http_options: {{host: 10.0.0.5}}",
+        f"{ONE}http_options: {{host: '::'}}",
         "\xff",
     ],
 )
@@ -127,6 +129,14 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, content: str
     file.write_bytes(content.encode("latin-1"))
     with pytest.raises(InvalidSettings, match=r"config\.yaml"):
         read_config(file, None)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
+def test_a_host_where_the_commands_reach_it_is_taken(tmp_path: Path, host: str) -> None:
+    """They ask the service at 127.0.0.1."""
+    file = tmp_path / "config.yaml"
+    file.write_text(f"{ONE}http_options: {{host: {host}}}")
+    assert read_config(file, None)["http_options"]["host"] == host
 
 
 @pytest.mark.parametrize("rest", ["", "http_options:", "http_options: {}"])
