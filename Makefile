@@ -30,13 +30,13 @@ help:  ## List the commands
 serve: .venv/serve.lock  ## Serve CONFIG=serve_config.yaml on its port or PORT (HAPROXY=0 for Ray's own proxy)
 	$(DIGITS) serve "$(CONFIG)" $(ON_PORT) $(if $(filter 0,$(HAPROXY)),--no-haproxy)
 
-status: .venv/serve.lock  ## Report what runs on PORT=8000, what is wrong, and where dashboard and metrics are
+status: .venv/serve.lock  ## Report what runs on PORT, what is wrong, and where dashboard and metrics are
 	$(DIGITS) status $(ON_PORT)
 
 deploy-config: .venv/serve.lock  ## Check CONFIG=serve_config.yaml, show the difference, deploy it, report the result
 	$(DIGITS) deploy-config "$(CONFIG)" $(ON_PORT)
 
-stop: .venv/serve.lock  ## Stop the service on PORT=8000, and remove what an earlier one left behind
+stop: .venv/serve.lock  ## Stop the service on PORT, and remove what an earlier one left behind
 	$(DIGITS) stop $(ON_PORT)
 
 env: .venv/serve.lock  ## Print the variables for `serve ...` in another terminal: eval "$(make -s env)"

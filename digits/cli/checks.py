@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from digits.gateway.environment import ROOT
-from digits.local.instance import PORTS
+from digits.local.instance import DEFAULT_PORT, PORTS
 from digits.local.ports import holder, is_free
 from digits.local.runner import HAPROXY_OPEN_FILES
 
@@ -94,7 +94,11 @@ def _gateway() -> Finding:
 
 
 def _ports() -> Iterator[Finding]:
-    for use, port in PORTS.items():
+    from digits.local.config import configured_port
+
+    distance = configured_port(ROOT / "serve_config.yaml") - DEFAULT_PORT
+    for use, default in PORTS.items():
+        port = default + distance
         yield Finding(
             f"port {port} ({use})",
             "" if is_free(port) else f"{holder(port)} listens there",

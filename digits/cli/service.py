@@ -9,14 +9,15 @@ import click
 
 from digits.gateway.environment import ROOT, why_no_haproxy
 from digits.local import commands
-from digits.local.instance import DEFAULT_PORT
+from digits.local.config import configured_port
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
-CONFIG = click.argument("config", type=click.Path(path_type=Path), default=ROOT / "serve_config.yaml")
+SHIPPED = ROOT / "serve_config.yaml"
+CONFIG = click.argument("config", type=click.Path(path_type=Path), default=SHIPPED)
 OWN_PORT = click.option("--port", type=click.IntRange(1, 65535), help="Overrides the configuration's port.")
 PORT = click.option(
-    "--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True,
-    help="Port of the service.",
+    "--port", type=click.IntRange(1, 65535), default=lambda: configured_port(SHIPPED),
+    show_default="that of serve_config.yaml", help="Port of the service.",
 )  # fmt: skip
 
 

@@ -74,6 +74,15 @@ def read_config(file: Path, port: int | None) -> Config:
     return config
 
 
+def configured_port(file: Path) -> int:
+    """Returns the port of a configuration that need not be valid; DEFAULT_PORT if it names none."""
+    try:
+        http = _Http.model_validate((yaml.safe_load(file.read_text("utf-8")) or {}).get("http_options") or {})
+    except (OSError, ValueError, AttributeError, yaml.YAMLError):  # pydantic's error is a ValueError
+        return DEFAULT_PORT
+    return http.port
+
+
 def _check_deadlines(file: Path, queue_s: float, rays_s: float | None) -> None:
     """Raises InvalidSettings if a limit in front of the queue ends requests before the queue does.
 

@@ -34,6 +34,15 @@ def test_a_taken_port_is_named_with_its_use(monkeypatch: pytest.MonkeyPatch) -> 
     assert f"port {port} (requests)" not in problems()
 
 
+def test_the_ports_of_the_configuration_are_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(checks, "PORTS", {"metrics": 8080})
+    monkeypatch.setattr(checks, "is_free", lambda port: False)
+    monkeypatch.setattr(checks, "ROOT", tmp_path)
+    (tmp_path / "requirements").symlink_to(ROOT / "requirements")
+    (tmp_path / "serve_config.yaml").write_text("http_options: {port: 9000}")
+    assert "port 9080 (metrics)" in problems()
+
+
 @pytest.mark.parametrize(
     ("change", "about"),
     [

@@ -20,13 +20,16 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from pydantic import BaseModel
 
+from digits.cli import service
+from digits.cli.main import main
 from digits.errors import InvalidSettings, NotReady
 from digits.gateway.environment import ROOT
 from digits.local import commands, processes, runner
 from digits.local.api import Service
-from digits.local.config import DEPLOYMENT, read_config
+from digits.local.config import DEPLOYMENT, configured_port, read_config
 from digits.local.instance import Instance
 from digits.local.processes import marked
 from digits.local.schema import unknown_keys
@@ -186,6 +189,31 @@ def test_a_key_that_yaml_reads_as_a_number_is_named() -> None:
         "8000: unknown key",
         "prt: unknown key; the nearest known one is 'port'",
     ]
+
+
+@pytest.mark.parametrize("command", ["status", "stop", "env", "monitor"])
+def test_commands_ask_at_the_port_of_the_configuration(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `serve` and `deploy-config` do, which read it; --port overrides it."""
+    asked: list[int] = []
+    name = "environment" if command == "env" else command
+    monkeypatch.setattr(commands, name, lambda port, say: asked.append(port))  # None is status 0
+    file = tmp_path / "serve_config.yaml"
+    file.write_text(ONE + "http_options: {port: 9000}")
+    monkeypatch.setattr(service, "SHIPPED", file)
+    for arguments in ([], ["--port", "8100"]):
+        assert CliRunner().invoke(main, [command, *arguments]).exit_code == 0
+    assert asked == [9000, 8100]
+
+
+@pytest.mark.parametrize("content", ["a: [", "", "- 1", "http_options: {port: x}", "http_options: 1", "a: 1"])
+def test_without_a_valid_port_the_commands_ask_at_8000(content: str, tmp_path: Path) -> None:
+    """A service may run from an earlier version of the file, and must be stopped."""
+    file = tmp_path / "serve_config.yaml"
+    assert configured_port(file) == 8000
+    file.write_text(content)
+    assert configured_port(file) == 8000
 
 
 def test_without_a_service_status_and_stop_say_so() -> None:
