@@ -67,6 +67,7 @@ def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
             "image_unsupported",
             f"This is not an image file of a supported format; send one of {', '.join(FORMATS)}",
         )
+    most = WEBP_PIXELS if data.startswith(b"RIFF") else COSTLY_PIXELS
     try:
         if data.startswith(b"\x89PNG"):
             return _decode_png(data, max_pixels)
@@ -76,12 +77,11 @@ def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
             check_gif(data)
         elif data.startswith(b"BM"):
             check_bmp(data)
-        most = WEBP_PIXELS if data.startswith(b"RIFF") else COSTLY_PIXELS
-        return picture_of(_decode_with_pillow(data, min(max_pixels, most)), is_rgb=True)
+        return picture_of(_decode_with_pillow(data, most, max_pixels), is_rgb=True)
     except BadInput:
         raise
     except Image.DecompressionBombError as error:
-        raise too_large(max_pixels) from error
+        raise too_large(most, max_pixels) from error
     except UnidentifiedImageError as error:
         raise BadInput(
             "image_unreadable", "The image's header is damaged or of an unknown kind; save the image again"
@@ -94,11 +94,11 @@ def _decode_png(data: bytes, max_pixels: int) -> Picture:
     header = read_png_header(data)
     if header is None:
         raise unreadable()
-    max_pixels = most_png_pixels(max_pixels, header.bytes_of_pixel)
-    if header.width * header.height > max_pixels:
-        raise too_large(max_pixels)
+    own = most_png_pixels(MAX_PIXELS, header.bytes_of_pixel)
+    if header.width * header.height > min(own, max_pixels):
+        raise too_large(own, max_pixels)
     if not header.neutral or header.compressed > MAX_ENDLESS_BYTES:
-        return picture_of(_decode_with_pillow(header.content, max_pixels), is_rgb=True)
+        return picture_of(_decode_with_pillow(header.content, own, max_pixels), is_rgb=True)
     levels = cv2.imdecode(np.frombuffer(header.content, np.uint8), cv2.IMREAD_UNCHANGED)
     if levels is None:
         raise unreadable()
@@ -111,7 +111,7 @@ def _decode_jpeg(data: bytes, max_pixels: int) -> Picture:
         raise BadInput("image_unreadable", "The JPEG's header is mostly padding; save the image again")
     check_jpeg(header, len(data), max_pixels)
     if header.components not in (1, 3):
-        stored = _decode_with_pillow(header.without_metadata(data), max_pixels)
+        stored = _decode_with_pillow(header.without_metadata(data), MAX_PIXELS, max_pixels)
         return picture_of(_turned(stored, header.orientation), is_rgb=True)
     flags = _JPEG_FLAGS[jpeg_reduction(header)]
     levels = cv2.imdecode(
@@ -131,12 +131,12 @@ def _turned(levels: NDArray[Any], orientation: int) -> NDArray[Any]:
     return levels if flip is None else cv2.flip(levels, flip)
 
 
-def _decode_with_pillow(data: bytes, max_pixels: int) -> NDArray[Any]:
+def _decode_with_pillow(data: bytes, own: int, max_pixels: int) -> NDArray[Any]:
     """Returns levels, upright and red first."""
     # Every other parser of Pillow stays unreachable.
     image: Image.Image = Image.open(io.BytesIO(data), formats=tuple(FORMATS))
-    if image.width * image.height > max_pixels:
-        raise too_large(max_pixels)
+    if image.width * image.height > min(own, max_pixels):
+        raise too_large(own, max_pixels)
     image.draft("RGB", (DRAFT_SIDE, DRAFT_SIDE))
     image.load()
     image = _upright(image)

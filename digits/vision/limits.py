@@ -23,6 +23,7 @@ def most_png_pixels(max_pixels: int, bytes_of_pixel: int) -> int:
 
 def check_jpeg(header: JpegHeader, size: int, max_pixels: int) -> None:
     """Raises BadInput for a JPEG of `size` bytes that is refused before it is decoded."""
+    own = MAX_PIXELS
     if header.width * header.height == 0:
         raise unreadable()  # it has no frame, or one of no pixels
     if not header.single_pass or header.scans > 1:
@@ -30,9 +31,9 @@ def check_jpeg(header: JpegHeader, size: int, max_pixels: int) -> None:
             raise BadInput(
                 "image_too_large", "A progressive JPEG may have at most 8 MB; send a baseline JPEG"
             )
-        max_pixels = min(max_pixels, COSTLY_PIXELS, MAX_SCANNED_PIXELS // max(header.scans, 1))
-    if header.width * header.height > max_pixels:
-        raise too_large(max_pixels)
+        own = min(COSTLY_PIXELS, MAX_SCANNED_PIXELS // max(header.scans, 1))
+    if header.width * header.height > min(own, max_pixels):
+        raise too_large(own, max_pixels)
     if header.single_pass and size * 8 < LEAST_BITS_OF_BLOCK * header.width * header.height // 64:
         raise unreadable()  # decoders make up what is missing
     most = COSTLY_PIXELS * jpeg_reduction(header) ** 2
@@ -64,9 +65,13 @@ def check_gif(data: bytes) -> None:
         )
 
 
-def too_large(max_pixels: int) -> BadInput:
-    """Returns the error of a file with more than `max_pixels`."""
-    return BadInput("image_too_large", f"The image has more than {max_pixels:,} pixels; send a smaller one")
+def too_large(own: int, max_pixels: int = MAX_PIXELS) -> BadInput:
+    """Returns the error of a file with more pixels than its format (`own`) or its request allows."""
+    others = ", or fewer images in one request" if max_pixels < own else ""
+    return BadInput(
+        "image_too_large",
+        f"The image has more than {min(own, max_pixels):,} pixels; send a smaller one{others}",
+    )
 
 
 def unreadable() -> BadInput:

@@ -186,6 +186,35 @@ def test_a_setting_lowers_the_limit_of_pixels() -> None:
     assert decode_picture(image_file(SEVEN), max_pixels=784).levels.shape == (28, 28)
 
 
+LARGE_PNG, LARGE_JPEG = png(9500, 9500), jpeg_that_promises(7100, 7100)
+PROGRESSIVE, STRIP = jpeg_that_promises(5000, 5000, b"\xff\xc2"), jpeg_of(65_500, 2 * DRAFT_SIDE - 1)
+WEBP = image_file(np.zeros((WEBP_PIXELS // 2000 + 1, 2000, 3), np.uint8), "WEBP")
+
+
+@pytest.mark.parametrize(
+    ("data", "max_pixels", "limit", "hint"),
+    [
+        (LARGE_PNG, MAX_PIXELS, 16_000_000, ""),
+        (LARGE_PNG, 16_000_000, 16_000_000, ""),
+        (LARGE_PNG, 10_000_000, 10_000_000, ", or fewer images in one request"),
+        (LARGE_JPEG, MAX_PIXELS, MAX_PIXELS, ""),
+        (LARGE_JPEG, 40_000_000, 40_000_000, ", or fewer images in one request"),
+        (PROGRESSIVE, 40_000_000, 16_000_000, ""),
+        (STRIP, 40_000_000, 16_000_000, ""),
+        (WEBP, MAX_PIXELS, WEBP_PIXELS, ""),
+        (WEBP, 5_000_000, 5_000_000, ", or fewer images in one request"),
+    ],
+    ids=lambda value: f"{len(value)} bytes" if isinstance(value, bytes) else None,
+)
+def test_a_limit_says_whether_the_request_or_the_format_sets_it(
+    data: bytes, max_pixels: int, limit: int, hint: str
+) -> None:
+    """Each image of a request of many may have fewer pixels; the limit of its format is the same for one."""
+    with pytest.raises(BadInput) as caught:
+        decode_picture(data, max_pixels)
+    assert str(caught.value) == f"The image has more than {limit:,} pixels; send a smaller one{hint}"
+
+
 def test_a_header_that_promises_a_billion_pixels_is_refused() -> None:
     assert code(png(65535, 65535)) == "image_too_large"
 
