@@ -56,8 +56,14 @@ def answer_body(
 
 
 def what_was_seen(error: RequestError, explain: bool) -> dict[str, Any]:
-    """Returns the members that an explanation adds to the problem of a rejected picture."""
-    return {"pixels": error.guess.pixels.tolist()} if explain and isinstance(error, NoDigit) else {}
+    """Returns the further members of the problem of a rejected picture, more of them for an explanation."""
+    seen: dict[str, Any] = {}
+    if isinstance(error, NoDigit):
+        if error.code == "not_a_digit":  # of several digits a single label says nothing
+            seen["guess"] = error.guess.label
+        if explain:
+            seen["pixels"] = error.guess.pixels.tolist()
+    return seen
 
 
 def model_name(version: ModelVersion) -> dict[str, str]:

@@ -184,6 +184,9 @@ class ProblemDocument(BaseModel):
     detail: Annotated[str, Field(description="What was wrong, what is allowed, and what to do.")]
     instance: str
     code: Annotated[str, Field(description="The stable name of the problem, for programs.")]
+    guess: Annotated[
+        str | None, Field(description="The most probable label, although rejected; with `not_a_digit` only.")
+    ] = None
     pixels: Annotated[
         Seen | None,
         Field(

@@ -262,6 +262,14 @@ def test_every_example_gets_its_sentence(page: Page) -> None:
     assert page.locator("#examples button").count() == len(EXAMPLES)
 
 
+def test_a_picture_without_a_digit_gets_the_best_guess(page: Page) -> None:
+    """As the problem names it; the sentence of the detail is for people."""
+    problem = {"code": "not_a_digit", "title": "No digit", "detail": "Not one", "guess": "9"}
+    page.route("**/predict*", lambda route: route.fulfill(status=422, json=problem))
+    page.get_by_role("button", name="a letter", exact=True).click()
+    expect(page.locator("#spoken")).to_contain_text("The best guess is 9.")
+
+
 class Gate:
     """Holds the page's requests to /predict while it is closed."""
 

@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from digits.errors import BadInput, DeadlineExceeded
 from digits.gateway.settings import EdgeSettings
 from digits.http.app import create_api
-from digits.http.schemas import PredictManyResponse, PredictResponse
+from digits.http.schemas import PredictManyResponse, PredictResponse, ProblemDocument
 from digits.inference.classifier import Classifier
 from digits.problems import PROBLEMS
-from digits.task import Pixels
+from digits.task import LABELS, Pixels
 from digits.vision.golden import golden_digits
 from testkit.encodings import MANY, ONE, Body, base64_png, form, image_file, json_body
 from testkit.fakes import DoubtfulModel, FailingClassifier, api_of, checksum_classifier, predictor_of
@@ -225,6 +225,18 @@ def test_an_explained_refusal_shows_what_the_model_was_given() -> None:
             (item,) = client.post(f"/predict{query}", json=json.loads(no_digit.content)).json()["predictions"]
             assert one["code"] == item["error"]["code"] == "not_a_digit"
             assert one.get("pixels") == item["error"].get("pixels") == expected
+
+
+def test_a_refusal_names_the_best_guess_as_a_member() -> None:
+    """So that no program reads it out of the sentence; other problems have none."""
+    body, items = ONE["png"](IMAGES[0]), [base64_png(IMAGES[0]), "x"]
+    with api(checksum_classifier(DoubtfulModel(), reject_below=0.9)) as client:
+        one = client.post("/predict", content=body.content).json()
+        item, unreadable = client.post("/predict", json={"images": items}).json()["predictions"]
+    assert one["guess"] == item["error"]["guess"] == LABELS[checksum(IMAGES[0])]
+    assert f"the best guess is {one['guess']} " in one["detail"]
+    assert "guess" not in unreadable["error"]
+    assert ProblemDocument.model_validate(one).guess == one["guess"]
 
 
 class _Passing:
