@@ -13,7 +13,8 @@ from digits.local.instance import DEFAULT_PORT, PORTS
 from digits.local.ports import holder, is_free
 from digits.local.runner import HAPROXY_OPEN_FILES
 
-RAYS_MAX_ONGOING, RAYS_MOST_REPLICAS = 5, 100  # Ray Serve's defaults; the second is for num_replicas: auto
+# Ray Serve's defaults: no limit of queued requests, and as many replicas with num_replicas: auto.
+RAYS_MAX_ONGOING, RAYS_MAX_QUEUED, RAYS_MOST_REPLICAS = 5, -1, 100
 
 
 class Finding(NamedTuple):
@@ -60,6 +61,7 @@ def _config() -> Iterator[Finding]:
         else "",
         f"set max_ongoing_requests to at least {2 * settings.max_batch_size}, or lower max_batch_size",
     )
+    yield _refusals(requests, deployment.get("max_queued_requests", RAYS_MAX_QUEUED))
     replicas = (
         (deployment.get("autoscaling_config") or {}).get("max_replicas")
         or deployment.get("num_replicas")
@@ -75,6 +77,30 @@ def _config() -> Iterator[Finding]:
         "choose fewer replicas or a smaller num_cpus in serve_config.yaml",
     )
     yield _gateway()
+
+
+def _refusals(ongoing: int, queued: int) -> Finding:
+    """Compares the limits of a replica with those that HAProxy and an alert derive from the shipped ones."""
+    from digits.gateway.haproxy import MOST_IN_PROGRESS
+    from digits.local.monitor import full_from
+
+    most = ongoing + queued if queued >= 0 else None
+    problem = ""
+    if most is None or 3 * most > 4 * MOST_IN_PROGRESS:
+        problem = (
+            f"max_ongoing_requests and max_queued_requests allow {most or 'any number of'} requests for a "
+            f"replica, HAProxy answers 429 from {MOST_IN_PROGRESS} on"
+        )
+    elif ongoing <= full_from():
+        problem = (
+            f"max_ongoing_requests is {ongoing}, the alert DigitsFull fires above {full_from()} and so never"
+        )
+    return Finding(
+        "429",
+        problem,
+        "also change MOST_IN_PROGRESS in digits/gateway/haproxy.py and the threshold of DigitsFull in "
+        "kuberay/components/monitoring/rules.yaml",
+    )
 
 
 def _gateway() -> Finding:

@@ -37,7 +37,8 @@ ERROR_FILES = {
     504: "timed_out",
 }
 # HAProxy refuses for a replica from this many requests in progress, for 0.03 ms of CPU instead of 0.3.  It is
-# below max_ongoing_requests + max_queued_requests of serve_config.yaml, where the replica itself refuses.
+# below max_ongoing_requests + max_queued_requests of serve_config.yaml, where the replica itself refuses;
+# doctor compares them.
 MOST_IN_PROGRESS = 384
 # HAProxy also refuses from this many refusals of a replica within a time, which depend on work, not requests.
 # The time is shorter than the replica's queue, so that the queue does not run empty after a burst.

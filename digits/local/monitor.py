@@ -29,6 +29,13 @@ def rules() -> dict[str, Any]:
     return found
 
 
+def full_from() -> int:
+    """Returns the requests in progress per replica above which the alert DigitsFull fires."""
+    every = [rule for group in rules()["groups"] for rule in group["rules"]]
+    (expr,) = (rule["expr"] for rule in every if rule["alert"] == "DigitsFull")
+    return int(expr.rpartition(">")[2])
+
+
 def prometheus_command(folder: Path, metrics_port: int, port: int, every: str = "5s") -> list[str]:
     """Writes Prometheus' configuration into the folder; returns the command to run it on loopback.
 

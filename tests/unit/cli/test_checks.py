@@ -48,6 +48,10 @@ def test_the_ports_of_the_configuration_are_checked(monkeypatch: pytest.MonkeyPa
     [
         ({"user_config": {"model_uri": "x", "max_batchsize": 1}}, "serve_config.yaml"),
         ({"max_ongoing_requests": 127}, "batches"),
+        ({"max_ongoing_requests": 512, "max_queued_requests": 512}, "429"),
+        ({"max_queued_requests": 2000}, "429"),
+        ({"max_queued_requests": -1}, "429"),  # no limit
+        ({"max_ongoing_requests": 200}, "429"),
         ({"num_replicas": 4096, "autoscaling_config": None}, "replicas"),
         ({"num_replicas": "auto", "autoscaling_config": None}, "replicas"),
         ({"user_config": {"model_uri": "models/none"}}, "serve_config.yaml"),
@@ -58,7 +62,7 @@ def test_the_ports_of_the_configuration_are_checked(monkeypatch: pytest.MonkeyPa
 def test_a_configuration_that_cannot_work_is_found(
     change: dict[str, object], about: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A wrong key or model, batches that never fill, more replicas than CPUs."""
+    """A wrong key or model, batches that never fill, limits that are not reached, too few CPUs."""
     config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     config["applications"][0]["deployments"][0] |= change
     (tmp_path / "serve_config.yaml").write_text(yaml.safe_dump(config))
@@ -66,6 +70,10 @@ def test_a_configuration_that_cannot_work_is_found(
     monkeypatch.setattr(checks, "ROOT", tmp_path)
     assert about in problems()
     assert problems()[about].fix
+
+
+def test_the_shipped_configuration_is_consistent() -> None:
+    assert {"serve_config.yaml", "batches", "429"} & problems().keys() == set()
 
 
 def test_what_rays_schema_refuses_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
