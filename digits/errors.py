@@ -158,6 +158,9 @@ class PromotionRefused(DigitsError):
 
 
 def last_line(text: str) -> str:
-    """Returns the last line of the text of an error in another process, without the class of our own."""
-    line = text.strip().rpartition("\n")[2]
+    """Returns the last line with text that another process wrote, without the class of an error above.
+
+    It is "" if there is none.
+    """
+    line = (text.strip().splitlines() or [""])[-1].strip()
     return line.partition(": ")[2] if line.startswith(f"{__name__}.") else line

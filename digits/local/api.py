@@ -9,7 +9,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import yaml
 
-from digits.errors import InvalidSettings, NotReady
+from digits.errors import InvalidSettings, NotReady, last_line
 from digits.local.config import DEPLOYMENT, Config
 from digits.local.instance import Instance
 
@@ -44,14 +44,13 @@ class Service:
                 states = [replica["state"] for replica in deployment.get("replicas", [])]
                 return State(
                     application["status"],
-                    last_line_of(application.get("message", ""))
-                    or last_line_of(deployment.get("message", "")),
+                    last_line(application.get("message", "")) or last_line(deployment.get("message", "")),
                     states.count("RUNNING"),
                     len(states) - states.count("RUNNING"),
                     application.get("deployed_app_config"),
                 )
             if application["status"] == "DEPLOY_FAILED":
-                return State("DEPLOY_FAILED", last_line_of(application.get("message", "")), 0, 0, None)
+                return State("DEPLOY_FAILED", last_line(application.get("message", "")), 0, 0, None)
         return None
 
     def put(self, config: Config) -> None:
@@ -85,7 +84,7 @@ class Service:
             with OPENER.open(request, timeout=PUT_WITHIN_S if config else ASK_WITHIN_S) as response:
                 text = response.read().decode()
         except HTTPError as error:
-            reason = last_line_of(error.read().decode())
+            reason = last_line(error.read().decode())
             if config:
                 raise InvalidSettings(f"Ray Serve rejected the configuration: {reason}") from None
             failure = f"{self._instance.dashboard} answers with status {error.code}: {reason}"
@@ -99,8 +98,3 @@ class Service:
 def as_lines(config: Config) -> list[str]:
     """Returns a configuration as lines of sorted YAML, for a comparison."""
     return yaml.safe_dump(config).splitlines()
-
-
-def last_line_of(text: str) -> str:
-    """Returns the last line that is not empty; "" if there is none."""
-    return (text.strip().splitlines() or [""])[-1].strip()

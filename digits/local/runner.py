@@ -19,9 +19,9 @@ from typing import NoReturn
 
 import yaml
 
-from digits.errors import InvalidSettings, NotReady
+from digits.errors import InvalidSettings, NotReady, last_line
 from digits.gateway.environment import RAYS_PROXY, ROOT
-from digits.local.api import Service, State, last_line_of
+from digits.local.api import Service, State
 from digits.local.config import Config
 from digits.local.instance import Instance
 from digits.local.processes import end_all
@@ -154,7 +154,7 @@ class Runner:
         deadline = time.monotonic() + START_WITHIN_S
         while time.monotonic() < deadline:
             if driver.poll() is not None:
-                said = last_line_of(self.log.read_text(errors="replace")) or "no output"
+                said = last_line(self.log.read_text(errors="replace")) or "no output"
                 raise NotReady(f"it ended with status {driver.returncode}: {said}")
             state = self._state()
             if state and not state.replicas and "error" in state.reason.lower():

@@ -327,6 +327,16 @@ def test_options_that_need_a_restart_are_named(
     ]
 
 
+def test_a_reason_names_no_class_of_this_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its text is a sentence."""
+    message = "Traceback\n  line 3\ndigits.errors.ModelRejected: no manifest.json in models/none\n"
+    running = {"status": "DEPLOY_FAILED", "message": message}
+    monkeypatch.setattr(Service, "_ask", lambda self: {"applications": {"digits": running}})
+    state = Service(Instance()).state()
+    assert state
+    assert state.reason == "no manifest.json in models/none"
+
+
 class Dying(BaseHTTPRequestHandler):
     """Ends in the middle of an answer."""
 

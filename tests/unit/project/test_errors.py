@@ -11,7 +11,9 @@ from digits.errors import last_line
         ("Traceback ...\n  line 3\ndigits.errors.DiskFull: full: free some\n", "full: free some"),
         ("Traceback ...\nValueError: no number: 7", "ValueError: no number: 7"),
         ("one line", "one line"),
+        ("one\r\n  two \r\n\r\n", "two"),
         ("", ""),
+        (" \n", ""),
     ],
 )  # fmt: skip
 def test_the_last_line_says_what_happened(text: str, shown: str) -> None:
