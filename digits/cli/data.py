@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from digits.cli.flags import IN_MEMORY
+
 PICTURES = "pictures"  # the folder of the drawn ones
 
 
@@ -13,7 +15,7 @@ PICTURES = "pictures"  # the folder of the drawn ones
     "source",
     default="mnist",
     show_default=True,
-    help="mnist, sklearn-digits, or an .npz file like Keras' mnist.npz.",
+    help=f"{IN_MEMORY}, with arrays like Keras' mnist.npz.",
 )
 @click.option("--out", default="out/data", show_default=True, help="Folder for the Parquet files.")
 @click.option(

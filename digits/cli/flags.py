@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from digits.settings import Settings
 
+IN_MEMORY = "mnist, sklearn-digits or FILE.npz"  # the data of commands that stream none
+
 Command = Callable[..., Any]
 
 

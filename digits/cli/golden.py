@@ -2,11 +2,12 @@
 
 import click
 
+from digits.cli.flags import IN_MEMORY
 from digits.task import DATA, LABELS
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--data", default=DATA, show_default=True, help="Data with the test images: as for train.")
+@click.option("--data", default=DATA, show_default=True, help=f"Data with the test images: {IN_MEMORY}.")
 def golden(data: str) -> None:
     """Choose the golden images: for each label the test image that is most like the others of that label.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from digits.cli.flags import settings_flags
+from digits.cli.flags import IN_MEMORY, settings_flags
 from digits.errors import DataUnavailable, NotRegistered, PromotionRefused
 from digits.registry.address import is_unwritten, tracking_uri
 from digits.registry.gate import GateSettings
@@ -79,7 +79,7 @@ def _numbers(_: click.Context, parameter: click.Parameter, text: str) -> tuple[f
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--labels", required=True, help="Labels in the order of the model's outputs, with commas.")
 @click.option(
-    "--data", default=DATA, show_default=True, help="Data whose test images test the model: as for train."
+    "--data", default=DATA, show_default=True, help=f"Data whose test images test the model: {IN_MEMORY}."
 )
 @click.option("--name", default="digits", show_default=True, help="Registered model that gets the version.")
 @click.option(

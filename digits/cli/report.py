@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from digits.cli.flags import settings_flags
+from digits.cli.flags import IN_MEMORY, settings_flags
 from digits.registry.gate import GateSettings
 from digits.task import DATA
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("model", default="models/starter")
-@click.option("--data", default=DATA, show_default=True, help="Data with the test images: as for train.")
+@click.option("--data", default=DATA, show_default=True, help=f"Data with the test images: {IN_MEMORY}.")
 @click.option(
     "--against", help="Model to compare with, or none.  [default: the champion, else models/starter]"
 )

@@ -96,6 +96,11 @@ def load(source: str) -> Dataset:
         return _from_npz("mnist", _download_mnist())
     if source == "sklearn-digits":
         return _sklearn_digits()
+    if "://" in source or Path(source).is_dir():
+        raise DataUnavailable(
+            f"{source} is {'an address' if '://' in source else 'a folder'}, but arrays in a file are needed "
+            f"here; use --data mnist, {ALTERNATIVES}"
+        )
     return _from_npz(Path(source).stem, Path(source))
 
 

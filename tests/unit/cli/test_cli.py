@@ -240,6 +240,13 @@ def test_the_help_of_report_counts_the_kinds() -> None:
     assert f"each of {len(KINDS)} kinds" in CliRunner().invoke(main, ["report", "--help"]).output
 
 
+@pytest.mark.parametrize("command", ["golden", "report", "registry import"])
+def test_data_in_memory_is_what_the_help_offers(command: str) -> None:
+    """`train` also streams folders and addresses; these commands do not."""
+    shown = " ".join(CliRunner().invoke(main, [*command.split(), "--help"]).output.split())
+    assert "mnist, sklearn-digits or FILE.npz" in shown
+
+
 @pytest.mark.parametrize(
     ("command", "module", "package"),
     [

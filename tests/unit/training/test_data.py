@@ -86,6 +86,17 @@ def test_invalid_arrays_are_rejected_by_name(tmp_path: Path, name: str) -> None:
         load(file)
 
 
+@pytest.mark.parametrize("source", ["FOLDER", "s3://bucket/digits", "https://host/mine.npz"])
+def test_data_that_only_a_training_streams_is_named(tmp_path: Path, source: str) -> None:
+    """Other commands need the arrays in memory; the message does not call the data damaged or missing."""
+    given = absolute_source(source.replace("FOLDER", str(tmp_path)))
+    with pytest.raises(DataUnavailable) as raised:
+        load(given)
+    what = "a folder" if source == "FOLDER" else "an address"
+    assert str(raised.value).startswith(f"{given} is {what}, but arrays in a file are needed here; ")
+    assert "FILE.npz" in str(raised.value)
+
+
 def npy(array: np.ndarray) -> bytes:
     """Returns the content of an .npy file."""
     file = io.BytesIO()
