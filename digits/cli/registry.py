@@ -1,6 +1,7 @@
 """`python -m digits registry`."""
 
 import json
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -129,8 +130,8 @@ def import_(
 @click.option("--version", help="Promote this version instead of the candidate.")
 @click.option(
     "--data",
-    help="The candidate's training data. Needed only if the champion was tested on other data and the file "
-    "that the candidate's run names is missing.",
+    help="The candidate's training data, as for train. Needed only if the champion was tested on other data "
+    "and the data that the candidate's run names is missing.",
 )
 @settings_flags(GateSettings, "gate")
 def promote_(name: str, version: str | None, data: str | None, gate: GateSettings) -> None:
@@ -163,22 +164,31 @@ def rollback_(name: str) -> None:
 
 
 def _judge(name: str, version: str | None, data: str | None, folder: Path, sha256: str) -> dict[str, float]:
-    """Returns the metrics of the champion on the test images of the candidate's training."""
-    from digits.registry.versions import data_of
-    from digits.training.data import load
-    from digits.training.judging import judge_on
+    """Returns the metrics of the champion on the test images of the candidate's training.
 
-    source, wanted = data_of(name, version)
+    Of streamed data the candidate's seed and share choose the same test pictures; Ray then reads them.
+    """
+    from digits.ray_start import start_ray
+    from digits.registry.versions import data_of
+    from digits.training.judging import judge_on
+    from digits.training.settings import TrainSettings
+    from digits.training.streamed import StreamedDataset, open_data
+
+    params, wanted = data_of(name, version)
     why = (
         "the champion was tested on other data, so both are compared on the candidate's test images; "
-        f"give its data with --data mnist, sklearn-digits or FILE.npz (sha256 {wanted[:16]}...)"
+        f"give --data as its training had it (sha256 {wanted[:16]}...)"
     )
-    if not (data or source):
+    source = data or params.get("data")
+    if not source:
         raise DataUnavailable(f"the candidate's run does not name its data: {why}")
+    of_split = {key: params[key] for key in ("validation_share", "seed") if key in params}
     try:
-        dataset = load(data or source)
+        dataset = open_data(TrainSettings.parse({"data": source} | of_split))
     except DataUnavailable as error:
         raise DataUnavailable(f"{error}: {why}") from error
     if dataset.sha256 != wanted:
-        raise DataUnavailable(f"{data or source} has another sha256, {dataset.sha256[:16]}...: {why}")
+        raise DataUnavailable(f"{source} has another sha256, {dataset.sha256[:16]}...: {why}")
+    if isinstance(dataset, StreamedDataset):
+        start_ray(logging_level=logging.ERROR, log_to_driver=False)
     return judge_on(dataset)(folder, sha256)

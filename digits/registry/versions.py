@@ -76,8 +76,8 @@ def register(name: str, source: str, run_id: str, manifest: Manifest) -> str:
         return str(version.version)
 
 
-def data_of(name: str, version: str | None) -> tuple[str, str]:
-    """Returns the --data of a version's training ("" if its run is gone), and the data's SHA-256.
+def data_of(name: str, version: str | None) -> tuple[dict[str, str], str]:
+    """Returns the parameters of a version's training (none if its run is gone), and its data's SHA-256.
 
     `version` None means the candidate. Raises NotRegistered and TrackingUnavailable.
     """
@@ -86,7 +86,7 @@ def data_of(name: str, version: str | None) -> tuple[str, str]:
             found = client.get_model_version_by_alias(name, CANDIDATE)
         else:
             found = client.get_model_version(name, version)
-    source = ""
+    params: dict[str, str] = {}
     with contextlib.suppress(NotRegistered), mlflow_client(tracking_uri()) as client:
-        source = client.get_run(str(found.run_id)).data.params.get("data", "")
-    return source, found.tags.get("data_sha256", "")
+        params = client.get_run(str(found.run_id)).data.params
+    return params, found.tags.get("data_sha256", "")

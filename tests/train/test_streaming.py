@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -13,17 +14,20 @@ from itertools import count
 from pathlib import Path
 
 import cv2
+import mlflow
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from digits.inference.source import PROJECT
 from digits.local.processes import marked
 from digits.task import CLASSES, LEVELS
 from digits.training.as_parquet import write_dataset
 from digits.training.checkpoints import read_begun, read_progress
 from digits.training.data import load
 from testkit.cluster import wait_until
+from tests.mlflow_server import register_copy
 from tests.train.conftest import DEADLINE_S, FOLDER_VARIABLE, Workplace
 from tests.train.test_training import runs, steps
 
@@ -162,10 +166,13 @@ def test_an_epoch_continues_as_if_it_had_not_stopped(tmp_path: Path, form: str) 
     assert int(pauses) >= 1
 
 
-def test_pictures_in_folders_train_a_model_that_is_registered(tmp_path: Path) -> None:
+def test_pictures_in_folders_train_a_model_that_is_registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two workers, from class-named folders; an unreadable picture is listed, and the training goes on.
 
-    The driver is killed within the third epoch, and the same command continues there.
+    The driver is killed within the third epoch, and the same command continues there. A later champion, of
+    MNIST, is tested on the same pictures.
     """
     whole = load("sklearn-digits")
     for part, images, labels in (
@@ -205,6 +212,13 @@ def test_pictures_in_folders_train_a_model_that_is_registered(tmp_path: Path) ->
     listed = (folder / "unreadable.txt").read_text().splitlines()
     assert {line.partition(":")[0] for line in listed} <= {f"train/3/{file.name}" for file in broken}
     assert listed
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", workplace.tracking_uri)
+    champion = register_copy(PROJECT / "models" / "starter")
+    client = mlflow.MlflowClient(workplace.tracking_uri)
+    client.set_registered_model_alias("digits", "champion", champion.version)
+    promoted = workplace.registry("promote", "--version=1", "--min-test-images=360")
+    assert "Error: not promoted:\n" in promoted.stderr, "the starter could not be tested on the pictures"
+    assert re.search(r"test_auroc_\w+ 0\.0000 is more than \S+ below the champion's", promoted.stderr)
 
 
 def test_a_training_skips_a_damaged_row_group(tmp_path: Path) -> None:
