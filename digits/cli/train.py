@@ -39,6 +39,8 @@ def train(settings: TrainSettings, asked: SearchSettings, gate: GateSettings) ->
         said = _searched(settings, asked, gate) if asked.trials else _trained(settings, gate)
     except TrainingInterrupted as error:
         leave(str(error))
+    except (KeyboardInterrupt, SystemExit):  # before the training began
+        leave("interrupted; run the same command again")
     except DigitsError as error:
         raise click.ClickException(f"no model was trained: {error}") from error
     click.echo(said)
