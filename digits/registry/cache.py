@@ -49,17 +49,22 @@ def fetch(version: ModelVersion, cache: Path) -> Path:
         except OSError:  # another replica of this node was first
             if not folder.exists():
                 raise
-    _delete_old(folder.parent)
+    _delete_old(folder)
     return folder
 
 
-def _delete_old(models: Path) -> None:
-    """Deletes all but the KEPT versions that were used last, and those that `last_good` returns."""
+def _delete_old(newest: Path) -> None:
+    """Deletes all but the KEPT versions that were used last, and those that `last_good` returns.
+
+    `newest` is the folder of the last one, whatever its time says: the clock may have been set back.
+    """
+    models = newest.parent
     records = filter(None, map(_read, models.glob("last-good-*.json")))
     good = {_folder_name(version) for version in records}
-    folders = [folder for folder in models.iterdir() if folder.is_dir() and folder.name not in good]
+    others = [each for each in models.iterdir() if each.is_dir() and each.name not in {*good, newest.name}]
+    kept = KEPT - (newest.name not in good)
     with suppress(OSError):  # another replica deletes them, too
-        for old in sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)[KEPT:]:
+        for old in sorted(others, key=lambda folder: folder.stat().st_mtime, reverse=True)[kept:]:
             shutil.rmtree(old, ignore_errors=True)
 
 

@@ -1,6 +1,7 @@
 """The model cache does not grow without end; test_torn_writes.py has full disks and kills."""
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def test_the_last_good_version_is_kept_however_old(tmp_path: Path) -> None:
         fetched(number, tmp_path, second=number)
     assert good.is_dir()
     assert len([folder for folder in good.parent.iterdir() if folder.is_dir()]) == KEPT + 1
+
+
+def test_the_version_just_fetched_is_kept_by_a_wrong_clock(tmp_path: Path) -> None:
+    """A clock set back makes all others seem newer."""
+    later = int(time.time()) + 3600
+    for number in range(2, KEPT + 3):
+        fetched(number, tmp_path, second=later + number)
+    folder = fetch(FIRST, tmp_path)
+    assert folder.is_dir()
+    assert len(list(folder.parent.iterdir())) == KEPT
 
 
 def test_what_a_killed_download_left_is_deleted(tmp_path: Path) -> None:
