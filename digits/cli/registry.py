@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from digits.cli.flags import IN_MEMORY, settings_flags
 from digits.errors import DataUnavailable, NotRegistered, PromotionRefused
 from digits.registry.address import is_unwritten, tracking_uri
 from digits.registry.gate import GateSettings
+from digits.registry.versions import NAME
 from digits.task import CHANNELS, DATA, MEAN, STD
 
 
@@ -30,6 +32,14 @@ def _registered(_: click.Context, __: click.Parameter, name: str) -> str:
 MODEL = click.option(
     "--name", default="digits", show_default=True, callback=_registered, help="Registered model."
 )
+
+
+def _has_address(_: click.Context, __: click.Parameter, name: str) -> str:
+    if not re.fullmatch(NAME, name):
+        raise click.BadParameter(
+            f"{name!r} is invalid; use letters, digits, '_', '.' and '-', the first a letter, a digit or '_'"
+        )
+    return name
 
 
 NORMALISED = "For a model that takes floats: mean of each channel in its training, for levels from 0 to 1."
@@ -82,7 +92,10 @@ def _numbers(_: click.Context, parameter: click.Parameter, text: str) -> tuple[f
 @click.option(
     "--data", default=DATA, show_default=True, help=f"Data whose test images test the model: {IN_MEMORY}."
 )
-@click.option("--name", default="digits", show_default=True, help="Registered model that gets the version.")
+@click.option(
+    "--name", default="digits", show_default=True, callback=_has_address,
+    help="Registered model that gets the version.",
+)  # fmt: skip
 @click.option(
     "--mean", default=",".join(map(str, MEAN)), show_default=True, callback=_numbers, help=NORMALISED
 )

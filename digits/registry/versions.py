@@ -16,7 +16,8 @@ from digits.task import ModelVersion
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 SHA256_TAG = "onnx_sha256"  # the model's identity, which is also in its manifest
 DATA_TAG = "data"  # the name of the training's data; also in the run, which may be deleted
-_ADDRESS = re.compile(r"models:/([\w.-]+)(?:@([\w.-]+)|/(\d+))")
+NAME = r"\w[\w.-]*"  # of a registered model, and of a folder that is named after one
+_ADDRESS = re.compile(rf"models:/({NAME})(?:@([\w.-]+)|/(\d+))")
 
 
 def is_registered(model_uri: str) -> bool:

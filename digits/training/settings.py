@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from digits.registry.versions import NAME
 from digits.settings import Settings
 from digits.task import DATA, IS_DRAWN
 
@@ -88,12 +89,12 @@ class TrainSettings(Settings):
     )
     name: str = Field(
         "",
-        pattern=r"^[\w.-]*$",
+        pattern=rf"^({NAME})?$",
         description="Run name. The name of an interrupted run continues it. Empty: digits- and the time.",
     )
     output: str = Field("out", description="Parent of each run's folder with its model, manifest and plots.")
     model_name: str = Field(
-        "digits", pattern=r"^[\w.-]+$", description="Name of the registered model that gets a new version."
+        "digits", pattern=f"^{NAME}$", description="Name of the registered model that gets a new version."
     )
 
     @model_validator(mode="after")

@@ -203,6 +203,26 @@ def test_a_normalisation_that_is_none_is_refused(flag: str, number: str) -> None
     assert (asked.exit_code, f"{number!r} is invalid; give one number" in asked.output) == (2, True)
 
 
+@pytest.mark.parametrize("name", ["my digits", "a/b", "", "..", "-x"])
+@pytest.mark.parametrize("command", ["registry import FILE --labels 0,1 --name", "train --model-name"])
+def test_a_name_without_an_address_is_invalid(
+    command: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a version would be registered, and then models:/NAME/1 be no address. Nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    asked = CliRunner().invoke(main, [*command.replace("FILE", SEVEN).split(), name])
+    flag = command.split()[-1]
+    assert (asked.exit_code, flag in asked.output) == (2, True), asked.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["..", ".", ".hidden", "-x"])
+def test_a_run_is_no_other_folder(name: str) -> None:
+    """The name of a run is that of its folders in out/ and out/ray/."""
+    asked = CliRunner().invoke(main, ["train", "--name", name])
+    assert (asked.exit_code, "--name: String should match pattern" in asked.output) == (2, True), asked.output
+
+
 def test_errors_of_this_project_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """No traceback, and what to do."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "user:secret@127.0.0.1:5000")
