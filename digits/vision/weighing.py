@@ -2,7 +2,7 @@
 
 from digits.errors import BadInput
 from digits.vision.formats import is_image_file
-from digits.vision.headers import BMP_RUNS, bmp_size, first_frame, png_pixel_bytes, read_jpeg_header
+from digits.vision.headers import bmp_size, first_frame, png_pixel_bytes, read_jpeg_header, runs_of_bmp
 from digits.vision.limits import COSTLY_PIXELS, WEBP_PIXELS, check_jpeg, most_png_pixels
 
 NONE = ("none", 0)  # what is refused before it is decoded
@@ -30,8 +30,7 @@ def weigh(data: bytes, max_pixels: int) -> tuple[str, int]:
     if data.startswith(b"GIF"):
         return _allowed("gif", _gif_size(data), min(max_pixels, COSTLY_PIXELS))
     kind, pixels = _allowed("bmp", bmp_size(data), min(max_pixels, COSTLY_PIXELS))
-    has_runs = int.from_bytes(data[30:34], "little") in BMP_RUNS
-    return kind, pixels if has_runs else min(pixels, 8 * len(data))
+    return kind, pixels if runs_of_bmp(data) else min(pixels, 8 * len(data))
 
 
 def _allowed(kind: str, size: tuple[int, int], most: int) -> tuple[str, int]:

@@ -52,6 +52,14 @@ def test_a_bmp_of_os2_tells_its_pixels() -> None:
     assert weigh(data, MAX_PIXELS) == ("bmp", WIDTH * HEIGHT)
 
 
+def test_a_bmp_of_os2_weighs_at_most_its_bytes() -> None:
+    """Its palette or pixels are where other BMPs say that they have runs."""
+    side = (4000).to_bytes(2, "little")
+    data = b"BM" + bytes(12) + (12).to_bytes(4, "little") + 2 * side + b"\1\0\1\0" + bytes(4) + b"\1\0\0\0"
+    assert len(data) == 34
+    assert weigh(data, MAX_PIXELS) == ("bmp", 8 * 34)
+
+
 def test_a_gif_whose_frame_is_larger_than_its_screen_counts_it() -> None:
     data = bytearray(file_of("gif"))
     data[6:10] = b"\1\0\1\0"
