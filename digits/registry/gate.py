@@ -5,6 +5,7 @@ from pydantic import Field
 from digits.models.manifest import TEST_IMAGES, TEST_IMAGES_OF_RAREST, Manifest
 from digits.settings import Settings
 
+NEEDED = ("test_accuracy", "test_ece", "latency_ms")  # metrics of every model
 SLICE, AUROC = "test_accuracy_", "test_auroc_"  # prefixes of the names of these metrics
 
 
@@ -45,16 +46,17 @@ def objections(candidate: Manifest, champion: Manifest | None, gate: GateSetting
 
     The champion's metrics must be measured on the candidate's test images (see promotion.py).
     """
-    found = []
-    accuracy, ece, latency = (candidate.metrics[key] for key in ("test_accuracy", "test_ece", "latency_ms"))
+    metrics, found = candidate.metrics, []
+    if missing := [name for name in NEEDED if name not in metrics]:
+        found.append(f"the manifest has no {', '.join(missing)}; train or import the model again")
     found += _too_few(candidate, gate)
-    if accuracy < gate.min_accuracy:
+    if (accuracy := metrics.get("test_accuracy", 1.0)) < gate.min_accuracy:
         found.append(f"test accuracy {accuracy:.4f} is below {gate.min_accuracy}")
-    if ece > gate.max_ece:
+    if (ece := metrics.get("test_ece", 0.0)) > gate.max_ece:
         found.append(f"calibration error {ece:.4f} is above {gate.max_ece}")
-    if latency > gate.max_latency_ms:
+    if (latency := metrics.get("latency_ms", 0.0)) > gate.max_latency_ms:
         found.append(f"one image takes {latency:.2f} ms, above the limit of {gate.max_latency_ms} ms")
-    if (refused := candidate.metrics.get("test_refused", 0.0)) > gate.max_refused:
+    if (refused := metrics.get("test_refused", 0.0)) > gate.max_refused:
         found.append(
             f"{refused:.2%} of the test images are rejected, above the limit of {gate.max_refused:.2%}"
         )

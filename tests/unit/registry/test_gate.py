@@ -41,6 +41,17 @@ def test_floors_hold_without_a_champion(metrics: dict[str, float], reason: str) 
     assert objections(manifest(metrics), None, GATE) == [reason]
 
 
+@pytest.mark.parametrize("missing", [["test_accuracy"], ["test_ece", "latency_ms"]])
+def test_a_manifest_without_a_metric_is_an_objection(missing: list[str]) -> None:
+    """As of a model that was registered by hand."""
+    without = manifest()
+    for metric in missing:
+        del without.metrics[metric]
+    (reason, *_) = objections(without, manifest(), GATE)
+    assert reason == f"the manifest has no {', '.join(missing)}; train or import the model again"
+    assert len(objections(without, None, GATE)) == 1
+
+
 @pytest.mark.parametrize(
     "metric",
     ["test_accuracy", "test_accuracy_rotated", "test_accuracy_noisy", "test_accuracy_photos",
