@@ -18,6 +18,8 @@ def written_whole(target: Path) -> Iterator[Path]:
     """
     partial, old = (target.with_name(f"{target.name}.{kind}-{os.getpid()}") for kind in ("partial", "old"))
     shutil.rmtree(partial, ignore_errors=True)
+    if target.exists():  # else what a killed process of the same id has moved is the only model
+        shutil.rmtree(old, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         yield partial

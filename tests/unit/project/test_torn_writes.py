@@ -109,6 +109,15 @@ def test_a_killed_writer_leaves_the_old_model_folder_or_none(tmp_path: Path, cal
     load_model(target)
 
 
+def test_what_a_killed_writer_left_does_not_stop_another(tmp_path: Path) -> None:
+    """In a container, another writer has the same process id."""
+    target, old = tmp_path / "model", tmp_path / f"model.old-{os.getpid()}"
+    for folder in (target, old):
+        copy_for_serving(STARTER, folder)
+    copy_for_serving(STARTER, target)
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_half_a_manifest_or_half_a_model_is_never_served(tmp_path: Path) -> None:
     """A power failure may leave them, as no write waits for the disk."""
     for name in (MANIFEST, ONNX_FILE):
