@@ -35,17 +35,18 @@ def blocks_of(inputs: Sequence[str], most_files: int, most_bytes: int, out: str 
     DataUnavailable for an input without pictures, and for Parquet that cannot be read or has no column of
     images.
     """
-    files: dict[str, int] = {}  # each file once, with its size in bytes
+    pictures: dict[str, int] = {}  # each file once, with its size in bytes
+    tables: dict[str, list[Block]] = {}  # each file once, with its row groups
     for given in inputs:
-        found = [(file, size) for file, size in _files_of(given) if not _is_result(file, out)]
-        if not found:
+        found = {file: size for file, size in _files_of(given) if not _is_result(file, out)}
+        pictures |= {file: size for file, size in found.items() if not _is_table(file)}
+        tables |= {file: _row_groups(file) for file in found if _is_table(file) and file not in tables}
+        if not any(file in pictures or tables[file] for file in found):
             raise DataUnavailable(
                 f"{given} holds no picture; give files, folders with {', '.join(SUFFIXES)} or {PARQUET}, "
                 "or patterns such as 'scans/*.png'"
             )
-        files |= dict(found)
-    pictures = {file: size for file, size in files.items() if not _is_table(file)}
-    groups = [block for file in files if _is_table(file) for block in _row_groups(file)]
+    groups = [block for blocks in tables.values() for block in blocks]
     return [*_grouped(pictures, most_files, most_bytes), *groups]
 
 
@@ -97,10 +98,11 @@ def _address(system: fsspec.AbstractFileSystem, path: str) -> str:
 
 
 def _row_groups(file: str) -> list[Block]:
+    """Returns a block for each row group that is not empty."""
     try:
         with fsspec.open(file) as opened:
             table = pq.ParquetFile(opened)
-            names, groups = table.schema_arrow.names, table.num_row_groups
+            names, metadata = table.schema_arrow.names, table.metadata
     except (pa.ArrowException, OSError) as error:
         raise DataUnavailable(f"{file} is not a Parquet file that can be read: {error}") from error
     if IMAGE not in names:
@@ -108,7 +110,8 @@ def _row_groups(file: str) -> list[Block]:
             f"{file} has the columns {', '.join(names)}; it needs one named `{IMAGE}` with the bytes of "
             f"image files, and may have `{PATH}` with their names"
         )
-    return [Block((file,), group) for group in range(groups)]
+    groups = range(metadata.num_row_groups)
+    return [Block((file,), group) for group in groups if metadata.row_group(group).num_rows]
 
 
 def pictures_of(block: Block) -> Iterator[Picture]:

@@ -152,6 +152,19 @@ def test_parquet_without_images_says_which_columns_it_has(tmp_path: Path) -> Non
         blocks_of([file], 9, MANY)
 
 
+@pytest.mark.parametrize("groups", [0, 1])
+def test_parquet_without_rows_holds_no_picture(tmp_path: Path, groups: int) -> None:
+    """Not a scoring of which nothing is left. Some programs write such a file beside others."""
+    schema = pa.schema({"image": pa.binary()})
+    with pq.ParquetWriter(tmp_path / "empty.parquet", schema) as writer:
+        for _ in range(groups):
+            writer.write_table(schema.empty_table())
+    with pytest.raises(DataUnavailable, match=r"empty\.parquet holds no picture"):
+        blocks_of([str(tmp_path / "empty.parquet")], 9, MANY)
+    parquet(tmp_path / "full.parquet", [{"image": b"1"}])
+    assert blocks_of([str(tmp_path)], 9, MANY) == [Block((str(tmp_path / "full.parquet"),), 0)]
+
+
 def test_a_part_that_is_there_is_not_done_again(tmp_path: Path) -> None:
     results = Results(str(tmp_path / "out"), "parquet")
     assert results.begin(BLOCKS, VERSION) == [0, 1]
