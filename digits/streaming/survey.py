@@ -17,6 +17,7 @@ from digits.streaming.chunks import PARTS, Chunk, Form, Part, random_numbers, ro
 from digits.task import CLASSES, LABELS
 from digits.vision.formats import SUFFIXES
 
+HELD_BACK: tuple[Part, ...] = ("test", "validation")
 MOST_HELD_BACK = 10_000  # pictures for validation and for test, in memory: as many as MNIST's test set
 SMALL_TAR = 50_000_000  # total bytes of shards up to which chunks are small
 FORM_OF: dict[str, Form] = dict.fromkeys(SUFFIXES, "folder")  # by the suffix of a file
@@ -57,6 +58,12 @@ class _Files:
         """Whether the files are in folders named train, validation and test."""
         return any(name.partition("/")[0] in PARTS and "/" in name for name in self.sizes)
 
+    @cached_property
+    def drawn(self) -> tuple[Part, ...]:
+        """The parts without a folder: they get some of the training pictures."""
+        existing = {self.part_of(name) for name in self.sizes}
+        return tuple(part for part in HELD_BACK if part not in existing)
+
 
 def survey(address: str, share: float, seed: int) -> Survey:
     """Returns a description of the data from its names, labels and file metadata.
@@ -77,7 +84,7 @@ def survey(address: str, share: float, seed: int) -> Survey:
         for _, labels in own:
             digest.update(labels.tobytes())
             counts[part] += np.bincount(labels, minlength=CLASSES)
-    _check(address, counts)
+    _check(address, counts, share, files.drawn)
     name = address.rstrip("/").rpartition("/")[2]
     return Survey(name, address, digest.hexdigest(), parts, counts)
 
@@ -123,13 +130,11 @@ Found = tuple[Chunk, NDArray[np.uint8], Part]
 
 def _ranges(files: _Files, rows: int, share: float) -> Iterator[tuple[Part, float, float]]:
     """Yields for each part the range of random numbers of the training rows that belong to it."""
-    there = {files.part_of(name) for name in files.sizes}
     share = min(share, MOST_HELD_BACK / max(rows, 1))
     low = 0.0
-    for part in ("test", "validation"):
-        if part not in there:
-            yield part, low, low + share
-            low += share
+    for part in files.drawn:
+        yield part, low, low + share
+        low += share
     yield "train", low, 1.0
 
 
@@ -176,14 +181,21 @@ def _whole(files: _Files, names: Sequence[str]) -> Iterable[tuple[Chunk, NDArray
     return (found for name in names for found in webdataset.chunks_of(files.root, name, most))
 
 
-def _check(address: str, counts: Mapping[Part, Counts]) -> None:
-    empty = [LABELS[position] for position in np.flatnonzero(counts["train"] == 0)]
+def _check(address: str, counts: Mapping[Part, Counts], share: float, drawn: Sequence[Part]) -> None:
+    missing = np.flatnonzero(counts["train"] == 0)
+    empty = [LABELS[position] for position in missing]
+    lost = [LABELS[position] for position in missing if any(counts[part][position] for part in drawn)]
+    if lost:
+        raise DataUnavailable(
+            f"{address}: --validation-share {share:g} holds back every picture of {', '.join(lost)} for "
+            f"{' and '.join(drawn)}; choose a smaller share, or add pictures"
+        )
     if empty:
         raise DataUnavailable(
             f"{address} has no training picture of {', '.join(empty)}; add pictures of each label, or remove "
             "the label from LABELS in digits/task.py"
         )
-    for part in ("validation", "test"):
+    for part in PARTS[1:]:
         if not counts[part].sum():
             raise DataUnavailable(
                 f"{address} has too few pictures to hold any back for {part}; add pictures, or choose a "

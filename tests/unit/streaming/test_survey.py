@@ -97,6 +97,15 @@ def test_each_picture_is_in_one_part_with_its_label(tmp_path: Path, form: str) -
     assert 8 <= found.rows("validation") <= 35
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_share_that_leaves_nothing_to_train_on_is_named(tmp_path: Path, form: str) -> None:
+    """It is held back twice, for validation and for test; the pictures themselves are enough."""
+    root = FORMS[form](tmp_path / "data")
+    said = r"--validation-share 0\.6 holds back every picture of 0, 1, .*, 9 for test and validation; choose"
+    with pytest.raises(DataUnavailable, match=said):
+        survey(str(root), 0.6, 1)
+
+
 def test_parts_depend_on_seed_and_name_alone(tmp_path: Path) -> None:
     """More files, or another order, move no picture; another seed does."""
     root = table(tmp_path / "data")
