@@ -19,7 +19,7 @@
     ├── TrainingFailed          workers failed more often than allowed, or do not fit the cluster
     ├── ScoringFailed           a worker of a scoring failed
     ├── TrainingInterrupted     Ctrl-C or SIGTERM
-    ├── TrackingUnavailable     MLflow cannot be reached
+    ├── TrackingUnavailable     MLflow cannot be reached, or fails
     ├── NotRegistered           MLflow has no such model, version or alias
     ├── AlreadyRegistered       MLflow has it already
     └── PromotionRefused        a candidate did not pass the gate
@@ -135,7 +135,7 @@ class TrainingInterrupted(DigitsError):
 
 
 class TrackingUnavailable(DigitsError):
-    """The tracking server does not answer, or its address is invalid; the text has the address."""
+    """MLflow does not answer or fails, or its address is invalid; the text has the address."""
 
 
 class NotRegistered(DigitsError):

@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ EXPERIMENT = "digits"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page for training models
 MODEL_TYPE = "image-classifier"
 RUN_KEY = "ray_train_run"  # the tag by which an interrupted training finds its run
+MISSING_ALIAS = re.compile(r"alias \S+ not found")  # which MLflow calls an invalid parameter
 PARENT = "mlflow.parentRunId"  # MLflow's tag of a nested run
 # MLflow's defaults block a caller for four minutes (7 tries of up to 120 s with growing pauses).
 ENVIRONMENT = {
@@ -43,7 +45,11 @@ ENVIRONMENT = {
 
 @contextlib.contextmanager
 def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
-    """Yields a client. Raises TrackingUnavailable within seconds, NotRegistered for what does not exist."""
+    """Yields a client.
+
+    Raises TrackingUnavailable within seconds, also for an error that MLflow answers; NotRegistered for what
+    does not exist, and AlreadyRegistered.
+    """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     shown = without_password(uri)
@@ -58,15 +64,13 @@ def mlflow_client(uri: str) -> Iterator["MlflowClient"]:
             client = mlflow.MlflowClient(uri)
         yield client
     except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST" or MISSING_ALIAS.search(error.message):
             raise NotRegistered(f"{error.message} (MLflow at {shown})") from error
         if error.error_code == "RESOURCE_ALREADY_EXISTS":
             raise AlreadyRegistered(f"{error.message} (MLflow at {shown})") from error
-        raise TrackingUnavailable(
-            f"MLflow at {shown} does not answer: {_redacted(error.message, uri)}"
-        ) from error
+        raise _unavailable(uri, error) from error
     except (RequestException, ConnectionError) as error:
-        raise TrackingUnavailable(f"MLflow at {shown} does not answer: {_redacted(error, uri)}") from error
+        raise _unavailable(uri, error) from error
     except ModuleNotFoundError as error:
         raise TrackingUnavailable(
             f"MLflow at {shown} needs {error.name}, which only requirements/train.txt installs; "
@@ -90,6 +94,17 @@ def _one_at_a_time(uri: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _unavailable(uri: str, error: Exception) -> TrackingUnavailable:
+    """Returns the error for a failed request; only a connection that failed is called no answer."""
+    from requests import exceptions as of_requests
+
+    silent = (ConnectionError, of_requests.ConnectionError, of_requests.Timeout)
+    # MLflow wraps the errors of requests, some of them without naming the cause.
+    is_silent = any(isinstance(each, silent) for each in (error, error.__cause__, error.__context__))
+    what = "does not answer" if is_silent else "failed"
+    return TrackingUnavailable(f"MLflow at {without_password(uri)} {what}: {_redacted(error, uri)}")
 
 
 def _redacted(error: object, uri: str) -> str:

@@ -88,6 +88,7 @@ def data_of(name: str, version: str | None) -> tuple[dict[str, str], str]:
         else:
             found = client.get_model_version(name, version)
     params: dict[str, str] = {}
-    with contextlib.suppress(NotRegistered), mlflow_client(tracking_uri()) as client:
-        params = client.get_run(str(found.run_id)).data.params
+    if found.run_id:
+        with contextlib.suppress(NotRegistered), mlflow_client(tracking_uri()) as client:
+            params = client.get_run(found.run_id).data.params
     return params, found.tags.get("data_sha256", "")
