@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,22 @@ from digits.settings import Settings
 IN_MEMORY = "mnist, sklearn-digits or FILE.npz"  # the data of commands that stream none
 
 Command = Callable[..., Any]
+
+
+def model_here(_: click.Context, __: click.Parameter, model: str | None) -> str | None:
+    """Returns a model's folder in the current folder as a full path; else the text, as for model_uri."""
+    from digits.inference.source import PROJECT
+
+    here = Path.cwd() / (model or "")
+    return str(here) if model and here.is_dir() and here != PROJECT / model else model
+
+
+def model_option(command: Command) -> Command:
+    """Adds the option --model."""
+    return click.option(
+        "--model", default="models/starter", show_default=True, callback=model_here,
+        help="Model to load: a folder here or below the project, or an address as in model_uri.",
+    )(command)  # fmt: skip
 
 
 def settings_flags(settings: type[Settings], keyword: str) -> Callable[[Command], Command]:

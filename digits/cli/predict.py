@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from digits.cli.flags import model_option
 from digits.errors import BadInput
 from digits.registry.address import bypass_proxy
 from digits.task import LABELS, NOUN
@@ -24,7 +25,7 @@ KEY = "DIGITS_API_KEY"
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--url", help="Send the pictures to the service at this address instead of loading a model.")
-@click.option("--model", default="models/starter", show_default=True, help="Model to load: as model_uri.")
+@model_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document for each picture.")
 def predict(files: tuple[Path, ...], url: str | None, model: str, as_json: bool) -> None:
     """Read the digit in each picture.

@@ -4,16 +4,18 @@ from pathlib import Path
 
 import click
 
-from digits.cli.flags import IN_MEMORY, settings_flags
+from digits.cli.flags import IN_MEMORY, model_here, settings_flags
 from digits.registry.gate import GateSettings
 from digits.task import DATA
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.argument("model", default="models/starter")
+@click.argument("model", default="models/starter", callback=model_here)
 @click.option("--data", default=DATA, show_default=True, help=f"Data with the test images: {IN_MEMORY}.")
 @click.option(
-    "--against", help="Model to compare with, or none.  [default: the champion, else models/starter]"
+    "--against",
+    callback=model_here,
+    help="Model to compare with, or none.  [default: the champion, else models/starter]",
 )
 @click.option(
     "--per-kind", type=click.IntRange(1), default=8, show_default=True, help="Pictures of each of 113 kinds."

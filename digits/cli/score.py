@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from digits.cli.flags import model_option
 from digits.interrupts import interrupt_on_signals, leave
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Format of the tables.",
 )
-@click.option("--model", default="models/starter", show_default=True, help="Model to load: as model_uri.")
+@model_option
 @click.option("--workers", type=click.IntRange(1), help="Processes, one CPU each.  [default: all CPUs]")
 def score(inputs: tuple[str, ...], out: str, form: str, model: str, workers: int | None) -> None:
     """Read the digit in each picture of INPUTS with Ray Data, on all cores or the cluster of RAY_ADDRESS.

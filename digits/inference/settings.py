@@ -15,7 +15,8 @@ LONGEST_BATCH_S = WEDGED_AFTER_S / 2
 class ServeSettings(Settings):
     model_uri: str = Field(
         min_length=1,
-        description="The model to serve: a folder, or models:/NAME@ALIAS or models:/NAME/VERSION in MLflow.",
+        description="The model to serve: a folder (a relative one is below the project), or "
+        "models:/NAME@ALIAS or models:/NAME/VERSION in MLflow.",
     )
     max_batch_size: int = Field(64, ge=1, le=1024, description="Maximum number of images in one model call.")
     max_queued_images: int = Field(

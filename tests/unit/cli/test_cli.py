@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import socketserver
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from digits.cli.main import COMMANDS, main
 from digits.corpus.kinds import KINDS
+from digits.models.folders import copy_for_serving
 from digits.task import SHAPE
 
 ROOT = Path(__file__).parents[3]
@@ -69,6 +71,18 @@ def test_pictures_are_read_in_this_process() -> None:
     assert [answer["error"]["code"] for answer in answers[1:]] == ["image_unsupported", "file_unreadable"]
     assert CliRunner().invoke(main, ["predict", SEVEN]).exit_code == 0
     assert CliRunner().invoke(main, ["predict"]).exit_code == 2
+
+
+def test_a_model_is_in_the_current_folder_as_pictures_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If there is none, in the project: so is the default, wherever the command runs."""
+    copy_for_serving(ROOT / "models" / "starter", tmp_path / "models" / "mine")
+    shutil.copy(SEVEN, tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    for model, version in (["--model", "models/mine"], "mine"), ([], "starter"):
+        result = CliRunner().invoke(main, ["predict", "--json", *model, "a.png"])
+        assert json.loads(result.output)["model"]["version"] == version, result.output
 
 
 class Service(BaseHTTPRequestHandler):
