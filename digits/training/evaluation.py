@@ -7,7 +7,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.errors import InvalidTask, ModelRejected
+from digits.errors import DataUnavailable, InvalidTask, ModelRejected
 from digits.models.manifest import TEST_IMAGES, TEST_IMAGES_OF_RAREST
 from digits.task import CLASSES, LABELS, SLICES, Images, Scores
 from digits.vision.choosing import judge_scores
@@ -49,8 +49,9 @@ class Evaluation:
 def evaluate(predict: Predict, images: Images, labels: NDArray[np.uint8]) -> Evaluation:
     """Returns the metrics of a model; `labels` are positions in `task.LABELS`.
 
-    Raises ModelRejected for answers that are no numbers.
+    Raises ModelRejected for answers that are no numbers, and what `check_test_images` raises.
     """
+    check_test_images(images)
     scores = predict(images)
     if not np.isfinite(scores).all():
         raise ModelRejected(
@@ -78,6 +79,16 @@ def evaluate(predict: Predict, images: Images, labels: NDArray[np.uint8]) -> Eva
         probabilities=probabilities,
         is_digit=scores[:, CLASSES] if scores.shape[1] > CLASSES else None,
     )
+
+
+def check_test_images(images: Images) -> None:
+    """Raises DataUnavailable if the reader finds something in none of the images of the slices."""
+    few = images[:SLICE_SIZE]
+    if not any(read_levels(image).items for image in few):
+        raise DataUnavailable(
+            f"none of the first {len(few)} test images shows anything to read: each is of one level, or has "
+            "too little contrast; give test images that show what their labels say"
+        )
 
 
 def calibration(probabilities: Scores, labels: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from digits.streaming.reading import first_error
 from digits.streaming.survey import Survey, survey
 from digits.task import Images
 from digits.training.data import NAMED, TrainingData, absolute_source, load
+from digits.training.evaluation import check_test_images
 from digits.training.samples import Samples
 from digits.training.settings import TrainSettings
 
@@ -69,7 +70,9 @@ class StreamedDataset:
 
     @cached_property
     def _test(self) -> tuple[Samples, list[str]]:
-        return _read(self.survey, "test")
+        samples, unreadable = _read(self.survey, "test")
+        check_test_images(samples.images)
+        return samples, unreadable
 
     @cached_property
     def _validation(self) -> tuple[Samples, list[str]]:
@@ -79,11 +82,13 @@ class StreamedDataset:
 def open_data(settings: TrainSettings) -> TrainingData:
     """Returns the data of the settings: in memory for a name or an .npz file, else streamed.
 
-    Raises DataUnavailable, also if no training picture is readable.
+    Raises DataUnavailable, also if no training picture is readable, or no test image in memory has ink.
     """
     source = settings.data
     if source in NAMED or source.endswith(".npz"):
-        return load(source)
+        dataset = load(source)
+        check_test_images(dataset.test_images)
+        return dataset
     found = survey(absolute_source(source), settings.validation_share, settings.seed)
     if error := first_error(found.parts["train"]):
         raise _none_readable(found, "train", error)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from digits.errors import ModelRejected
+from digits.errors import DataUnavailable, ModelRejected
 from digits.task import CLASSES
 from digits.training.evaluation import Predict, evaluate, expected_calibration_error
 from digits.vision.golden import golden_digits
@@ -65,3 +65,13 @@ def test_answers_that_are_no_numbers_are_the_models_fault() -> None:
     """A damaged weight gives NaN, which no metric can count."""
     with pytest.raises(ModelRejected, match="NaN or infinity"):
         evaluate(lambda images: np.full((len(images), CLASSES), np.nan), IMAGES, LABELS)
+
+
+def test_images_without_ink_cannot_test_a_model() -> None:
+    """Keras would be given no image at all, and end with a traceback after the whole training."""
+    blank = np.zeros((20, *IMAGES.shape[1:]), np.uint8)
+    with pytest.raises(DataUnavailable, match="none of the first 20 test images shows anything"):
+        evaluate(predictor({}), blank, LABELS.repeat(2))
+    some = np.concatenate([blank[:1], IMAGES])
+    result = evaluate(predictor({}), some, np.concatenate([LABELS[1:2], LABELS]))
+    assert result.slices["inverted"] == pytest.approx(10 / 11)
