@@ -1,6 +1,7 @@
 """The command line: help that loads nothing heavy, exit codes, one line for an error."""
 
 import json
+import os
 import re
 import shutil
 import socketserver
@@ -165,6 +166,9 @@ def test_no_proxy_is_asked_for_a_service_on_this_machine(url: str, monkeypatch: 
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
     assert "Send a key" in CliRunner().invoke(main, ["predict", "--url", url, SEVEN]).output
+    assert os.environ["no_proxy"] == "", "programs that are started later would inherit it"
+    elsewhere = CliRunner().invoke(main, ["predict", "--url", "http://digits.example.com", SEVEN])
+    assert "Connection refused" in elsewhere.output, "the proxy is for services elsewhere"
 
 
 @pytest.mark.parametrize("model", ["", "models/none", "models:/digits"])
