@@ -15,10 +15,10 @@ from digits.task import DATA
 @click.option(
     "--against",
     callback=model_here,
-    help="Model to compare with, or none.  [default: the champion, else models/starter]",
+    help="Model to compare with, or none.  [default: the champion of MODEL's name, else models/starter]",
 )
 @click.option(
-    "--per-kind", type=click.IntRange(1), default=8, show_default=True, help="Pictures of each of 113 kinds."
+    "--per-kind", type=click.IntRange(1), default=8, show_default=True, help="Pictures of each kind."
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("out/report.html"), show_default=True,
@@ -37,11 +37,12 @@ def report(model: str, data: str, against: str | None, per_kind: int, out: Path,
       python -m digits report models/starter --against none
     """
     from digits.inference.settings import ServeSettings
+    from digits.registry.source import open_source
     from digits.report.report import default_champion
     from digits.report.report import report as run
 
     cache = ServeSettings.parse({"model_uri": model}).model_cache
-    beside = default_champion("digits") if against is None else against
+    beside = default_champion(open_source(model, cache).resolve().name) if against is None else against
     beside = "" if beside in ("none", model) else beside
     done = run(model, beside, data, per_kind, cache, out, gate, must_compare=bool(against))
     if done.left_out:

@@ -21,6 +21,7 @@ from click.testing import CliRunner, Result
 from digits.cli.main import COMMANDS, main
 from digits.corpus.kinds import KINDS
 from digits.models.folders import copy_for_serving
+from digits.models.manifest import read_manifest, write_manifest
 from digits.task import SHAPE
 
 ROOT = Path(__file__).parents[3]
@@ -213,6 +214,27 @@ def test_a_report_stands_beside_the_model_that_is_named(
     assert asked == [("models/starter", beside)]
 
 
+def test_a_report_compares_with_the_champion_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training with --model-name clothes registers a model of that name, which is in its manifest."""
+    from digits.report import report
+
+    folder = tmp_path / "model"
+    copy_for_serving(ROOT / "models" / "starter", folder)
+    write_manifest(folder, read_manifest(folder).model_copy(update={"name": "clothes"}))
+    monkeypatch.setattr(report, "default_champion", lambda name: f"models:/{name}@champion")
+    asked = []
+
+    def run(model: str, other: str, *_: object, must_compare: bool) -> report.Report:
+        asked.append(other)
+        return report.Report(tmp_path, model, other, [])
+
+    monkeypatch.setattr(report, "report", run)
+    done = CliRunner().invoke(main, ["report", str(folder)])
+    assert (done.exit_code, asked) == (0, ["models:/clothes@champion"]), done.output
+
+
 @pytest.mark.parametrize(
     ("flag", "number"), [("--mean", "nan"), ("--std", "0"), ("--std", "-1"), ("--std", "inf")]
 )
@@ -271,11 +293,6 @@ def test_data_writes_any_arrays_and_pictures_as_parquet(
     assert written == {Path(data, part) for data, part in both} | {Path("pictures", "validation")}
     assert "rename the file" in run("pictures").output
     assert not (tmp_path / "pictures").exists()
-
-
-def test_the_help_of_report_counts_the_kinds() -> None:
-    """It loads no corpus to count them."""
-    assert f"each of {len(KINDS)} kinds" in CliRunner().invoke(main, ["report", "--help"]).output
 
 
 @pytest.mark.parametrize("command", ["golden", "report", "registry import"])
