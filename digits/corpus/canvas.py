@@ -16,7 +16,7 @@ Range = tuple[float, float]
 PENS = (0.035, 0.12)  # widths of common pens, as shares of the writing's height
 CORNERS = 0.3  # of the writings keep the corners of the tablet they were written on
 THINNEST = 1.3  # pixels of the thinnest pen
-FLATTEST = 0.3  # of its width that a writing is high at least, as far as its pen is concerned
+FLATTEST = 0.3  # a writing's height counts as at least this share of its width when its pen is chosen
 BLANK = Writing("", 0)  # nothing is written
 
 

@@ -21,14 +21,14 @@ def calibration_svg(models: Iterable[tuple[str, Evaluation]], labels: NDArray[np
     """Returns a plot of accuracy against confidence, with a line for each name and evaluation."""
     figure = new_figure(5.6, 4.2)
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle=":", label="as sure as right")
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle=":", label="perfect calibration")
     for name, evaluation in models:
         counts, confidences, right = calibration(evaluation.probabilities, labels)
         filled = counts > 0
         axes.plot(
             confidences[filled] / counts[filled], right[filled] / counts[filled], marker="o", label=name
         )
-    axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     axes.grid(alpha=0.3)
     axes.legend()
     return _svg(figure)

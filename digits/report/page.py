@@ -50,7 +50,7 @@ def page(model: Answers, champion: Answers | None, dataset: Dataset, objections:
         _section("Confusion", _plots([confusion_svg(each.evaluation) for each in both], names)),
         _section("The most confident mistakes on test images", _worst_images(model, dataset)),
         _section("Pictures that are read wrong, the worst kinds first", _wrong_pictures(model.wrong)),
-        _section("Made from", _provenance(both)),
+        _section("Provenance", _provenance(both)),
     ]  # fmt: skip
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -118,7 +118,7 @@ def _by_kind(both: Sequence[Answers]) -> str:
     kinds = [(kind, [each.kinds[kind] for each in both]) for kind in worst_kinds(both)]
     content = _compared("test images, changed", both, slices)
     if groups:
-        content += _compared("pictures as people send them", both, groups)
+        content += _compared("corpus pictures", both, groups)
         all_kinds = _compared("kind", both, kinds)
         content += f"<details><summary>{len(kinds)} kinds of pictures</summary>{all_kinds}</details>"
     return content
