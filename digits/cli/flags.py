@@ -40,8 +40,8 @@ def settings_flags(settings: type[Settings], keyword: str) -> Callable[[Command]
     def add(command: Command) -> Command:
         @functools.wraps(command)
         def with_settings(**values: Any) -> Any:
-            own = {name: values.pop(name) for name in settings.model_fields}
-            return command(**values, **{keyword: _checked(settings, own)})
+            chosen = {name: values.pop(name) for name in settings.model_fields}
+            return command(**values, **{keyword: _checked(settings, chosen)})
 
         wrapped: Command = with_settings
         for name, field in reversed(settings.model_fields.items()):

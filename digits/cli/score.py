@@ -44,10 +44,10 @@ def score(inputs: tuple[str, ...], out: str, form: str, model: str, workers: int
 
     interrupt_on_signals()  # also SIGTERM, with which Kubernetes and `timeout` end a program
     try:
-        said = _scored(inputs, out, "csv" if form == "csv" else "parquet", model, workers)
+        message = _scored(inputs, out, "csv" if form == "csv" else "parquet", model, workers)
     except (KeyboardInterrupt, SystemExit):
         leave(f"interrupted; {CONTINUE}")
-    click.echo(said)
+    click.echo(message)
 
 
 def _scored(inputs: tuple[str, ...], out: str, form: "Format", model: str, workers: int | None) -> str:

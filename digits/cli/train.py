@@ -36,14 +36,14 @@ def train(settings: TrainSettings, asked: SearchSettings, gate: GateSettings) ->
     quiet_tensorflow()
     interrupt_on_signals()  # also SIGTERM, with which Kubernetes and `timeout` end a program
     try:
-        said = _searched(settings, asked, gate) if asked.trials else _trained(settings, gate)
+        message = _searched(settings, asked, gate) if asked.trials else _trained(settings, gate)
     except TrainingInterrupted as error:
         leave(str(error))
     except (KeyboardInterrupt, SystemExit):  # before the training began
         leave("interrupted; run the same command again")
     except DigitsError as error:
         raise click.ClickException(f"no model was trained: {error}") from error
-    click.echo(said)
+    click.echo(message)
 
 
 def _trained(settings: TrainSettings, gate: GateSettings) -> str:

@@ -178,9 +178,9 @@ def log_epoch(uri: str, run_id: str, step: int, metrics: dict[str, float]) -> No
 def log_missing_epochs(uri: str, run_id: str, history: list[dict[str, float]]) -> None:
     """Logs the epochs, counted from 1, that could not be logged when they ended."""
     with mlflow_client(uri) as client:
-        there = {metric.step for metric in client.get_metric_history(run_id, "val_accuracy")}
+        logged = {metric.step for metric in client.get_metric_history(run_id, "val_accuracy")}
     for step, metrics in enumerate(history, 1):
-        if step not in there:
+        if step not in logged:
             log_epoch(uri, run_id, step, metrics)
 
 

@@ -23,7 +23,7 @@ class Wrong(NamedTuple):
     """A picture of one digit that was misread or rejected."""
 
     example: Example
-    said: str  # the digit, or the reason for none
+    answer: str  # the digit, or the reason for none
     confidence: float  # of the best guess
     pixels: Pixels | None  # what the model saw
 
@@ -39,10 +39,10 @@ class Answers:
     @property
     def groups(self) -> dict[str, float]:
         """Returns the accuracy of each group of kinds that has pictures."""
-        there = {
+        shares_of = {
             name: [self.kinds[kind] for kind in kinds if kind in self.kinds] for name, kinds in GROUPS.items()
         }
-        return {name: sum(shares) / len(shares) for name, shares in there.items() if shares}
+        return {name: sum(shares) / len(shares) for name, shares in shares_of.items() if shares}
 
     def measured(self, data: str) -> Manifest:
         """Returns the manifest with the report's metrics, on this data, in place of the training's."""
@@ -62,8 +62,8 @@ def answers_of(source: ModelSource, dataset: Dataset, examples: Sequence[Example
     model = OfflineModel(FolderSource(str(folder)), TOGETHER, must_read_golden=False) if examples else None
     for start in range(0, len(examples), TOGETHER):
         assert model is not None
-        some = examples[start : start + TOGETHER]
-        for example, answer in zip(some, model.predict([one.data for one in some]), strict=True):
+        batch = examples[start : start + TOGETHER]
+        for example, answer in zip(batch, model.predict([one.data for one in batch]), strict=True):
             is_right = isinstance(answer, Prediction) and answer.label == str(example.label)
             right[example.kind].append(is_right)
             if not is_right:
@@ -77,8 +77,8 @@ def _wrong(example: Example, answer: object) -> Wrong:
     guess = answer.guess if isinstance(answer, NoDigit) else answer
     if not isinstance(guess, Prediction):
         return Wrong(example, getattr(answer, "code", "no answer"), 0.0, None)
-    said = answer.code if isinstance(answer, NoDigit) else str(guess.label)
-    return Wrong(example, said, guess.confidence, guess.pixels)
+    shown = answer.code if isinstance(answer, NoDigit) else str(guess.label)
+    return Wrong(example, shown, guess.confidence, guess.pixels)
 
 
 def worst_kinds(answers: Iterable[Answers]) -> list[str]:

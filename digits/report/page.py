@@ -146,8 +146,8 @@ def _worst_images(model: Answers, dataset: Dataset) -> str:
     shown = []
     for index in model.evaluation.worst[:MOST_PICTURES]:
         row = model.evaluation.probabilities[index]
-        said = f"{LABELS[dataset.test_labels[index]]} read as {LABELS[row.argmax()]}, {row.max():.0%}"
-        shown.append(_picture([pixels_png(dataset.test_images[index])], said))
+        caption = f"{LABELS[dataset.test_labels[index]]} read as {LABELS[row.argmax()]}, {row.max():.0%}"
+        shown.append(_picture([pixels_png(dataset.test_images[index])], caption))
     return f'<div class="pictures">{"".join(shown)}</div>' if shown else "<p>None.</p>"
 
 
@@ -164,7 +164,7 @@ def _wrong_pictures(wrong: Sequence[Wrong]) -> str:
             *([pixels_png(one.pixels)] if one.pixels is not None else []),
         ]
         shown.append(
-            _picture(images, f"{kind}: {one.example.label} read as {one.said}, {one.confidence:.0%}")
+            _picture(images, f"{kind}: {one.example.label} read as {one.answer}, {one.confidence:.0%}")
         )
     return f'<div class="pictures">{"".join(shown)}</div>' if shown else ""
 
@@ -177,7 +177,7 @@ def _picture(addresses: Sequence[str], text: str) -> str:
 def _provenance(both: Sequence[Answers]) -> str:
     rows = []
     for name, each in zip(names_of(both), both, strict=True):
-        made = each.manifest
-        cells = (name, each.version.sha256[:16], made.data, made.git_commit[:12], made.command)
+        manifest = each.manifest
+        cells = (name, each.version.sha256[:16], manifest.data, manifest.git_commit[:12], manifest.command)
         rows.append([escape(cell) for cell in cells])
     return _table(["model", "sha256", "trained on", "commit", "command"], rows)

@@ -61,16 +61,16 @@ def _is_result(file: str, out: str) -> bool:
 
 
 def _grouped(files: Mapping[str, int], most_files: int, most_bytes: int) -> Iterator[Block]:
-    some: list[str] = []
+    group: list[str] = []
     held = 0
     for file, size in files.items():
-        if some and (len(some) == most_files or held + size > most_bytes):
-            yield Block(tuple(some))
-            some, held = [], 0
-        some.append(file)
+        if group and (len(group) == most_files or held + size > most_bytes):
+            yield Block(tuple(group))
+            group, held = [], 0
+        group.append(file)
         held += size
-    if some:
-        yield Block(tuple(some))
+    if group:
+        yield Block(tuple(group))
 
 
 def _files_of(given: str) -> list[tuple[str, int]]:

@@ -86,12 +86,12 @@ class Results:
                 raise self._not_ours(f"{foreign[0]} without {PLAN}")
             return
         try:
-            there = json.loads(self._system.cat_file(self._path(PLAN)))
+            existing = json.loads(self._system.cat_file(self._path(PLAN)))
         except ValueError:
-            there = None
-        if not isinstance(there, dict):
+            existing = None
+        if not isinstance(existing, dict):
             raise self._not_ours(f"a {PLAN} that no scoring wrote")
-        if different := [key for key, value in plan.items() if there.get(key) != value]:
+        if different := [key for key, value in plan.items() if existing.get(key) != value]:
             others = " and ".join(different)
             raise InvalidSettings(
                 f"{self._folder} holds results with other {others}; choose another --out, or delete that "

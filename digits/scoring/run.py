@@ -50,13 +50,13 @@ def score(
     # An alias may move during the scoring; all parts must come from the version that it points to now.
     pinned = f"models:/{version.name}/{version.version}" if is_registered(model_uri) else model_uri
     results = Results(out, form)
-    left = results.begin(blocks, version)
+    remaining = results.begin(blocks, version)
     began, pictures, digits = time.monotonic(), 0, 0
     try:
-        if left:
+        if remaining:
             arguments = (pinned, model_cache, out, form, uuid4().hex)
-            parts = closing(_run(blocks, left, Scorer, arguments, workers))  # Ray Data ends before Ray
-            with left_when_interrupted(), _bar(blocks, left) as bar, parts as every:
+            parts = closing(_run(blocks, remaining, Scorer, arguments, workers))  # Ray Data ends before Ray
+            with left_when_interrupted(), _bar(blocks, remaining) as bar, parts as every:
                 for done in every:
                     bar.update(done["pictures"])
                     pictures, digits = pictures + done["pictures"], digits + done["digits"]
@@ -64,20 +64,20 @@ def score(
     except ScoringFailed as error:
         raise ScoringFailed(f"{error}; {CONTINUE}") from error
     seconds = round(time.monotonic() - began, 1)
-    return Summary(len(blocks), len(left), version, pictures, digits, seconds)
+    return Summary(len(blocks), len(remaining), version, pictures, digits, seconds)
 
 
-def _bar(blocks: Sequence[Block], left: Sequence[int]) -> "tqdm[Never]":
+def _bar(blocks: Sequence[Block], remaining: Sequence[int]) -> "tqdm[Never]":
     """Returns a progress bar. The remaining time is known for files only, not for Parquet."""
     whole = sum(len(block.files) for block in blocks)
-    done = whole - sum(len(blocks[number].files) for number in left)
+    done = whole - sum(len(blocks[number].files) for number in remaining)
     has_parquet = any(block.row_group is not None for block in blocks)
     return tqdm(total=None if has_parquet else whole, initial=0 if has_parquet else done, unit="picture")
 
 
 def _run(
     blocks: Sequence[Block],
-    left: Sequence[int],
+    remaining: Sequence[int],
     scorer: type[Scorer],
     arguments: tuple[str, ...],
     workers: int | None,
@@ -88,7 +88,7 @@ def _run(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    rows = [{"number": number, **asdict(blocks[number])} for number in left]
+    rows = [{"number": number, **asdict(blocks[number])} for number in remaining]
     cores: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     actors = min(workers or int(cores["CPU"]), len(rows))
     parts = ray.data.from_items(rows, override_num_blocks=len(rows)).map(

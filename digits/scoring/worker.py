@@ -60,8 +60,8 @@ class Scorer:
 
     def _rows(self, block: Block) -> Iterator[Row]:
         pictures = pictures_of(block)
-        while some := list(islice(pictures, TOGETHER)):
-            yield from self._scored(some)
+        while batch := list(islice(pictures, TOGETHER)):
+            yield from self._scored(batch)
 
     def _one_by_one(self, block: Block, attempts: Attempts) -> Iterator[Row]:
         """Yields the rows of a block in which a process has died."""

@@ -41,7 +41,7 @@ class Journal:
         with deferred():
             self._records.write(trial)
             self._run.end(trial)
-        said = error or f"{trial.best[0]:.2%} after {len(trial.history)} epochs, {outcome}"
+        result = error or f"{trial.best[0]:.2%} after {len(trial.history)} epochs, {outcome}"
         values = ", ".join(f"{name} {value:g}" for name, value in trial.values.items())
-        self._bar.write(f"trial {number}: {said}; {values}")
+        self._bar.write(f"trial {number}: {result}; {values}")
         self._bar.update()

@@ -103,6 +103,6 @@ def ranked(trials: Collection[Trial]) -> list[Trial]:
     return sorted((trial for trial in trials if trial.history), key=lambda trial: trial.best, reverse=True)
 
 
-def _differences(there: dict[str, Any], plan: dict[str, Any]) -> list[str]:
+def _differences(recorded: dict[str, Any], plan: dict[str, Any]) -> list[str]:
     plan = json.loads(json.dumps(plan))
-    return [key for key in plan if there.get(key) != plan[key]]
+    return [key for key in plan if recorded.get(key) != plan[key]]

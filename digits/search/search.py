@@ -65,8 +65,8 @@ def search(settings: TrainSettings, asked: SearchSettings, gate: GateSettings) -
     space = load_space(asked.space, settings)
     values = [values_of_trial(space, settings.seed, number) for number in range(asked.trials)]
     trials = {
-        number: settings_of_trial(settings, own, number, asked.trial_epochs)
-        for number, own in enumerate(values)
+        number: settings_of_trial(settings, varied, number, asked.trial_epochs)
+        for number, varied in enumerate(values)
     }
     dataset = open_data(settings)
     for each in {one.batch_size: one for one in (settings, *trials.values())}.values():
@@ -81,7 +81,7 @@ def search(settings: TrainSettings, asked: SearchSettings, gate: GateSettings) -
         run = SearchRun.start(settings, varied, provenance, dataset)
         try:
             records.begin(plan)
-            wanted = [Trial(number=number, values=own) for number, own in enumerate(values)]
+            wanted = [Trial(number=number, values=varied) for number, varied in enumerate(values)]
             with closing(Journal(records, run, wanted)) as journal:
                 run_trials(trials, journal, settings, asked)
             tried = list(journal.trials.values())

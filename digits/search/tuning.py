@@ -54,14 +54,16 @@ def run_trials(
         os.environ.setdefault(name, value)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # errors of trials are in the journal
     ended = [trial for trial in journal.trials.values() if trial.has_ended]
-    left = asked.keys() - {trial.number for trial in ended}
-    if not left:
+    remaining = asked.keys() - {trial.number for trial in ended}
+    if not remaining:
         ray.shutdown()
         return
     tuner = ray.tune.Tuner(
         ray.tune.with_resources(_run_trial, ray.tune.PlacementGroupFactory([OF_A_TRIAL])),
         param_space={
-            "trial": ray.tune.grid_search([[number, asked[number].model_dump()] for number in sorted(left)])
+            "trial": ray.tune.grid_search(
+                [[number, asked[number].model_dump()] for number in sorted(remaining)]
+            )
         },
         tune_config=ray.tune.TuneConfig(
             scheduler=_scheduler(ended, search.trial_epochs),

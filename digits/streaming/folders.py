@@ -29,20 +29,20 @@ def chunks_of(
     """Yields chunks of pictures in random order, so that each has pictures of all labels."""
     order = np.random.default_rng(seed).permutation(len(names))
     for start, count in cuts(len(names), rows_of_chunk(len(names))):
-        some: list[str] = []
+        group: list[str] = []
         held = 0
         for name in (names[place] for place in order[start : start + count]):
-            if some and held + sizes[name] > MOST_BYTES:
-                yield _chunk(root, some, labels)
-                some, held = [], 0
-            some.append(name)
+            if group and held + sizes[name] > MOST_BYTES:
+                yield _chunk(root, group, labels)
+                group, held = [], 0
+            group.append(name)
             held += sizes[name]
-        yield _chunk(root, some, labels)
+        yield _chunk(root, group, labels)
 
 
 def _chunk(root: str, names: Sequence[str], labels: Mapping[str, int]) -> Chunk:
-    own = tuple(labels[name] for name in names)
-    return Chunk("folder", root, len(names), len(names), files=tuple(names), labels=own)
+    positions = tuple(labels[name] for name in names)
+    return Chunk("folder", root, len(names), len(names), files=tuple(names), labels=positions)
 
 
 def rows_of(chunk: Chunk) -> Iterator[Row]:

@@ -129,5 +129,5 @@ def _opened(root: str, file: str) -> Iterator[pq.ParquetFile]:
     except NO_ACCESS as error:
         raise DataUnavailable(f"{root}/{file} cannot be read: {error}") from error
     except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: text that is not UTF-8
-        said = " ".join(str(error).split())  # Arrow's texts may have several lines
-        raise DataDamaged(f"{root}/{file} cannot be read as a Parquet file: {said}") from error
+        message = " ".join(str(error).split())  # Arrow's texts may have several lines
+        raise DataDamaged(f"{root}/{file} cannot be read as a Parquet file: {message}") from error

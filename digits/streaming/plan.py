@@ -44,47 +44,47 @@ def shares(
     The shares differ by at most the rows of the largest chunk, or of a window that was begun.
     """
     order = np.random.default_rng([seed, epoch]).permutation(len(rows)).tolist()
-    left = [Window((chunk,), 0, rows[chunk]) for chunk in order]
+    remaining = [Window((chunk,), 0, rows[chunk]) for chunk in order]
     for stretch in done:
-        own = _shared(left, stretch.workers)
-        left = [window for share in own for window in _rest(share, stretch.rows, rows)]
-    return _shared(left, workers)
+        per_worker = _shared(remaining, stretch.workers)
+        remaining = [window for share in per_worker for window in _rest(share, stretch.rows, rows)]
+    return _shared(remaining, workers)
 
 
-def longest(some: Sequence[Sequence[Window]]) -> int:
+def longest(workers: Sequence[Sequence[Window]]) -> int:
     """Returns the number of rows of the worker with the most rows."""
-    return max(sum(window.rows for window in own) for own in some)
+    return max(sum(window.rows for window in windows) for windows in workers)
 
 
-def _shared(left: Sequence[Window], workers: int) -> list[list[Window]]:
+def _shared(windows: Sequence[Window], workers: int) -> list[list[Window]]:
     """Gives each window, the largest first, to the worker with the fewest rows; then joins windows."""
-    own: list[list[int]] = [[] for _ in range(workers)]
+    of_worker: list[list[int]] = [[] for _ in range(workers)]
     fewest = [(0, worker) for worker in range(workers)]
-    for place in sorted(range(len(left)), key=lambda place: -left[place].rows):
+    for place in sorted(range(len(windows)), key=lambda place: -windows[place].rows):
         rows, worker = heapq.heappop(fewest)
-        own[worker].append(place)
-        heapq.heappush(fewest, (rows + left[place].rows, worker))
-    return [list(_joined([left[place] for place in sorted(places)])) for places in own]
+        of_worker[worker].append(place)
+        heapq.heappush(fewest, (rows + windows[place].rows, worker))
+    return [list(_joined([windows[place] for place in sorted(places)])) for places in of_worker]
 
 
-def _joined(own: Sequence[Window]) -> Iterator[Window]:
+def _joined(windows: Sequence[Window]) -> Iterator[Window]:
     """Joins windows that were not begun, up to MIXED rows."""
-    some = Window((), 0, 0)
-    for window in own:
+    joined = Window((), 0, 0)
+    for window in windows:
         if window.done:
             yield window
-        elif some.rows and some.rows + window.rows > MIXED:
-            yield some
-            some = window
+        elif joined.rows and joined.rows + window.rows > MIXED:
+            yield joined
+            joined = window
         else:
-            some = Window(some.chunks + window.chunks, 0, some.rows + window.rows)
-    if some.rows:
-        yield some
+            joined = Window(joined.chunks + window.chunks, 0, joined.rows + window.rows)
+    if joined.rows:
+        yield joined
 
 
-def _rest(own: Sequence[Window], taken: int, rows: Sequence[int]) -> Iterator[Window]:
+def _rest(windows: Sequence[Window], taken: int, rows: Sequence[int]) -> Iterator[Window]:
     """Yields what remains of a share after `taken` rows; chunks that were not begun stay separate."""
-    for window in own:
+    for window in windows:
         if taken >= window.rows:
             taken -= window.rows
         elif taken or window.done:

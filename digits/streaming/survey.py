@@ -78,10 +78,10 @@ def survey(address: str, share: float, seed: int) -> Survey:
     listed = "\n".join(f"{name} {size}" for name, size in files.sizes.items())
     digest = hashlib.sha256(listed.encode(errors="surrogateescape"))
     for part in PARTS:
-        own = [(chunk, labels) for chunk, labels, its in found if its == part and chunk.kept]
-        parts[part] = tuple(chunk for chunk, _ in own)
+        of_part = [(chunk, labels) for chunk, labels, owner in found if owner == part and chunk.kept]
+        parts[part] = tuple(chunk for chunk, _ in of_part)
         counts[part] = np.zeros(CLASSES, np.int64)
-        for _, labels in own:
+        for _, labels in of_part:
             digest.update(labels.tobytes())
             counts[part] += np.bincount(labels, minlength=CLASSES)
     _check(address, counts, share, files.drawn)
@@ -149,9 +149,9 @@ def _folder(files: _Files, seed: int, share: float) -> Iterator[Found]:
             (number,) = random_numbers(name, 0, 1, seed)
             part = next(part for part, low, high in ranges if low <= number < high)
         names[part].append(name)
-    for part, own in names.items():
-        if own:
-            for chunk in folders.chunks_of(files.root, own, labels, files.sizes, seed):
+    for part, of_part in names.items():
+        if of_part:
+            for chunk in folders.chunks_of(files.root, of_part, labels, files.sizes, seed):
                 yield chunk, np.array(chunk.labels, np.uint8), part
 
 
@@ -159,17 +159,17 @@ def _tables(files: _Files, seed: int, share: float) -> Iterator[Found]:
     """Yields chunks of Parquet and tar files; rows of a chunk may belong to several parts."""
     by_part: dict[Part, list[tuple[Chunk, NDArray[np.uint8]]]] = {}
     for part in {files.part_of(name): None for name in files.sizes}:
-        own = [name for name in files.sizes if files.part_of(name) == part]
-        by_part[part] = list(_whole(files, own))
+        of_part = [name for name in files.sizes if files.part_of(name) == part]
+        by_part[part] = list(_whole(files, of_part))
     ranges = list(_ranges(files, total([chunk for chunk, _ in by_part.get("train", [])]), share))
     for part in PARTS:
         for chunk, labels in by_part.get(part, []):
             if part != "train":
                 yield chunk, labels, part
                 continue
-            for own_part, low, high in ranges:
-                some = chunk.part_of_rows(low, high, seed)
-                yield some, labels[some.mask()], own_part
+            for drawn_part, low, high in ranges:
+                drawn = chunk.part_of_rows(low, high, seed)
+                yield drawn, labels[drawn.mask()], drawn_part
 
 
 def _whole(files: _Files, names: Sequence[str]) -> Iterable[tuple[Chunk, NDArray[np.uint8]]]:

@@ -87,10 +87,12 @@ def _samples(shard: tarfile.TarFile) -> Iterator[_Sample]:
     Raises tarfile.ReadError.
     """
     for key, members in groupby(_files(shard), lambda member: _key(member.name)):
-        own = list(members)
-        labels = [_text(shard, member) for member in own if member.name == key + LABEL_SUFFIX]
-        pictures = [member for member in own if member.name.lower().endswith(SUFFIXES)]
-        yield _Sample(key, own[0].offset, labels[0] if labels else "", pictures[0] if pictures else None)
+        of_sample = list(members)
+        labels = [_text(shard, member) for member in of_sample if member.name == key + LABEL_SUFFIX]
+        pictures = [member for member in of_sample if member.name.lower().endswith(SUFFIXES)]
+        yield _Sample(
+            key, of_sample[0].offset, labels[0] if labels else "", pictures[0] if pictures else None
+        )
 
 
 def _files(shard: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

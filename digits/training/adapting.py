@@ -49,9 +49,9 @@ def adapt(model: "ModelProto", labels: Sequence[str], mean: Sequence[float], std
     model = compose.add_prefix(model, "imported/")
     graph = _Graph(model)
     given, kind, layout = graph.only_input()
-    made, out_kind = graph.only_output()
+    output, out_kind = graph.only_output()
     added = _feed(graph, given, kind, layout, mean, std)
-    added += _answer(graph, made, out_kind, labels)
+    added += _answer(graph, output, out_kind, labels)
     return Adapted(graph.whole(), added)
 
 
@@ -79,20 +79,20 @@ class _Graph:
         """Returns the name, type and layout of the input. Raises ModelRejected."""
         constants = {constant.name for constant in self._model.graph.initializer}
         inputs = [value for value in self._model.graph.input if value.name not in constants]
-        said = [self._described(value) for value in inputs]
+        described = [self._described(value) for value in inputs]
         if len(inputs) == 1:
-            _, kind, dims = said[0]
+            _, kind, dims = described[0]
             fitting = [name for name, wanted in LAYOUTS.items() if _fits(dims, wanted)]
             if fitting and kind in TYPES:
                 return inputs[0].name, kind, fitting[0]
-        raise self._refused("inputs", said)
+        raise self._refused("inputs", described)
 
     def only_output(self) -> tuple[str, str]:
         """Returns the name and type of the output. Raises ModelRejected."""
-        said = [self._described(value) for value in self._model.graph.output]
-        if len(said) == 1 and said[0][1] in TYPES[1:] and _fits(said[0][2], [CLASSES]):
-            return self._model.graph.output[0].name, said[0][1]
-        raise self._refused("outputs", said)
+        described = [self._described(value) for value in self._model.graph.output]
+        if len(described) == 1 and described[0][1] in TYPES[1:] and _fits(described[0][2], [CLASSES]):
+            return self._model.graph.output[0].name, described[0][1]
+        raise self._refused("outputs", described)
 
     def _described(self, value: Any) -> tuple[str, str, Dims]:
         tensor = value.type.tensor_type
@@ -100,12 +100,12 @@ class _Graph:
         kind = self._onnx.TensorProto.DataType.Name(tensor.elem_type)
         return value.name.removeprefix("imported/"), kind, dims[1:]
 
-    def _refused(self, what: str, said: list[tuple[str, str, Dims]]) -> ModelRejected:
+    def _refused(self, what: str, described: list[tuple[str, str, Dims]]) -> ModelRejected:
         found = "; ".join(
             f"{name} {kind.lower()} {['n', *('any' if dim is None else dim for dim in dims)]}".replace(
                 "'", ""
             )
-            for name, kind, dims in said
+            for name, kind, dims in described
         )
         return ModelRejected(f"the model has the {what} {found or 'none'}; {ALLOWED}; export it accordingly")
 
@@ -184,14 +184,14 @@ def _feed(
     return added
 
 
-def _answer(graph: _Graph, made: str, kind: str, labels: Sequence[str]) -> list[str]:
+def _answer(graph: _Graph, output: str, kind: str, labels: Sequence[str]) -> list[str]:
     """Adds the nodes from the model's output to the probabilities; returns a description of them."""
     import onnx
 
-    value, added = made, []
+    value, added = output, []
     if kind != "FLOAT":
         value = graph.node(graph.behind, "Cast", [value], "as_floats", to=onnx.TensorProto.FLOAT)
-    if not graph.is_probability(made):
+    if not graph.is_probability(output):
         value = graph.node(graph.behind, "Softmax", [value], "probable", axis=1)
         added.append("a softmax behind its output")
     if list(labels) != list(LABELS):

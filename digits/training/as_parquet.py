@@ -59,13 +59,13 @@ def _write(folder: Path, rows: Iterator[dict[str, Any]], schema: pa.Schema) -> N
     folder.mkdir(parents=True, exist_ok=True)
     groups = iter(lambda: list(islice(rows, ROWS)), [])
     for number in count():
-        some = list(islice(groups, GROUPS))
-        if not some:
-            for left in sorted(folder.glob("part-*.parquet"))[number:]:
-                left.unlink()
+        written = list(islice(groups, GROUPS))
+        if not written:
+            for old in sorted(folder.glob("part-*.parquet"))[number:]:
+                old.unlink()
             return
         partial = folder / f".part-{number:03}"  # a reader never sees half a file
         with pq.ParquetWriter(partial, schema) as writer:
-            for group in some:
+            for group in written:
                 writer.write_table(pa.Table.from_pylist(group, schema))
         partial.replace(folder / f"part-{number:03}.parquet")

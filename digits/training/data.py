@@ -191,14 +191,14 @@ def _checked_images(source: str, part: str, images: NDArray[Any]) -> Images:
 def _label_positions(source: str, part: str, labels: NDArray[Any], count: int) -> NDArray[np.uint8]:
     """Returns for each label its position in LABELS, which is also the network's output for it."""
     allowed: NDArray[Any] = np.array(LABELS if labels.dtype.kind == "U" else NUMBERS)
-    said = ", ".join(map(str, allowed))
+    choices = ", ".join(map(str, allowed))
     if labels.shape != (count,) or labels.dtype.kind not in "iufU":
         raise DataUnavailable(
             f"y_{part} of {source} is {labels.dtype} {labels.shape}; one label for each of {count} images "
-            f"is needed, each one of {said}"
+            f"is needed, each one of {choices}"
         )
     others = np.setdiff1d(labels, allowed)
     if len(others):
-        raise DataUnavailable(f"y_{part} of {source} holds {others[0]}; allowed labels are {said}")
+        raise DataUnavailable(f"y_{part} of {source} holds {others[0]}; allowed labels are {choices}")
     order = np.argsort(allowed)
     return order[np.searchsorted(allowed, labels, sorter=order)].astype(np.uint8)

@@ -143,10 +143,10 @@ def _as_requested(predict: Predict, images: Images) -> NDArray[np.float32]:
     """Returns (n, CLASSES) probabilities of images that are read as in a request; zeros for a blank one."""
     found = [read_levels(image) for image in images]
     rows = np.zeros((len(images), CLASSES), np.float32)
-    for row, candidates, own in zip(rows, found, scores_of_each(predict, found), strict=True):
-        verdict = judge_scores(candidates, own, reject_below=0)
+    for row, candidates, scores in zip(rows, found, scores_of_each(predict, found), strict=True):
+        verdict = judge_scores(candidates, scores, reject_below=0)
         if verdict.best is not None:
-            row[:] = own[verdict.best, :CLASSES]
+            row[:] = scores[verdict.best, :CLASSES]
     return rows
 
 

@@ -41,11 +41,11 @@ def judge_pictures(predict: Predict, examples: Iterable[Example], reject_below: 
     """Returns how the service would answer each picture."""
     labels, found = zip(*in_threads(_labelled, examples), strict=True)
     judged = Judged(np.zeros(len(found), np.bool_), np.zeros(len(found)))
-    for place, (candidates, own) in enumerate(zip(found, scores_of_each(predict, found), strict=True)):
-        verdict = judge_scores(candidates, own, reject_below)
+    for place, (candidates, scores) in enumerate(zip(found, scores_of_each(predict, found), strict=True)):
+        verdict = judge_scores(candidates, scores, reject_below)
         if verdict.best is not None:
             judged.is_digit[place] = verdict.is_digit
-            read = own[verdict.best, :CLASSES].argmax()
+            read = scores[verdict.best, :CLASSES].argmax()
             judged.right[place] = verdict.kind == "digit" and read == labels[place]
     return judged
 

@@ -50,8 +50,8 @@ class Samples(NamedTuple):
     labels: NDArray[np.uint8]  # positions in LABELS, or NO_DIGIT
 
 
-def joined(some: Samples, more: Samples) -> Samples:
-    return Samples(*(np.concatenate(parts) for parts in zip(some, more, strict=True)))
+def joined(first: Samples, second: Samples) -> Samples:
+    return Samples(*(np.concatenate(parts) for parts in zip(first, second, strict=True)))
 
 
 def draw_samples(split: Split, numbers: range, seed: int) -> Samples:

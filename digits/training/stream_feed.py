@@ -94,9 +94,9 @@ class StreamFeed:
             raise
 
     def _raw_batches(self, epoch: int, done: Sequence[Stretch]) -> Iterator[Batch]:
-        own = self._shares(epoch, done)[self._worker]
+        windows = self._shares(epoch, done)[self._worker]
         before = sum(stretch.steps for stretch in done)
-        rows = _of_size(self._mixed_rows(own, epoch), self._rows_each)
+        rows = _of_size(self._mixed_rows(windows, epoch), self._rows_each)
         order = np.random.default_rng([self._settings.seed, epoch, 1]).permutation(len(self._drawn.images))
         for step in range(before, before + self.steps_left(epoch, done)):
             batch = next(rows)
@@ -107,18 +107,19 @@ class StreamFeed:
     def _shares(self, epoch: int, done: Sequence[Stretch]) -> list[list[Window]]:
         return shares(self._rows, self._settings.seed, epoch, done, self._workers)
 
-    def _mixed_rows(self, own: Sequence[Window], epoch: int) -> Iterator[Batch]:
+    def _mixed_rows(self, windows: Sequence[Window], epoch: int) -> Iterator[Batch]:
         """Yields each window's rows, shuffled; unreadable rows have weight 0 and another row's pixels."""
         from digits.streaming.pipeline import stream  # Ray takes seconds to import
 
         blocks = stream(
-            [self._chunks[place] for window in own for place in window.chunks], self._settings.cpus_per_worker
+            [self._chunks[place] for window in windows for place in window.chunks],
+            self._settings.cpus_per_worker,
         )
-        for window in own:
-            some = [next(blocks) for _ in window.chunks]
-            images = np.concatenate([block.images for block in some])
-            labels = np.concatenate([block.labels for block in some])
-            errors = [error for block in some for error in block.errors]
+        for window in windows:
+            read = [next(blocks) for _ in window.chunks]
+            images = np.concatenate([block.images for block in read])
+            labels = np.concatenate([block.labels for block in read])
+            errors = [error for block in read for error in block.errors]
             order = window.order(self._settings.seed, epoch)
             good = np.array([not error for error in errors])
             self._unreadable += [errors[place] for place in order if errors[place]]
@@ -130,17 +131,17 @@ class StreamFeed:
 def _of_size(parts: Iterator[Batch], size: int) -> Iterator[Batch]:
     """Yields batches of this size; fills up the last one, then yields filling batches without end."""
     filler = Batch(np.zeros((1, *SHAPE), np.uint8), np.zeros(1, np.uint8), np.zeros(1, np.float32))
-    left = filler.rows(0, 0)
+    remaining = filler.rows(0, 0)
     for part in parts:
-        left = left.with_rows(part)
+        remaining = remaining.with_rows(part)
         filler = Batch(part.images[-1:], part.labels[-1:], filler.weights)
         start = 0
-        while len(left.labels) - start >= size:
-            yield left.rows(start, start + size)
+        while len(remaining.labels) - start >= size:
+            yield remaining.rows(start, start + size)
             start += size
-        left = left.rows(start, len(left.labels))
+        remaining = remaining.rows(start, len(remaining.labels))
     while True:
-        places = np.zeros(size - len(left.labels), np.int64)
+        places = np.zeros(size - len(remaining.labels), np.int64)
         fill = Batch(filler.images[places], filler.labels[places], filler.weights[places])
-        yield left.with_rows(fill)
-        left = left.rows(0, 0)
+        yield remaining.with_rows(fill)
+        remaining = remaining.rows(0, 0)

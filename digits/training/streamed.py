@@ -109,12 +109,12 @@ def _read(found: Survey, part: Part) -> tuple[Samples, list[str]]:
     from digits.streaming.pipeline import stream  # Ray takes seconds to import
 
     rows = list(stream(found.parts[part], readers=os.cpu_count() or 1))
-    errors = [error for some in rows for error in some.errors]
+    errors = [error for batch in rows for error in batch.errors]
     good = np.array([not error for error in errors])
     if not good.any():
         raise _none_readable(found, part, errors[0])
     unreadable = list(filter(None, errors))
     if unreadable:
         log.warning("pictures for %s left out unreadable=%d first=%s", part, len(unreadable), unreadable[0])
-    images = np.concatenate([some.images for some in rows])[good]
-    return Samples(images, np.concatenate([some.labels for some in rows])[good]), unreadable
+    images = np.concatenate([batch.images for batch in rows])[good]
+    return Samples(images, np.concatenate([batch.labels for batch in rows])[good]), unreadable
