@@ -93,7 +93,7 @@ type: .venv/dev.lock  ## Check types with mypy --strict
 	$(BIN)/mypy
 
 starter: .venv/train.lock  ## Copy the model of the training run out/NAME into models/starter (NAME=... is required)
-	$(BIN)/python -m digits.models copy "out/$(NAME)" models/starter
+	$(BIN)/python -m digits model copy "out/$(NAME)" models/starter
 
 accuracy: .venv/dev.lock  ## Measure the accuracy on 10,000 MNIST test images over HTTP (needs a running `make serve`)
 	$(BIN)/python -m benchmarks.accuracy --data "$(or $(DATA),mnist)"

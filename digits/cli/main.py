@@ -20,6 +20,7 @@ COMMANDS = {
     "data": ("data", "Write MNIST and drawn pictures as Parquet, as training data."),
     "golden": ("golden", "Choose the images that every model must read, for another task."),
     "report": ("report", "Write a model's quality as one HTML file."),
+    "model": ("model", "Copy what serving needs of a model folder."),
     "registry": ("registry", "List, import, promote and roll back registered models."),
     "doctor": ("doctor", "Find what keeps this machine from serving or training."),
 }
