@@ -13,12 +13,12 @@ from pathlib import Path
 import httpx2
 
 from benchmarks.services import PORT, ROOT, Service
-from digits.local.processes import end_marked, marked
+from digits.local.processes import marked
 from digits.task import Pixels
 from digits.vision.golden import golden_digits
 from testkit.cluster import LocalCluster, wait_until
 from testkit.encodings import Body
-from testkit.processes import proportional_mb, resident_mb
+from testkit.processes import end_marked, proportional_mb, resident_mb
 
 START_WITHIN_S, ANSWER_WITHIN_S = 120, 120
 

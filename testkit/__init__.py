@@ -8,6 +8,6 @@ models.py      the starter model and other model folders, loaded as a replica lo
 own_models.py  docs/your-own-model.md as a program, and drawn data for its two models
 local.py       a service as `make serve` starts it, ended by `make stop`
 load.py        load generators: wrk for closed loops, h2load for open ones
-processes.py   memory and CPU time of processes
+processes.py   memory and CPU time of processes, and the end of those with a mark
 traffic.py     steady traffic from a thread, each request with its outcome
 """

@@ -15,8 +15,9 @@ import httpx2
 import yaml
 
 from digits.local.instance import haproxy_files
-from digits.local.processes import end_marked, marked
+from digits.local.processes import marked
 from testkit.ports import free_port
+from testkit.processes import end_marked
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent

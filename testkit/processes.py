@@ -1,8 +1,15 @@
-"""Memory and CPU time of processes of this machine; digits.local.processes finds and ends them."""
+"""Memory and CPU time of processes of this machine, and their end; digits.local.processes finds them."""
 
 import os
 import re
 from pathlib import Path
+
+from digits.local.processes import end_all, marked
+
+
+def end_marked(mark: str) -> None:
+    """Kills the marked processes until none is left, including those that start meanwhile."""
+    end_all(lambda: marked(mark))
 
 
 def resident_mb(pid: int) -> float:

@@ -62,11 +62,6 @@ def target(file: Path) -> str:
         return ""
 
 
-def end_marked(mark: str) -> None:
-    """Kills the marked processes until none is left, including those that start meanwhile."""
-    end_all(lambda: marked(mark))
-
-
 def end_all(find: Callable[[], Iterable[int]]) -> None:
     """Kills the processes that `find` returns, except this one, until it returns none."""
     deadline = time.monotonic() + END_WITHIN_S
