@@ -25,6 +25,8 @@ COMMANDS = {
     "doctor": ("doctor", "Find what keeps this machine from serving or training."),
 }
 
+RENAMED = {"max-refused": "max-rejected"}  # flags that had another name; it is still taken
+
 
 class LazyCommands(click.Group):
     """Reports errors of this project and packages that are not installed as one line, with status 1."""
@@ -55,7 +57,14 @@ class LazyCommands(click.Group):
             ) from error
 
 
-@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+def _current(name: str) -> str:
+    return RENAMED.get(name, name)
+
+
+@click.group(
+    cls=LazyCommands,
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": _current},
+)
 def main() -> None:
     """Handwritten digits: serve, read pictures, train models, and choose the model that serves.
 

@@ -14,6 +14,8 @@ MANIFEST = "manifest.json"
 ONNX_FILE = "model.onnx"
 KERAS_FILE = "model.keras"
 REJECT_BELOW = "reject_below"  # the metric that holds the threshold of is_digit
+# Share of the test images that the threshold rejects. Released manifests and MLflow have this name.
+TEST_REJECTED = "test_refused"
 # Metrics with the number of test images: in total, and of the label with the fewest.
 TEST_IMAGES, TEST_IMAGES_OF_RAREST = "test_images", "test_images_of_rarest_label"
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from digits.models.manifest import TEST_IMAGES, TEST_IMAGES_OF_RAREST, Manifest
+from digits.models.manifest import TEST_IMAGES, TEST_IMAGES_OF_RAREST, TEST_REJECTED, Manifest
 from digits.settings import Settings
 
 NEEDED = ("test_accuracy", "test_ece", "latency_ms")  # metrics of every model
@@ -33,7 +33,7 @@ class GateSettings(Settings):
         "inverted or shifted test images, and other handwriting, drawings, pens, pages, framed pictures, "
         "photos and file formats.",
     )
-    max_refused: float = Field(
+    max_rejected: float = Field(
         0.02, ge=0, le=1, description="Highest share of test images that the model's threshold rejects."
     )
     auroc_tolerance: float = Field(
@@ -56,9 +56,9 @@ def objections(candidate: Manifest, champion: Manifest | None, gate: GateSetting
         found.append(f"calibration error {ece:.4f} is above {gate.max_ece}")
     if (latency := metrics.get("latency_ms", 0.0)) > gate.max_latency_ms:
         found.append(f"one image takes {latency:.2f} ms, above the limit of {gate.max_latency_ms} ms")
-    if (refused := metrics.get("test_refused", 0.0)) > gate.max_refused:
+    if (rejected := metrics.get(TEST_REJECTED, 0.0)) > gate.max_rejected:
         found.append(
-            f"{refused:.2%} of the test images are rejected, above the limit of {gate.max_refused:.2%}"
+            f"{rejected:.2%} of the test images are rejected, above the limit of {gate.max_rejected:.2%}"
         )
     if champion is not None:
         found += _worse_than(champion, candidate, gate)

@@ -85,14 +85,14 @@ class _Graph:
             fitting = [name for name, wanted in LAYOUTS.items() if _fits(dims, wanted)]
             if fitting and kind in TYPES:
                 return inputs[0].name, kind, fitting[0]
-        raise self._refused("inputs", described)
+        raise self._rejected("inputs", described)
 
     def only_output(self) -> tuple[str, str]:
         """Returns the name and type of the output. Raises ModelRejected."""
         described = [self._described(value) for value in self._model.graph.output]
         if len(described) == 1 and described[0][1] in TYPES[1:] and _fits(described[0][2], [CLASSES]):
             return self._model.graph.output[0].name, described[0][1]
-        raise self._refused("outputs", described)
+        raise self._rejected("outputs", described)
 
     def _described(self, value: Any) -> tuple[str, str, Dims]:
         tensor = value.type.tensor_type
@@ -100,7 +100,7 @@ class _Graph:
         kind = self._onnx.TensorProto.DataType.Name(tensor.elem_type)
         return value.name.removeprefix("imported/"), kind, dims[1:]
 
-    def _refused(self, what: str, described: list[tuple[str, str, Dims]]) -> ModelRejected:
+    def _rejected(self, what: str, described: list[tuple[str, str, Dims]]) -> ModelRejected:
         found = "; ".join(
             f"{name} {kind.lower()} {['n', *('any' if dim is None else dim for dim in dims)]}".replace(
                 "'", ""

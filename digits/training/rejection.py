@@ -9,7 +9,7 @@ from digits.corpus.examples import Example, sample
 from digits.corpus.handwriting import Writing, writings
 from digits.corpus.kinds import KINDS, make_picture
 from digits.corpus.threads import in_threads
-from digits.models.manifest import REJECT_BELOW
+from digits.models.manifest import REJECT_BELOW, TEST_REJECTED
 from digits.training.evaluation import Predict
 from digits.training.pictures import Judged, judge_pictures
 
@@ -17,7 +17,7 @@ Floats = NDArray[np.floating]
 
 # Shares of validation digits that the threshold may reject: MNIST's, and other writers'.  The second share is
 # below the allowed 1 %, because only fifteen writers choose the threshold, and other writers vary more.
-MOST_REFUSED, MOST_REFUSED_OF_HANDS = 0.001, 0.0075
+MOST_REJECTED, MOST_REJECTED_OF_HANDS = 0.001, 0.0075
 PER_KIND = 16  # pictures of each kind used to choose the threshold
 SEED = 8
 CANVAS = "canvas_white_on_black"  # the kind of picture that the drawing page sends
@@ -30,13 +30,14 @@ def choose_threshold(predict: Predict, of_mnist: Floats) -> float:
     """
     judged = judge_pictures(predict, sample("validation", SEED, PER_KIND, tuple(KINDS)), 0)
     return min(
-        lowest_kept(of_mnist, MOST_REFUSED), lowest_kept(judged.is_digit[judged.right], MOST_REFUSED_OF_HANDS)
+        lowest_kept(of_mnist, MOST_REJECTED),
+        lowest_kept(judged.is_digit[judged.right], MOST_REJECTED_OF_HANDS),
     )
 
 
-def lowest_kept(is_digit: Floats, refused: float) -> float:
+def lowest_kept(is_digit: Floats, rejected: float) -> float:
     """Returns the highest threshold that rejects at most this share."""
-    return float(np.sort(is_digit)[int(refused * len(is_digit))])
+    return float(np.sort(is_digit)[int(rejected * len(is_digit))])
 
 
 def auroc(digits: Floats, others: Floats) -> float:
@@ -63,10 +64,10 @@ def rejection_metrics(predict: Predict, of_test: Floats, threshold: float) -> di
         "test_accuracy_hands": float(digits.right.mean()),
         "test_auroc_letters": auroc(digits.is_digit, letters.is_digit),
         "test_auroc_symbols": auroc(digits.is_digit, symbols.is_digit),
-        "test_refused": float((of_test < threshold).mean()),
-        "test_refused_hands": float((digits.is_digit < threshold).mean()),
-        "test_refused_letters": float((letters.is_digit < threshold).mean()),
-        "test_refused_symbols": float((symbols.is_digit < threshold).mean()),
+        TEST_REJECTED: float((of_test < threshold).mean()),
+        f"{TEST_REJECTED}_hands": float((digits.is_digit < threshold).mean()),
+        f"{TEST_REJECTED}_letters": float((letters.is_digit < threshold).mean()),
+        f"{TEST_REJECTED}_symbols": float((symbols.is_digit < threshold).mean()),
     }
 
 

@@ -263,6 +263,21 @@ def test_a_run_is_no_other_folder(name: str) -> None:
     assert (asked.exit_code, "--name: String should match pattern" in asked.output) == (2, True), asked.output
 
 
+@pytest.mark.parametrize("flag", ["--max-rejected", "--max-refused"])
+@pytest.mark.parametrize("command", ["train", "report", "registry promote"])
+def test_an_earlier_name_of_a_flag_is_taken(
+    command: str, flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The value reaches the settings, which name it as it is named now; the help shows only that name."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    asked = CliRunner().invoke(main, [*command.split(), flag, "2"])
+    assert (asked.exit_code, "--max-rejected: Input should be less" in asked.output) == (2, True), (
+        asked.output
+    )
+    shown = CliRunner().invoke(main, [*command.split(), "--help"]).output
+    assert ("--max-rejected" in shown, "refused" in shown) == (True, False)
+
+
 def test_errors_of_this_project_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """No traceback, and what to do."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "user:secret@127.0.0.1:5000")
