@@ -68,12 +68,7 @@ class Service:
 
     def _ask(self, config: Config | None = None) -> dict[str, Any]:
         """Returns the state of all applications, or deploys the configuration and returns {}."""
-        try:
-            token = self._instance.token_file.read_text()
-        except OSError:
-            raise NotReady(
-                f"no service of yours runs on port {self._instance.port}; start it: make serve"
-            ) from None
+        token = self._token()
         request = Request(
             self._instance.dashboard + APPLICATIONS,
             method="PUT" if config else "GET",
@@ -93,6 +88,19 @@ class Service:
             raise NotReady(f"{self._instance.dashboard} does not answer: {error}") from None
         body: dict[str, Any] = json.loads(text) if text else {}
         return body
+
+    def _token(self) -> str:
+        """Returns the token, which an HTTP header can hold. Raises NotReady if no service has written one."""
+        file, port = self._instance.token_file, self._instance.port
+        try:
+            token = file.read_text("ascii").strip()
+        except OSError:
+            raise NotReady(f"no service of yours runs on port {port}; start it: make serve") from None
+        except UnicodeDecodeError:
+            token = ""
+        if not token.isalnum():
+            raise NotReady(f"{file} holds no token of this service; make stop, then make serve")
+        return token
 
 
 def as_lines(config: Config) -> list[str]:

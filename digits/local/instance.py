@@ -71,6 +71,14 @@ class Instance:
         temporary = "/tmp" if sys.platform == "darwin" else tempfile.gettempdir()
         return Path(temporary) / f"digits-{os.getuid()}-{self.port}"
 
+    @property
+    def ray_folder(self) -> Path:
+        """Ray's part of `folder`.
+
+        Ray lets every user write into it and what is below it, so the folder around it must keep them out.
+        """
+        return self.folder / "ray"
+
     @cached_property
     def log(self) -> Path:
         """The file of Ray's output, which outlives the service; beside `folder` if out/ is not writable."""

@@ -126,7 +126,8 @@ class Runner:
             return subprocess.Popen(
                 [
                     sys.executable, "-m", "digits.local.driver", str(file),
-                    str(ports["metrics"]), str(ports["dashboard"]), str(self._instance.folder),
+                    str(ports["metrics"]), str(ports["dashboard"]),
+                    str(self._instance.ray_folder),
                 ],
                 cwd=ROOT, env=self.environment(fitted),
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL,

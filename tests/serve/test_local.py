@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -92,6 +93,15 @@ def test_ctrl_c_ends_the_service_with_status_0(figure: Figure) -> None:
         assert port_is_free()
     figure(f"ready after {ready_s:.1f} s, ended after {ended_s:.1f} s")
     assert ended_s < 10
+
+
+def test_only_the_user_reaches_the_files_of_a_service(service: subprocess.Popen[str]) -> None:
+    """Ray makes its own folders writable for all; the one around them shuts other users out."""
+    folder = Instance(PORT).folder
+    assert stat.filemode(folder.stat().st_mode) == "drwx------"
+    assert (folder / "ray" / "session_latest" / "logs" / "serve").is_dir()
+    for socket_file in ("raylet", "plasma_store"):
+        assert (folder / "ray" / "session_latest" / "sockets" / socket_file).exists()
 
 
 def test_a_killed_driver_leaves_nothing(service: subprocess.Popen[str], figure: Figure) -> None:

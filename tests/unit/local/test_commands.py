@@ -299,6 +299,16 @@ def accepting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
         server.server_close()
 
 
+@pytest.mark.parametrize("token", [b"", b"two\nlines", "schl\u00fcssel".encode(), b"\xff"])
+def test_a_file_that_holds_no_token_is_named(accepting: Instance, token: bytes) -> None:
+    """No HTTP header can hold it."""
+    accepting.token_file.write_bytes(token)
+    with pytest.raises(NotReady, match="holds no token of this service; make stop, then make serve"):
+        Service(accepting).state()
+    accepting.token_file.write_text("1234abcd\n")
+    assert Service(accepting).state()
+
+
 def test_an_application_needs_no_name(accepting: Instance, tmp_path: Path) -> None:
     """Ray names it itself."""
     file, said = tmp_path / "config.yaml", list[str]()
@@ -450,7 +460,7 @@ def test_on_macos_rays_sockets_have_paths_that_are_short_enough(monkeypatch: pyt
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(os, "getuid", lambda: 1234567890)
     socket_file = (
-        Instance(64434).folder / "session_2026-01-31_12-00-00_123456_1234567" / "sockets" / "plasma_store"
+        Instance(64434).ray_folder / "session_2026-01-31_12-00-00_123456_1234567" / "sockets" / "plasma_store"
     )
     assert len(bytes(socket_file)) <= 103
 
