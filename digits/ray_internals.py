@@ -82,12 +82,16 @@ def names_in_serve_env() -> str:
 
 @assume("digits/gateway/middleware.py")
 def http_callback() -> str:
-    """Every proxy and replica adds the middlewares of RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH."""
+    """Every proxy and replica adds the list of RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH, innermost first."""
     from starlette.middleware import Middleware
 
     added = [Middleware(object)]  # type: ignore[arg-type]
-    if _ray("serve._private.http_util").validate_http_proxy_callback_return(added) != added:
+    http = _ray("serve._private.http_util")
+    if http.validate_http_proxy_callback_return(added) != added:
         return "the callback's list is not what is added"
+    named = [Middleware(lambda app, name=name: (name, app)) for name in "ab"]  # type: ignore[arg-type]
+    if http._apply_middlewares(None, named)[0] != "b":
+        return "the last middleware is not the outermost"
     called = [
         _missing(f"serve._private.{name}", "configure_http_middlewares(") for name in ("proxy", "replica")
     ]

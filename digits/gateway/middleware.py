@@ -168,7 +168,7 @@ def _replay(first: Message, receive: Receive) -> Receive:
 
 
 def middlewares() -> list[Middleware]:
-    """Returns what Ray Serve adds to its HTTP servers, and prepares uvicorn for them.
+    """Returns what Ray Serve adds to its HTTP servers, the innermost first, and prepares uvicorn for them.
 
     Raises ValidationError for an invalid setting.
     """
@@ -176,7 +176,12 @@ def middlewares() -> list[Middleware]:
     settings = EdgeSettings.from_environment()
     behind_haproxy = os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
     edge = Middleware(Edge, settings=settings, behind_haproxy=behind_haproxy)
-    return [*_cors(settings), edge]
+    return [edge, *_cors(settings)]
+
+
+def middlewares_of_the_app() -> list[Middleware]:
+    """Returns the same for the app itself, the outermost first as Starlette wants it; [] if Ray adds them."""
+    return [] if is_loaded_by_ray() else middlewares()[::-1]
 
 
 def _cors(settings: EdgeSettings) -> list[Middleware]:

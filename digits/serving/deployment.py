@@ -13,7 +13,7 @@ import ray
 from ray import serve
 from starlette.applications import Starlette
 
-from digits.gateway.middleware import is_loaded_by_ray, middlewares
+from digits.gateway.middleware import middlewares_of_the_app
 from digits.http.app import create_api
 from digits.inference.live_model import LiveModel
 from digits.inference.predictor import Predictor
@@ -74,7 +74,7 @@ class DigitClassifier:
     def __serve_build_asgi_app__(self) -> Starlette:
         return create_api(
             self._predictor,
-            middleware=[] if is_loaded_by_ray() else middlewares(),
+            middleware=middlewares_of_the_app(),
             replica=serve.get_replica_context().replica_tag,
         )
 

@@ -6,8 +6,9 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
-from digits.gateway.middleware import middlewares
+from digits.gateway.middleware import middlewares, middlewares_of_the_app
 from digits.gateway.settings import EdgeSettings
 
 PAGE = "https://page.example"
@@ -22,14 +23,27 @@ async def answer(_: object) -> PlainTextResponse:
     return PlainTextResponse("7")
 
 
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> TestClient:
+ROUTES = [Route("/predict", answer, methods=["POST"])]
+
+
+def in_rays_servers() -> ASGIApp:
+    """Returns the app as Ray's HTTP servers run it; digits/ray_internals.py checks that they do."""
+    app: ASGIApp = Starlette(routes=ROUTES)
+    for middleware in middlewares():
+        app = middleware.cls(app, *middleware.args, **middleware.kwargs)
+    return app
+
+
+def without_ray() -> ASGIApp:
+    return Starlette(routes=ROUTES, middleware=middlewares_of_the_app())
+
+
+@pytest.fixture(params=[in_rays_servers, without_ray])
+def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     """The edge with a key and one allowed page."""
     monkeypatch.setenv("DIGITS_EDGE_CORS_ORIGINS", f"{PAGE}, http://localhost:3000")
     monkeypatch.setenv("DIGITS_EDGE_API_KEYS_SHA256", "1" * 64)
-    return TestClient(
-        Starlette(routes=[Route("/predict", answer, methods=["POST"])], middleware=middlewares())
-    )
+    return TestClient(request.param())
 
 
 def test_a_preflight_request_is_answered_at_the_edge(client: TestClient) -> None:
@@ -54,9 +68,7 @@ def test_another_page_is_not_allowed(client: TestClient) -> None:
 
 
 def test_by_default_no_page_is_allowed() -> None:
-    client = TestClient(
-        Starlette(routes=[Route("/predict", answer, methods=["POST"])], middleware=middlewares())
-    )
+    client = TestClient(in_rays_servers())
     response = client.options("/predict", headers=PREFLIGHT)
     assert response.status_code == 405
     assert not [name for name in response.headers if name.startswith("access-control")]
