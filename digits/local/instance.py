@@ -43,6 +43,12 @@ def haproxy_files(folder: Path) -> dict[str, str]:
     return {f"RAY_SERVE_HAPROXY_{name}": f"{folder}/{file}" for name, file in HAPROXY_FILES.items()}
 
 
+def _with_root(path: str) -> str:
+    """Returns a PYTHONPATH with this project first, where Ray finds the autoscaling policy."""
+    others = [one for one in path.split(os.pathsep) if one and one != str(ROOT)]
+    return os.pathsep.join([str(ROOT), *others])
+
+
 @dataclass(frozen=True)
 class Instance:
     """The service on a port, whether it runs or not."""
@@ -115,6 +121,7 @@ class Instance:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.token_file),
             "RAY_DASHBOARD_ADDRESS": self.dashboard,
+            "PYTHONPATH": _with_root(os.environ.get("PYTHONPATH", "")),
         }
 
     def environment(self, haproxy: bool) -> dict[str, str]:

@@ -141,14 +141,9 @@ class Runner:
         """
         wanted = fitted | self._instance.environment(self._haproxy)
         own = {self._instance.mark.partition("=")[0], *RAYS_PROXY, *self._instance.client_environment()}
-        first = {
-            "PATH": str(Path(sys.executable).parent),  # HAProxy's start finds this Python there
-            "PYTHONPATH": str(ROOT),  # Ray's dashboard, which deploys, imports the autoscaling policy
-        }
-        paths = {
-            key: os.pathsep.join(filter(None, [path, os.environ.get(key)])) for key, path in first.items()
-        }
-        return wanted | os.environ | {key: wanted[key] for key in own} | paths
+        python = str(Path(sys.executable).parent)  # HAProxy's start finds this Python there
+        path = os.pathsep.join(filter(None, [python, os.environ.get("PATH")]))
+        return wanted | os.environ | {key: wanted[key] for key in own} | {"PATH": path}
 
     def wait_until_ready(self, driver: subprocess.Popen[bytes]) -> str:
         """Returns the line with the service's address. Raises NotReady if it cannot start."""

@@ -105,6 +105,7 @@ def test_no_change_by_the_page_fails_a_request(
     assert "key_missing" in sh(REQUEST.replace("-H", "-A"), KEY=key)
     with Traffic(f"http://127.0.0.1:{PORT}", RATE, headers={"Authorization": f"Bearer {key}"}) as traffic:
         assert "is already running" in sh("make -s deploy-config")
+        assert "status: RUNNING" in sh(BLOCKS[0])
         file = edited(tmp_path / "settings.yaml", user_config={"max_batch_size": 32})
         said = sh("make -s deploy-config", CONFIG=file)
         assert re.search(r"-\s+max_batch_size: 64\n\+\s+max_batch_size: 32\n", said)
@@ -121,8 +122,9 @@ def test_no_change_by_the_page_fails_a_request(
         options = {"num_cpus": 1, "runtime_env": {"env_vars": {"DIGITS_TEST": "changed"}}}
         other = edited(tmp_path / "other.yaml", num_replicas=2, ray_actor_options=options)
         assert "2 replicas" in sh("make -s deploy-config", CONFIG=other)
-        rays_own = BLOCKS[0].replace("serve_config.yaml", two)
-        assert "status: RUNNING" in sh(rays_own.replace("http_options", ""))
+        bounds = deployment_of(serve_config())["autoscaling_config"] | {"min_replicas": 2, "max_replicas": 3}
+        shipped = edited(tmp_path / "shipped.yaml", autoscaling_config=bounds)
+        assert "status: RUNNING" in sh(BLOCKS[0].replace("serve_config.yaml", shipped))
         wait_for_replicas(PORT, 2)
         assert "Ready: " in sh("make -s status")
     figure(failed_of(traffic))

@@ -522,6 +522,14 @@ def test_env_quotes_its_values_for_the_shell(monkeypatch: pytest.MonkeyPatch) ->
     assert (done.stdout, done.stderr) == (str(Instance(8123).token_file), "")
 
 
+@pytest.mark.parametrize("before", ["", "/mine", f"/mine{os.pathsep}{ROOT}"])
+def test_env_lets_rays_commands_find_the_project(before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They import the autoscaling policy that serve_config.yaml names, and are not started in this folder."""
+    monkeypatch.setenv("PYTHONPATH", before)
+    found = Instance(8123).client_environment()["PYTHONPATH"].split(os.pathsep)
+    assert found == [str(ROOT), *(["/mine"] if before else [])]
+
+
 def test_a_folder_of_another_user_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not deleted, and not used."""
     service = Instance(free_service_port())
@@ -553,6 +561,7 @@ def test_the_callers_variables_win_but_for_proxy_and_token(
     assert variables["RAY_SERVE_ENABLE_HA_PROXY"] == proxy
     assert variables["RAY_AUTH_TOKEN_PATH"] == str(service.token_file)
     assert variables["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+    assert variables["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)
 
 
 STUBBORN = """
