@@ -157,10 +157,14 @@ class PromotionRefused(DigitsError):
         return "; ".join(self.reasons)
 
 
+PYDANTICS_HINT = "For further information visit https://errors.pydantic.dev"
+
+
 def last_line(text: str) -> str:
     """Returns the last line with text that another process wrote, without the class of an error above.
 
-    It is "" if there is none.
+    It is "" if there is none. Pydantic's line with the address of its documentation is no reason: skipped.
     """
-    line = (text.strip().splitlines() or [""])[-1].strip()
+    lines = [line.strip() for line in text.splitlines()]
+    line = next((line for line in reversed(lines) if line and not line.startswith(PYDANTICS_HINT)), "")
     return line.partition(": ")[2] if line.startswith(f"{__name__}.") else line

@@ -83,7 +83,10 @@ def deploy(file: Path, port: int | None, say: Say) -> int:
     instance = Instance(config["http_options"]["port"])
     service = Service(instance)
     before = service.state()
-    wanted = {one.get("name", RAYS_NAME): one for one in check_by_rays_schema(config)}
+    try:
+        wanted = {one.get("name", RAYS_NAME): one for one in check_by_rays_schema(config)}
+    except InvalidSettings as error:
+        raise InvalidSettings(f"{file}, {error}") from None
     running = {before.config.get("name", RAYS_NAME): before.config} if before and before.config else {}
     difference = list(
         difflib.unified_diff(as_lines(running), as_lines(wanted), "running", str(file), lineterm="", n=1)

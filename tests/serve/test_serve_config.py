@@ -4,15 +4,16 @@ from typing import Any
 
 import pytest
 import yaml
-from ray.serve.schema import ServeDeploySchema
 
 from digits.errors import InvalidSettings
 from digits.inference.settings import ServeSettings
-from digits.local.schema import check_by_rays_schema, unknown_keys
+from digits.local.schema import check_by_rays_schema
 from kuberay.manifests import declared_changes, more_applications, serve_config
 from tests.rules.kuberay import serve_configs
 from tests.rules.manifests import ROOT, Object, names, render
 
+OURS = "applications.0.deployments.0"
+AUTOSCALING = f"{OURS}.autoscaling_config"
 DECLARED = [yaml.safe_load(serve_config(changes)) for changes in declared_changes().values()]
 
 
@@ -28,8 +29,7 @@ def _deployment(config: Object) -> Object:
 @pytest.mark.parametrize(("name", "config"), _serve_configs(), ids=[name for name, _ in _serve_configs()])
 def test_the_serve_config_of_an_overlay_is_valid(name: str, config: Object) -> None:
     """For Ray and for the deployment, and apart from the model it is one of the declared copies."""
-    schema = ServeDeploySchema.model_validate(config)
-    assert unknown_keys(schema, config) == []
+    check_by_rays_schema(config)
     ServeSettings(**_deployment(config)["user_config"])
     assert config["http_options"]["host"] == "0.0.0.0"
     _deployment(config)["user_config"]["model_uri"] = _deployment(DECLARED[0])["user_config"]["model_uri"]
@@ -66,27 +66,64 @@ def _differences(ours: Any, theirs: Any, path: tuple[str, ...] = ()) -> dict[str
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("applications.0.replicas", "applications.replicas: unknown key"),
+        ("applications.0.replicas", "unknown key"),
+        (f"{OURS}.num_replica", "unknown key; the nearest known one is 'num_replicas'"),
+        ("http_option", "unknown key; the nearest known one is 'http_options'"),
+        (f"{OURS}.max_surge_percent", "Input should be less than or equal to 100, not 200"),
+        (f"{AUTOSCALING}.upscale_delays_s", "unknown key; the nearest known one is 'upscale_delay_s'"),
+        (f"{AUTOSCALING}.policy.policy_functon", "unknown key; the nearest known one is 'policy_function'"),
         (
-            "applications.0.deployments.0.num_replica",
-            "applications.deployments.num_replica: unknown key; the nearest known one is 'num_replicas'",
+            f"{AUTOSCALING}.policy",
+            "Input should be a valid dictionary or instance of AutoscalingPolicy, not 200",
         ),
-        ("http_option", "http_option: unknown key; the nearest known one is 'http_options'"),
         (
-            "applications.0.deployments.0.max_surge_percent",
-            "applications.0.deployments.0.max_surge_percent: Input should be less than or equal to 100",
+            f"{AUTOSCALING}.policy.policy_function",
+            "Input should be a valid string or callable, not 200",
         ),
+        (f"{OURS}.ray_actor_options.runtime_env.env_var", "unknown key; the nearest known one is 'env_vars'"),
+        ("applications.0.runtime_env.env_var", "unknown key; the nearest known one is 'env_vars'"),
     ],
 )
 def test_what_ray_would_ignore_or_refuse_is_said(key: str, said: str) -> None:
     """In one line, and with the name that was probably meant."""
+    assert refusal_of(key, 200) == f"{key}: {said}"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        (f"{AUTOSCALING}.max_replicas", 0, ".max_replicas: Input should be greater than 0, not 0"),
+        (
+            f"{AUTOSCALING}.min_replicas",
+            3,
+            ": max_replicas (2) must be greater than or equal to min_replicas (3)!",
+        ),
+        (f"{AUTOSCALING}.target_ongoing_requests", "many", "unable to parse string as a number, not 'many'"),
+        (
+            f"{AUTOSCALING}.policy.policy_function",
+            "digits.serving.autoscaling:gone",
+            "has no attribute 'gone'",
+        ),
+        (f"{AUTOSCALING}.policy.policy_function", "gone:policy", "No module named 'gone'"),
+        (f"{OURS}.request_router_config.request_router_class", "gone:Router", "No module named 'gone'"),
+        (f"{OURS}.ray_actor_options.runtime_env.env_vars", {"A": 1}, "must be of type Dict[str, str]"),
+        (f"{OURS}.max_replicas_per_node", "x", "unable to parse string as an integer, not 'x'"),
+    ],
+)
+def test_what_ray_checks_while_it_deploys_is_said_before(key: str, value: object, said: str) -> None:
+    """Ray's schema takes these sections as they are; its deployment fails then, with little of the reason."""
+    assert said in refusal_of(key, value)
+
+
+def refusal_of(key: str, value: object) -> str:
+    """Returns why serve_config.yaml is refused with this value."""
     config: Any = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     check_by_rays_schema(config)
     *path, last = [int(step) if step.isdigit() else step for step in key.split(".")]
     place = config
     for step in path:
-        place = place[step]
-    place[last] = 200
+        place = place.setdefault(step, {}) if isinstance(place, dict) else place[step]
+    place[last] = value
     with pytest.raises(InvalidSettings) as error:
         check_by_rays_schema(config)
-    assert str(error.value) == said
+    return str(error.value)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from digits.errors import last_line
+from digits.errors import PYDANTICS_HINT, last_line
 
 
 @pytest.mark.parametrize(
@@ -11,6 +11,7 @@ from digits.errors import last_line
         ("Traceback ...\n  line 3\ndigits.errors.DiskFull: full: free some\n", "full: free some"),
         ("Traceback ...\nValueError: no number: 7", "ValueError: no number: 7"),
         ("one line", "one line"),
+        (f"1 validation error for X\na\n  Should be 1\n    {PYDANTICS_HINT}/2.14/v/x\n", "Should be 1"),
         ("one\r\n  two \r\n\r\n", "two"),
         ("", ""),
         (" \n", ""),
