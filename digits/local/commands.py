@@ -42,8 +42,8 @@ def serve(file: Path, port: int | None, haproxy: bool, say: Say) -> int:
             driver = runner.start()
             say(f"Starting {file} on port {instance.port}; Ray's output is in {os.path.relpath(runner.log)}")
             say(runner.wait_until_ready(driver))
-            status = runner.wait(driver)
-            say(f"The service ended with status {status}; the reason is in {os.path.relpath(runner.log)}")
+            reason = runner.wait(driver)
+            say(f"The service has ended: {reason}; see {os.path.relpath(runner.log)}")
             return 1
         except NotReady as error:
             say(f"The service did not start: {error}")

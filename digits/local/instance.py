@@ -43,6 +43,12 @@ def haproxy_files(folder: Path) -> dict[str, str]:
     return {f"RAY_SERVE_HAPROXY_{name}": f"{folder}/{file}" for name, file in HAPROXY_FILES.items()}
 
 
+def is_raylet(pid: int) -> bool:
+    """Returns whether a process is a raylet; one that has ended is not, even before its parent notices."""
+    program, *_ = command_of(pid) or [""]
+    return Path(program).name == "raylet"
+
+
 def _with_root(path: str) -> str:
     """Returns a PYTHONPATH with this project first, where Ray finds the autoscaling policy."""
     others = [one for one in path.split(os.pathsep) if one and one != str(ROOT)]
@@ -142,6 +148,10 @@ class Instance:
     def running(self) -> list[int]:
         """Returns the pids of this service's processes, except the caller's."""
         return [pid for pid in {*marked(self.mark), *using(self.folder, "ray::")} if pid != os.getpid()]
+
+    def raylet(self) -> int | None:
+        """Returns the pid of Ray's process that starts and watches the others; None if it is not found."""
+        return next(filter(is_raylet, self.running()), None)
 
     def runner(self) -> int | None:
         """Returns the pid of the command that started the service, or None if it has ended."""

@@ -23,7 +23,7 @@ from digits.errors import InvalidSettings, NotReady, last_line
 from digits.gateway.environment import RAYS_PROXY, ROOT
 from digits.local.api import Service, State
 from digits.local.config import Config
-from digits.local.instance import Instance
+from digits.local.instance import Instance, is_raylet
 from digits.local.processes import end_all
 
 START_WITHIN_S = 120.0
@@ -160,12 +160,18 @@ class Runner:
             time.sleep(LOOK_EVERY_S)
         raise NotReady(f"it did not answer within {START_WITHIN_S:g} s")
 
-    def wait(self, driver: subprocess.Popen[bytes]) -> int:
-        """Returns the exit status of the driver when it ends; until then the log file stays small."""
+    def wait(self, driver: subprocess.Popen[bytes]) -> str:
+        """Returns why the service ends, when its driver or its raylet has ended; limits the log until then.
+
+        The driver does not notice a dead raylet. Replicas answer then, but no dead one is replaced.
+        """
+        raylet = self._instance.raylet()
         while driver.poll() is None:
+            if raylet and not is_raylet(raylet):
+                return f"Ray's raylet (pid {raylet}) has ended, without which no replica can be replaced"
             limit_log(self.log, MOST_LOG_BYTES)
             time.sleep(LOOK_EVERY_S)
-        return driver.returncode
+        return f"it ended with status {driver.returncode}"
 
     def end(self, driver: subprocess.Popen[bytes]) -> None:
         """Ends every process of the service within seconds, and removes its folder."""

@@ -115,6 +115,23 @@ def test_a_killed_driver_leaves_nothing(service: subprocess.Popen[str], figure: 
     assert Instance(PORT).running() == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc shows the processes of a service")
+def test_a_killed_raylet_ends_the_service_with_status_1(
+    service: subprocess.Popen[str], figure: Figure
+) -> None:
+    """Otherwise replicas would answer until one dies, and then each request would wait for the time limit."""
+    raylet = Instance(PORT).raylet()
+    assert raylet
+    start = time.monotonic()
+    os.kill(raylet, signal.SIGKILL)
+    assert service.wait(30) == 1
+    figure(f"ended after {time.monotonic() - start:.1f} s")
+    assert service.stdout
+    assert f"Ray's raylet (pid {raylet}) has ended" in service.stdout.read()
+    assert Instance(PORT).running() == []
+    assert port_is_free()
+
+
 OTHER_USER = 65534
 
 
