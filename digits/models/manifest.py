@@ -68,14 +68,24 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Returns the manifest. Raises ModelRejected if it is missing or invalid."""
+    """Returns the manifest. Raises ModelRejected if it is missing, not readable for this user, or invalid."""
     file = folder / MANIFEST
     try:
-        return Manifest.model_validate_json(file.read_bytes())
+        return Manifest.model_validate_json(_read(file))
     except FileNotFoundError:
         raise ModelRejected(f"no {MANIFEST} in {folder}; train_ray.py writes model folders") from None
+    except NotADirectoryError:
+        raise ModelRejected(f"{folder} is not a folder; name one with {MANIFEST} in it") from None
     except ValidationError as error:
         raise ModelRejected(f"{file} is not a model manifest: {error}") from error
+
+
+def _read(file: Path) -> bytes:
+    """Returns the content. Raises ModelRejected for what stays unreadable, and OSError for what may pass."""
+    try:
+        return file.read_bytes()
+    except (PermissionError, IsADirectoryError) as error:
+        raise ModelRejected(f"{file} cannot be read: {error.strerror}") from None
 
 
 def read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
@@ -89,7 +99,7 @@ def read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
         raise ModelRejected(f"{folder} has no file {name}, or its manifest does not list it")
     if file.stat().st_size != expected.bytes:
         raise ModelRejected(f"{file} has {file.stat().st_size} bytes, its manifest says {expected.bytes}")
-    content = file.read_bytes()
+    content = _read(file)
     digest = hashlib.sha256(content).hexdigest()
     if digest != expected.sha256:
         raise ModelRejected(f"{file} has sha256 {digest}, its manifest says {expected.sha256}")

@@ -1,5 +1,6 @@
 """A model folder is believed only as far as its manifest and its bytes agree."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,34 @@ def test_a_truncated_missing_or_unnamed_file_is_rejected(folder: Path) -> None:
 def test_a_manifest_that_is_none_is_refused(folder: Path, content: str) -> None:
     (folder / MANIFEST).write_text(content)
     with pytest.raises(ModelRejected, match="not a model manifest"):
+        load(folder)
+
+
+def test_a_file_in_place_of_the_folder_is_refused() -> None:
+    with pytest.raises(ModelRejected, match=r"app\.py is not a folder; name one with manifest\.json in it"):
+        read_manifest(PROJECT / "app.py")
+
+
+def test_a_folder_in_place_of_the_manifest_is_refused(folder: Path) -> None:
+    (folder / MANIFEST).unlink()
+    (folder / MANIFEST).mkdir()
+    with pytest.raises(ModelRejected, match=r"manifest\.json cannot be read: Is a directory"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, ONNX_FILE])
+def test_a_file_that_this_user_may_not_read_is_named(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Path.read_bytes
+
+    def refused(file: Path) -> bytes:
+        if file.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return read(file)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)  # root may read everything
+    with pytest.raises(ModelRejected, match=rf"{name} cannot be read: Permission denied"):
         load(folder)
 
 
