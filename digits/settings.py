@@ -6,7 +6,7 @@ train`, registry/gate.py those of `python -m digits registry promote`. cli/flags
 """
 
 from difflib import get_close_matches
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -31,6 +31,17 @@ class Settings(BaseModel):
                     for key, near in zip(unknown, nearest, strict=True)
                 )
             )
+        return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def refuse_truth_values_for_numbers(cls, values: dict[Any, Any]) -> dict[Any, Any]:
+        for key, value in values.items():
+            if isinstance(value, bool) and key in cls.model_fields:
+                kind = cls.model_fields[key].annotation
+                kinds = {kind, *get_args(kind)}
+                if kinds & {int, float} and bool not in kinds:  # pydantic would take it for 0 or 1
+                    raise ValueError(f"{key}: Input should be a number, not {value}")
         return values
 
     @classmethod

@@ -22,6 +22,23 @@ HAPROXY_LIMIT = "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"  # seconds that a replica m
 AT_START = ("proxy_location", "http_options", "grpc_options", "controller_options", "tracing_config")
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a duplicate key, of which YAML's own loader silently takes the last."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Raises InvalidSettings for a duplicate key, with its lines."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[object, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if isinstance(key.value, str) and key.value in lines:
+                raise InvalidSettings(
+                    f"line {line}: duplicate key {key.value!r}, first in line {lines[key.value]}"
+                )
+            lines[key.value if isinstance(key.value, str) else key] = line
+        return node
+
+
 class _Deployment(BaseModel):
     name: str
 
@@ -47,13 +64,15 @@ class _Form(BaseModel):
 def read_config(file: Path, port: int | None) -> Config:
     """Returns the configuration, with the port replaced by `port` if one is given.
 
-    Raises InvalidSettings for a missing file, invalid YAML, a wrong structure or an invalid user_config, also
-    one whose deadline is behind the limits in front of it.
+    Raises InvalidSettings for a missing file, invalid YAML, a duplicate key or deployment, a wrong structure
+    or an invalid user_config, also one whose deadline is behind the limits in front of it.
     """
     try:
-        config: Config = yaml.safe_load(file.read_text("utf-8"))
+        config: Config = yaml.load(file.read_text("utf-8"), _Loader)
     except OSError as error:
         raise InvalidSettings(f"{file} cannot be read: {error.strerror}") from None
+    except InvalidSettings as error:
+        raise InvalidSettings(f"{file}, {error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"{file} is not YAML: {' '.join(str(error).split())}") from None
     try:
@@ -62,6 +81,12 @@ def read_config(file: Path, port: int | None) -> Config:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "it"
         raise InvalidSettings(f"{file}, {where}: {first['msg']}; serve_config.yaml shows the form") from None
+    for index, application in enumerate(form.applications):
+        names = [one.name for one in application.deployments]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise InvalidSettings(
+                f"{file}, applications.{index}.deployments: more than one is named {', '.join(sorted(twice))}"
+            )
     try:
         settings = ServeSettings.parse(deployment_of(config).get("user_config"))
         if not is_registered(settings.model_uri):

@@ -134,6 +134,43 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, content: str
         read_config(file, None)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("applications: []\n" + ONE, "line 2: duplicate key 'applications', first in line 1"),
+        ("applications: [{name: a, name: b}]", "line 1: duplicate key 'name', first in line 1"),
+        (
+            f"{ONE}http_options:\n  port: 8001\n  host: 127.0.0.1\n  port: 8002\n",
+            "line 5: duplicate key 'port', first in line 3",
+        ),
+        (
+            "applications: [{deployments: [{name: DigitClassifier}, {name: DigitClassifier}]}]\n",
+            "applications.0.deployments: more than one is named DigitClassifier",
+        ),
+    ],
+)
+def test_what_replaces_an_earlier_entry_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    """YAML and Ray take the last one, without a word."""
+    file = tmp_path / "config.yaml"
+    file.write_text(content)
+    with pytest.raises(InvalidSettings) as error:
+        read_config(file, None)
+    assert str(error.value) == f"{file}, {said}"
+
+
+def test_yaml_may_share_and_replace_a_section(tmp_path: Path) -> None:
+    """By an anchor and a merge, whose keys are no duplicates."""
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "logging_config: &quiet {log_level: WARNING, enable_access_log: false}\n"
+        "applications: [{deployments: [{name: DigitClassifier, user_config: {model_uri: models/starter},\n"
+        "  logging_config: {<<: *quiet, log_level: INFO}}]}]\n"
+    )
+    (application,) = read_config(file, None)["applications"]
+    expected = {"log_level": "INFO", "enable_access_log": False}
+    assert application["deployments"][0]["logging_config"] == expected
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
 def test_a_host_where_the_commands_reach_it_is_taken(tmp_path: Path, host: str) -> None:
     """They ask the service at 127.0.0.1."""

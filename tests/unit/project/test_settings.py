@@ -42,6 +42,13 @@ def test_every_unknown_key_is_named_in_its_order() -> None:
     )
 
 
+@pytest.mark.parametrize("key", ["max_batch_size", "queue_timeout_s", "reject_below"])
+def test_a_truth_value_is_no_number(key: str) -> None:
+    """YAML reads yes and on as true, which is not 1."""
+    with pytest.raises(InvalidSettings, match=f"{key}: Input should be a number, not True"):
+        ServeSettings.parse({"model_uri": "models/starter", key: True})
+
+
 @pytest.mark.parametrize("key", ["max_batch_size", "max_queued_images", "queue_timeout_s"])
 def test_a_value_out_of_its_bounds_is_refused(key: str) -> None:
     with pytest.raises(ValidationError, match=key):
