@@ -25,9 +25,9 @@ class State:
 
     status: str  # of the application: DEPLOYING, RUNNING, DEPLOY_FAILED, UNHEALTHY, ...
     reason: str  # the last line of Ray's message; "" if nothing is wrong
-    replicas: int  # running ones
+    replicas: int | None  # running ones; None while Ray builds the application, and if it could not
     changing: int  # replicas that start, stop or are being changed
-    config: Config | None  # what was deployed last
+    config: Config | None  # what was deployed last, also if that failed
 
 
 class Service:
@@ -38,20 +38,18 @@ class Service:
 
     def state(self) -> State | None:
         """Returns the state, or None without the application. Raises NotReady if nothing answers."""
-        applications = self._ask().get("applications", {})
-        for application in applications.values():
+        unbuilt = None
+        for application in self._ask().get("applications", {}).values():
+            status, config = application["status"], application.get("deployed_app_config")
+            reason = last_line(application.get("message", ""))
             if deployment := application.get("deployments", {}).get(DEPLOYMENT):
                 states = [replica["state"] for replica in deployment.get("replicas", [])]
-                return State(
-                    application["status"],
-                    last_line(application.get("message", "")) or last_line(deployment.get("message", "")),
-                    states.count("RUNNING"),
-                    len(states) - states.count("RUNNING"),
-                    application.get("deployed_app_config"),
-                )
-            if application["status"] == "DEPLOY_FAILED":
-                return State("DEPLOY_FAILED", last_line(application.get("message", "")), 0, 0, None)
-        return None
+                running = states.count("RUNNING")
+                reason = reason or last_line(deployment.get("message", ""))
+                return State(status, reason, running, len(states) - running, config)
+            if status == "DEPLOY_FAILED" or (status == "DEPLOYING" and not unbuilt):
+                unbuilt = State(status, reason, None, 0, config)
+        return unbuilt
 
     def put(self, config: Config) -> None:
         """Deploys a configuration. Raises InvalidSettings if Ray rejects it; then nothing has changed."""

@@ -60,15 +60,27 @@ def status(port: int, say: Say) -> int:
     """Prints what runs, and what is wrong."""
     instance = Instance(port)
     service = Service(instance)
-    state, ready = service.state(), service.ready()
-    if ready and state:
-        say(ready_line(instance, ready["model"], state.replicas))
+    ready, state, silence = service.ready(), None, ""
+    try:
+        state = service.state()
+    except NotReady as error:
+        if not instance.runner():
+            raise
+        silence = f"Ray's dashboard: {error}"
+    if ready:
+        say(ready_line(instance, ready["model"], state.replicas if state else None))
         if ready["warning"]:
             say(f"Warning: {ready['warning']}")
     else:
         say(f"Nothing answers at {instance.url}")
+    if silence and ready:
+        say(f"{silence}; requests do not need it, make deploy-config does: make stop, then make serve")
+    elif silence:
+        say(f"{silence}; if the service does not just start, see {os.path.relpath(instance.log)}")
     if state:
         say(f"Ray Serve: {state.status}{f': {state.reason}' if state.reason else ''}")
+        if ready and state.status == "DEPLOY_FAILED":
+            say("What was deployed before answers; correct the configuration, then make deploy-config")
     say(f"Dashboard: {instance.dashboard} (token: {instance.token_file})")
     say(f"Metrics:   http://127.0.0.1:{instance.ports['metrics']}/metrics")
     return 0 if ready and state and state.status == "RUNNING" and not ready["warning"] else 1
@@ -88,12 +100,15 @@ def deploy(file: Path, port: int | None, say: Say) -> int:
     except InvalidSettings as error:
         raise InvalidSettings(f"{file}, {error}") from None
     running = {before.config.get("name", RAYS_NAME): before.config} if before and before.config else {}
+    last = "failed" if before and before.status == "DEPLOY_FAILED" else "running"
     difference = list(
-        difflib.unified_diff(as_lines(running), as_lines(wanted), "running", str(file), lineterm="", n=1)
+        difflib.unified_diff(as_lines(running), as_lines(wanted), last, str(file), lineterm="", n=1)
     )
     unapplied = ", ".join(changed_at_start(instance.started_with(), config))
     if not difference and not unapplied:
-        say(f"{file} is already running")
+        say(
+            f"{file} is already running" if last == "running" else f"{file} is what failed; it is tried again"
+        )
     for line in difference:
         say(line)
     service.put(config)

@@ -153,7 +153,7 @@ class Runner:
                 said = last_line(self.log.read_text(errors="replace")) or "no output"
                 raise NotReady(f"it ended with status {driver.returncode}: {said}")
             state = self._state()
-            if state and not state.replicas and "error" in state.reason.lower():
+            if state and not state.replicas and has_failed(state):
                 raise NotReady(state.reason)
             if state and state.replicas and (ready := self._service.ready()):
                 return ready_line(self._instance, ready["model"], state.replicas)
@@ -202,9 +202,12 @@ class Runner:
             return None
 
 
-def ready_line(instance: Instance, model: dict[str, str], replicas: int) -> str:
-    """Returns the line that says where the service answers, and with which model."""
-    return (
-        f"Ready: {instance.url} (docs at /docs), model {model['name']} {model['version']}, "
-        f"{replicas} replica{'s' if replicas > 1 else ''}"
-    )
+def has_failed(state: State) -> bool:
+    """Returns whether a first deployment will not succeed, also if Ray goes on trying."""
+    return state.status == "DEPLOY_FAILED" or "error" in state.reason.lower()
+
+
+def ready_line(instance: Instance, model: dict[str, str], replicas: int | None) -> str:
+    """Returns the line that says where the service answers, with which model, and by how many replicas."""
+    count = "" if replicas is None else f", {replicas} replica{'' if replicas == 1 else 's'}"
+    return f"Ready: {instance.url} (docs at /docs), model {model['name']} {model['version']}{count}"

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -382,6 +383,83 @@ def test_a_reason_names_no_class_of_this_project(monkeypatch: pytest.MonkeyPatch
     state = Service(Instance()).state()
     assert state
     assert state.reason == "no manifest.json in models/none"
+
+
+def told(monkeypatch: pytest.MonkeyPatch, ready: bool, **application: Any) -> None:
+    """Lets Ray report this about the application, and a replica answer or not."""
+    monkeypatch.setattr(Service, "ready", lambda self: READY if ready else None)
+    monkeypatch.setattr(Service, "_ask", lambda self, config=None: {"applications": {"digits": application}})
+
+
+@pytest.mark.parametrize(
+    ("ready", "application", "begins", "ends"),
+    [
+        (True, {"status": "DEPLOYING", "deployments": {}}, "Ready: ", "model digits starter"),
+        (False, {"status": "DEPLOYING", "deployments": {}}, "Nothing answers at ", ""),
+        (True, {"status": "DEPLOY_FAILED", "deployments": {}}, "Ready: ", "model digits starter"),
+        (
+            True,
+            {"status": "RUNNING", "deployments": {DEPLOYMENT: {"replicas": []}}},
+            "Ready: ",
+            ", 0 replicas",
+        ),
+    ],
+)
+def test_status_counts_the_replicas_that_ray_reports(
+    monkeypatch: pytest.MonkeyPatch, ready: bool, application: dict[str, Any], begins: str, ends: str
+) -> None:
+    """Ray reports none while it builds the application, though those of before may answer."""
+    told(monkeypatch, ready, **application)
+    said: list[str] = []
+    assert commands.status(8123, said.append) == (0 if application["status"] == "RUNNING" else 1)
+    assert said[0].startswith(begins)
+    assert said[0].endswith(ends)
+    assert said[1] == f"Ray Serve: {application['status']}"
+    advised = (
+        said[2] == "What was deployed before answers; correct the configuration, then make deploy-config"
+    )
+    assert advised == (application["status"] == "DEPLOY_FAILED")
+
+
+def test_a_failed_deployment_is_compared_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is what Ray has; what was deployed before it is not known."""
+    monkeypatch.setattr(commands, "check_by_rays_schema", lambda config: config["applications"])
+    monkeypatch.setattr(commands, "SETTLED_S", 0)
+    monkeypatch.setattr(Instance, "started_with", lambda self: {"http_options": {"port": 8000}})
+    file, said = tmp_path / "config.yaml", list[str]()
+    file.write_text(ONE)
+    last = yaml.safe_load(ONE)["applications"][0]
+    told(monkeypatch, True, status="DEPLOY_FAILED", message="no app", deployed_app_config=last)
+    assert commands.deploy(file, None, said.append) == 1
+    assert said == [
+        f"{file} is what failed; it is tried again",
+        "Failed: no app; what ran before keeps answering",
+    ]
+    last["import_path"] = "app:gone"
+    said.clear()
+    commands.deploy(file, None, said.append)
+    assert [line for line in said if line.startswith(("-", "+"))] == [
+        "--- failed", f"+++ {file}", "-  import_path: app:gone",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ready", "first"), [(True, "Ready: "), (False, "Nothing answers at ")])
+def test_status_tells_a_dead_dashboard_from_a_dead_service(
+    monkeypatch: pytest.MonkeyPatch, ready: bool, first: str
+) -> None:
+    """The command that serves still runs, and replicas may answer."""
+    service = Instance(free_service_port())
+    service.create()
+    monkeypatch.setattr(Service, "ready", lambda self: READY if ready else None)
+    monkeypatch.setattr(Instance, "runner", lambda self: 1)
+    said: list[str] = []
+    assert commands.status(service.port, said.append) == 1
+    assert said[0].startswith(first)
+    assert re.match(rf"Ray's dashboard: {service.dashboard} does not answer: .*refused", said[1])
+    assert ("make stop, then make serve" in said[1]) == ready
+    monkeypatch.setattr(Instance, "runner", lambda self: None)
+    with pytest.raises(NotReady, match="does not answer"):
+        commands.status(service.port, said.append)
 
 
 class Dying(BaseHTTPRequestHandler):
