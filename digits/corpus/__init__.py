@@ -13,6 +13,7 @@ drawings     kinds of pictures drawn on a screen
 pens         kinds by the pen: thick, thin, broad, broken, of many colours
 pages        kinds of pictures of paper: sheets, notes, forms, scans
 framed       kinds of pictures with something around them
+marked       kinds of pictures with other marks near the writing
 photos       kinds of pictures that a camera takes
 formats      kinds of pictures by how the file holds them
 kinds        every kind by name

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from digits.corpus import drawings, formats, framed, pages, pens, photos
+from digits.corpus import drawings, formats, framed, marked, pages, pens, photos
 from digits.corpus.canvas import Rng
 from digits.corpus.handwriting import Writing
 
@@ -13,6 +13,7 @@ GROUPS: dict[str, Mapping[str, Kind]] = {
     "pens": pens.KINDS,
     "pages": pages.KINDS,
     "framed": framed.KINDS,
+    "marked": marked.KINDS,
     "photos": photos.KINDS,
     "formats": formats.KINDS,
 }
