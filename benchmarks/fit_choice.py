@@ -1,9 +1,10 @@
-"""Fits the weights of digits/vision/{choosing,rows}.py on pictures of the corpus, and prints them.
+"""Fits the scores of digits/vision/fitted.py on pictures of the corpus, and writes fitted.json.
 
 python -m benchmarks.fit_choice --model models/starter
 """
 
 import argparse
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
@@ -19,14 +20,21 @@ from digits.corpus.kinds import KINDS
 from digits.corpus.negatives import NEGATIVES
 from digits.errors import BadInput
 from digits.task import CLASSES, Scores
-from digits.vision.choosing import WEIGHTS, features, likeness_features
+from digits.vision import fitted
+from digits.vision.choosing import features, likeness_features
+from digits.vision.fitted import Quadratic, standardised
 from digits.vision.limits import MAX_PIXELS
 from digits.vision.reading import Candidate, read_file
 from digits.vision.rows import possible_rows, row_features
 from testkit.models import STARTER, load_model
 
 Floats = NDArray[np.floating]
-PENALTY = 1.0  # of the squared weights: few pictures have a say on some of the facts
+Loss = Callable[[Floats], tuple[float, Floats]]  # of the scores of all facts: the loss and its derivative
+
+FILE = Path(fitted.__file__).with_name(fitted.FILE)
+# Of the squared weights: few pictures have a say on some of the facts.  Chosen on pictures of another seed.
+PENALTIES = {"choice": 10.0, "likeness": 30.0, "row": 10.0}
+CERTAINTIES = {"choice": 2, "likeness": 2, "row": 0}  # how many of the first facts are the model's certainty
 SEVERALS, OTHERS = 8, 6  # times as many pictures of several digits, and of each kind of none, as of a kind
 # Written as a digit is, so neither a digit nor none.
 AMBIGUOUS = "letter_like_digits"
@@ -34,7 +42,7 @@ AMBIGUOUS = "letter_like_digits"
 
 @dataclass
 class Facts:
-    """What the weights are fitted on."""
+    """What the scores are fitted on."""
 
     choices: list[tuple[Floats, NDArray[np.bool_]]] = field(default_factory=list)  # and which are right
     # Of each picture of one digit or of none: also whether it is one.
@@ -56,14 +64,14 @@ class Facts:
             if example.label is not None or seen == example.digits:
                 self.rows.append((row_features(items, is_digit, row), example.label is None))
 
-    def likenesses(self, weights: Floats) -> list[tuple[Floats, bool]]:
+    def likenesses(self, choice: Quadratic) -> list[tuple[Floats, bool]]:
         """Returns facts about each picture, and whether it shows a digit, of the candidates chosen so.
 
         A digit that is read wrong says nothing of either.
         """
         found = []
         for facts, is_right, is_digit in self.pictures:
-            best = int((facts @ weights).argmax())
+            best = int(choice(facts).argmax())
             if not is_digit or is_right[best]:
                 found.append((likeness_features(facts, best), is_digit))
         return found
@@ -74,7 +82,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", type=Path, default=STARTER)
-    parser.add_argument("--per-kind", type=int, default=40)
+    parser.add_argument("--per-kind", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     model = load_model(arguments.model, max_batch_size=64)
@@ -94,51 +102,84 @@ def main() -> None:
             continue
         if found.items and not found.items[0].is_exact:
             facts.add(example, found.items, model.predict(found.pixels), model.reject_below)
-    print_weights(facts)
+    FILE.write_text(json.dumps(fit(facts)) + "\n")
 
 
-def print_weights(facts: Facts) -> None:
-    choices = facts.choices
-    weights = _fitted(lambda w: sum(_listwise_loss(w, *choice) for choice in choices), len(WEIGHTS))
-    for name, used in (("now", WEIGHTS), ("WEIGHTS", weights)):
-        right = np.mean([is_right[(rows @ used).argmax()] for rows, is_right in choices])
-        _print(name, used, f"right in {right:.1%} of {len(choices)} pictures")
+def fit(facts: Facts) -> dict[str, dict[str, list[float]]]:
+    """Returns the fitted scores as fitted.json holds them, and prints how often they are right."""
+    rows = np.concatenate([own for own, _ in facts.choices])
+    counts = [len(own) for own, _ in facts.choices]
+    choice = _fitted("choice", rows, _listwise(counts, np.concatenate([right for _, right in facts.choices])))
+    chosen = [bool(is_right[choice(own).argmax()]) for own, is_right in facts.choices]
+    print(f"choice: right in {np.mean(chosen):.1%} of {len(chosen)} pictures")
+    found = {"choice": choice}
     for name, samples, evenly in (
-        ("LIKENESS_WEIGHTS", facts.likenesses(weights), True),
-        ("rows.WEIGHTS", facts.rows, False),  # a digit must not be taken for several
+        ("likeness", facts.likenesses(choice), True),
+        ("row", facts.rows, False),  # a digit must not be taken for several
     ):
         rows = np.array([row for row, _ in samples])
         answers = np.array([answer for _, answer in samples])
-        fitted = _fitted(_logistic_loss(rows, answers, evenly), rows.shape[1])
-        agree = ((rows @ fitted > 0) == answers).mean()
-        _print(name, fitted, f"right for {agree:.1%} of {len(rows)}")
+        found[name] = _fitted(name, rows, _logistic(answers, evenly))
+        print(f"{name}: right for {((found[name](rows) > 0) == answers).mean():.1%} of {len(rows)}")
+    return {
+        name: {part: values.tolist() for part, values in vars(own).items()} for name, own in found.items()
+    }
 
 
-def _print(name: str, weights: Floats, comment: str) -> None:
-    print(f"{name} = {[round(float(weight), 2) for weight in weights]}  # {comment}")
+def _listwise(counts: list[int], is_right: NDArray[np.bool_]) -> Loss:
+    """Minus the log-likelihood that a right candidate of each picture is drawn; the odds are e^score."""
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    picture = np.repeat(np.arange(len(counts)), counts)
+
+    def loss(scores: Floats) -> tuple[float, Floats]:
+        odds = np.exp(scores - np.maximum.reduceat(scores, starts)[picture])
+        every, right = np.add.reduceat(odds, starts), np.add.reduceat(odds * is_right, starts) + 1e-300
+        slope = odds / every[picture] - odds * is_right / right[picture]
+        return float(np.log(every / right).sum()), slope
+
+    return loss
 
 
-def _listwise_loss(weights: Floats, facts: Floats, is_right: NDArray[np.bool_]) -> float:
-    """Returns minus the log-likelihood that a right candidate is drawn; its odds grow with its score."""
-    scores = facts @ weights
-    return float(np.logaddexp.reduce(scores) - np.logaddexp.reduce(scores[is_right]))
-
-
-def _logistic_loss(rows: Floats, answers: NDArray[np.bool_], evenly: bool) -> Callable[[Floats], float]:
-    """Returns minus the log-likelihood of the answers, as a function of the weights.
-
-    With `evenly` the true and the false ones weigh the same together.
-    """
-    signs = np.where(answers, 1, -1)
+def _logistic(answers: NDArray[np.bool_], evenly: bool) -> Loss:
+    """Minus the log-likelihood of the answers; `evenly` gives both of them the same weight in total."""
+    signs = np.where(answers, 1.0, -1.0)
     weights = np.ones(len(answers))
     if evenly:
         weights = np.where(answers, 1 / answers.sum(), 1 / (~answers).sum()) * len(answers) / 2
-    return lambda w: float((weights * np.logaddexp(0, -signs * (rows @ w))).sum())
+
+    def loss(scores: Floats) -> tuple[float, Floats]:
+        margins = signs * scores
+        slope = -weights * signs * np.exp(-np.logaddexp(0, margins))
+        return float((weights * np.logaddexp(0, -margins)).sum()), slope
+
+    return loss
 
 
-def _fitted(loss: Callable[[Floats], float], count: int) -> Floats:
-    result = minimize(lambda w: loss(w) + PENALTY * float(w @ w), np.zeros(count), method="L-BFGS-B")
-    return np.asarray(result.x)
+def _fitted(name: str, rows: Floats, loss: Loss) -> Quadratic:
+    centre, scale = rows.mean(axis=0), rows.std(axis=0) + 1e-6
+    standard = standardised(rows, centre, scale)
+    first, second = np.triu_indices(standard.shape[1])
+    # More certainty of the model must never make a candidate worse, so it is in no product.
+    certain = range(1, 1 + CERTAINTIES[name])
+    allowed = (first == 0) | ~(np.isin(first, certain) | np.isin(second, certain))
+    first, second = first[allowed], second[allowed]
+    products = standard[:, first] * standard[:, second]
+    penalty = np.where(second == 0, 0.0, PENALTIES[name])  # the constant is free
+
+    def objective(weights: Floats) -> tuple[float, Floats]:
+        value, slope = loss(products @ weights)
+        return value + float(penalty @ weights**2), products.T @ slope + 2 * penalty * weights
+
+    result = minimize(
+        objective,
+        np.zeros(len(first)),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 5000, "maxfun": 10000},
+    )
+    weights = np.zeros((standard.shape[1],) * 2)
+    weights[first, second] = result.x
+    return Quadratic(*(np.round(each, 4) for each in (centre, scale, weights)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ cropping    ink -> pixels, the way MNIST was made
 views       a picture at several scales
 contrast    hypotheses of what is paper, and the ink that each one finds
 components  connected parts of the ink, and which may form a digit together
-lines       ruled lines, removed as one hypothesis
+lines       ruled lines and printed boxes, removed as one hypothesis
+faint       ink that is paler than the writing, as paper: one more hypothesis
 obvious     the short path: pictures with obvious paper and ink
 sheets      sheets, cards and windows within a picture
 reading     picture -> candidates, for the reader "digit"

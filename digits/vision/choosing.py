@@ -1,8 +1,7 @@
 """The model's scores for the candidates of a picture -> the digit, or the reason why there is none.
 
-The choice is learned: a linear score of a few facts about each candidate. It was fitted on pictures of
-validation writers so that the candidate with the right digit gets the highest score of its picture. `python
--m benchmarks.fit_choice` fits it and the other weights.
+The choice is learned: a score of a few facts about each candidate (fitted.py). It was fitted on pictures of
+validation writers so that the candidate with the right digit gets the highest score of its picture.
 """
 
 import math
@@ -13,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from digits.task import CLASSES, Scores
+from digits.vision.fitted import fitted
 from digits.vision.measures import (
     Floats,
     flatness,
@@ -25,17 +25,6 @@ from digits.vision.measures import (
 )
 from digits.vision.reading import Candidate, Candidates
 from digits.vision.rows import find_row
-
-# The score's weights of the columns of `features`, in the same order.
-WEIGHTS = np.array(
-    [0.42, 0.62, -0.51, -1.17, -1.8, -0.8, 1.25, -1.24, 1.5, 0.51, -0.89, -0.13, -0.71, 0.62, -1.82, 0.46],
-    np.float32,
-)
-# The weights of the values of `likeness_features` in the logit of being one digit.
-LIKENESS_WEIGHTS = np.array([
-    0.92, 0.46, -0.77, -1.44, -0.45, -0.39, 0.86, -2.31, 2.76, 0.81, -2.58,
-    -2.84, -1.98, 2.04, -2.17, -1.62, 0.2, -3.44,
-], np.float32)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,8 +52,8 @@ def judge(
         likeness = float(is_digit[0])
         return Verdict("digit" if likeness >= reject_below else "not_a_digit", 0, likeness)
     facts = features(items, probabilities, is_digit)
-    best = int((facts @ WEIGHTS).argmax()) if len(items) > 1 else 0
-    likeness = _sigmoid(float(likeness_features(facts, best) @ LIKENESS_WEIGHTS))
+    best = int(fitted()["choice"](facts).argmax()) if len(items) > 1 else 0
+    likeness = _sigmoid(float(fitted()["likeness"](likeness_features(facts, best)[None])[0]))
     if len(items) > 1 and (row := find_row(items, is_digit, reject_below)):
         return Verdict("several_digits", best, likeness, row)
     return Verdict("digit" if likeness >= reject_below else "not_a_digit", best, likeness)
@@ -81,13 +70,14 @@ def judge_scores(found: Candidates, scores: Scores, reject_below: float) -> Verd
 
 
 def features(items: Sequence[Candidate], probabilities: Floats, is_digit: Floats) -> Floats:
-    """Returns facts about each candidate, (k, 16)."""
+    """Returns facts about each candidate, (k, 17)."""
     strongest = max(map(log_contrast, items))
     facts = [
         (
             item.ground == "dark",
             item.ground == "light",
             item.ground == "lined",
+            item.ground == "strong",
             item.sheet,
             item.share,
             item.rank > 0,
@@ -107,12 +97,12 @@ def features(items: Sequence[Candidate], probabilities: Floats, is_digit: Floats
 
 
 def likeness_features(facts: Floats, best: int) -> Floats:
-    """Returns facts about a picture and its best candidate, which has this position.
+    """Returns facts (18,) about a picture and its best candidate, which has this position.
 
     A letter of several strokes can leave a stroke that alone looks like a 1: the rest of the picture says
     more.
     """
-    return np.concatenate([facts[best], [np.log(len(facts)), 1]]).astype(np.float32)
+    return np.append(facts[best], np.log(len(facts))).astype(np.float32)
 
 
 def _sigmoid(value: float) -> float:

@@ -1,6 +1,6 @@
 """Grounds: hypotheses of what is paper. Each gives a contrast map in which ink is high."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -11,6 +11,8 @@ from digits.vision.views import Colour, Levels, Map, View, common_colours
 KERNEL = 0.2  # size relative to the longer side: strokes are narrower, shadows are wider
 PAPER = 20  # contrast that the grain of paper of one colour may have, in levels
 FLOOR, FULL = 0.25, 0.7  # of the way from paper to ink: paper is below the first, full ink above the second
+MOST_FLOOR = 0.6
+STEEPEST = 0.2  # minimum distance of the two
 SIGMAS = 4.5  # ink threshold in medians of the paper's noise: three standard deviations
 
 
@@ -23,6 +25,8 @@ class Ground:
     noise: float  # median contrast of the paper itself, in levels
     colour: Colour | None = None  # of the paper, if it has one
     paper: Levels | None = field(default=None, repr=False)  # else its levels at the coarse scale
+    faint: float = 0.0  # contrast up to which ink is not the writing
+    every: bool = False  # whether contrast is the smallest difference of the channels, not the largest
 
 
 def plain_grounds(view: View, paper: Colour | None = None) -> list[Ground]:
@@ -52,14 +56,14 @@ def uneven_grounds(view: View) -> list[Ground]:
     return grounds
 
 
-def ink_of(view: View, ground: Ground, box: Box, keep: Map, wanted: int) -> tuple[Ink, float]:
-    """Returns the ink in a box of the coarse scale, at a useful scale, and its contrast in levels.
+def ink_of(view: View, ground: Ground, box: Box, keep: Map, wanted: int) -> tuple[Ink, float, Colour]:
+    """Returns the ink in a box of the coarse scale, at a useful scale, its contrast in levels and its colour.
 
     `keep` has the size of the box; it is 0 where pixels belong to something else. A pixel's level is its
     place on the line from the paper's colour to the ink's, which also removes noise of other colours.
     """
     levels, times = view.scale_for(max(box.width, box.height), wanted)
-    region = box.cut(levels, times)
+    region = own = box.cut(levels, times)
     rows, columns = region.shape[:2]
     if times > 1:
         keep = cv2.resize(keep, (columns, rows), interpolation=cv2.INTER_LINEAR)
@@ -75,24 +79,31 @@ def ink_of(view: View, ground: Ground, box: Box, keep: Map, wanted: int) -> tupl
             region.shape
         )
         paper = np.full(region.shape[2], 128, np.float32)
-    distance = _distance(region, paper)
+    distance = _distance(region, paper, ground.every)
     counts = cv2.calcHist([distance], [0], keep, [256], [0, 256]).ravel().cumsum()
-    peak = int(np.searchsorted(counts, 0.95 * counts[-1]))
+    peak = max(1, int(np.searchsorted(counts, 0.95 * counts[-1])))
     strong = cv2.bitwise_and(keep, cv2.threshold(distance, max(peak // 2, 1) - 1, 255, cv2.THRESH_BINARY)[1])
     ink = np.array(cv2.mean(region, strong)[: region.shape[2]], np.float32)
     direction = (ink - paper).astype(np.float64)
     length = float(direction @ direction)
+    colour = np.array(cv2.mean(own, strong)[: own.shape[2]], np.float32)
     if length < 1:
-        return np.zeros((rows, columns), np.uint8), 0.0
-    floor = min(0.5, max(FLOOR, SIGMAS * scale * ground.noise / length**0.5))
-    gain = direction * (255 / (length * (FULL - floor)))
-    offset = -float(gain @ paper) - 255 * floor / (FULL - floor)
-    cover = cv2.transform(region, np.array([[*gain.tolist(), offset]])).reshape(rows, columns)
-    return cv2.min(cover, keep), length**0.5 / scale
+        return np.zeros((rows, columns), np.uint8), 0.0, colour
+    floor = max(FLOOR, min(0.5, SIGMAS * scale * ground.noise / length**0.5))
+    floor = min(MOST_FLOOR, max(floor, scale * ground.faint / peak))
+    slope = 255 / (max(FULL, floor + STEEPEST) - floor)
+    if ground.every:
+        cover = cv2.convertScaleAbs(cv2.subtract(distance, (floor * peak, 0, 0, 0)), alpha=slope / peak)
+    else:
+        gain = direction * (slope / length)
+        offset = -float(gain @ paper) - slope * floor
+        cover = cv2.transform(region, np.array([[*gain.tolist(), offset]])).reshape(rows, columns)
+    return cv2.min(cover, keep), length**0.5 / scale, colour
 
 
-def _distance(levels: Levels, colour: Colour) -> Map:
-    return largest_channel(cv2.absdiff(levels, _scalar(np.rint(colour).tolist())).reshape(levels.shape))
+def _distance(levels: Levels, colour: Colour, every: bool = False) -> Map:
+    difference = cv2.absdiff(levels, _scalar(np.rint(colour).tolist())).reshape(levels.shape)
+    return smallest_channel(difference) if every else largest_channel(difference)
 
 
 def _scalar(values: list[float]) -> tuple[float, ...]:
@@ -107,6 +118,25 @@ def largest_channel(levels: Levels) -> Map:
     first, second, third = cv2.split(levels)
     largest: Map = cv2.max(cv2.max(first, second), third)
     return largest
+
+
+def smallest_channel(levels: Levels) -> Map:
+    """Returns the smallest of the channels of each pixel, (h, w)."""
+    if levels.shape[2] == 1:
+        return levels.reshape(levels.shape[:2])
+    first, second, third = cv2.split(levels)
+    smallest: Map = cv2.min(cv2.min(first, second), third)
+    return smallest
+
+
+def in_every_channel(view: View, ground: Ground) -> Ground | None:
+    """Returns the ground with only the contrast that every channel has, which coloured stains have not.
+
+    None for a grey view, or for paper that has no single colour.
+    """
+    if ground.colour is None or view.coarse.shape[2] == 1:
+        return None
+    return replace(ground, contrast=_distance(view.coarse, ground.colour, every=True), every=True)
 
 
 def _median(contrast: Map, most: int = 255) -> float:

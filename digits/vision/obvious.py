@@ -9,10 +9,12 @@ import numpy as np
 
 from digits.vision.contrast import FLOOR, FULL, largest_channel
 from digits.vision.cropping import Box, Ink
+from digits.vision.lines import LEAST_FRAME, is_framed
 from digits.vision.views import THUMBNAIL, Levels, Map, View, colour_of_edge
 
 LEAST_CONTRAST = 40  # minimum contrast, in levels
 INK = 0.42  # ink threshold relative to the strongest contrast
+STRONG = 0.65  # ink fainter than this, relative to the strongest, may be a stain or a printed box
 BETWEEN = 0.1  # maximum area between paper and ink, except at strokes' soft edges, relative to the ink's
 MOST_FILL = 0.6  # maximum share of a box that strokes cover, unless narrow: a filled part may be a sheet
 SHEET_FILL = 0.42  # minimum share of its box that a sheet covers, at any angle
@@ -46,6 +48,12 @@ def find_obvious(view: View, wanted: int) -> tuple[Ink, Box, float] | None:
     between = cv2.threshold(contrast, INK * 0.4 * peak, 255, cv2.THRESH_BINARY)[1]
     between = cv2.subtract(between, cv2.dilate(mask, np.ones((side, side), np.uint8)))
     if cv2.countNonZero(between) > BETWEEN * area or cv2.connectedComponents(mask)[0] != 2:
+        return None
+    strong = cv2.threshold(contrast, STRONG * peak, 255, cv2.THRESH_BINARY)[1]
+    faint = cv2.subtract(mask, cv2.dilate(strong, np.ones((side, side), np.uint8)))
+    if cv2.countNonZero(faint) > BETWEEN * area:
+        return None
+    if min(wide, high) >= LEAST_FRAME and is_framed(mask[top : top + high, left : left + wide]):
         return None
     if area > SHEET_FILL * wide * high and wide > NARROW * high and _may_be_sheet(mask, area):
         return None

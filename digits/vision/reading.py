@@ -24,6 +24,7 @@ from digits.vision.components import (
 from digits.vision.contrast import Ground, ink_of, plain_grounds, uneven_grounds
 from digits.vision.cropping import Box, crop_to_pixels
 from digits.vision.decoding import decode_picture
+from digits.vision.faint import without_faint_ink
 from digits.vision.lines import without_lines
 from digits.vision.mnist import as_mnist_like
 from digits.vision.obvious import find_obvious
@@ -53,6 +54,7 @@ class Candidate:
     contrast: float  # levels between paper and ink
     sheet: bool = False  # whether it was found on a sheet within the picture
     others: Others = NOTHING_ELSE  # what else its hypothesis sees around it
+    colour: tuple[float, ...] = ()  # of the ink; empty if that is not known
 
     @property
     def is_exact(self) -> bool:
@@ -178,6 +180,7 @@ def _read_view(view: View, paper: Colour | None, sheets: bool) -> list[Candidate
         lined = without_lines(plain, parts)
         if lined is not None and (rest := find_parts(lined)) is not None:
             found += _candidates(view, lined, rest)
+        found += _without_faint_ink(view, plain, parts)
         if paper is None and sheets:
             for mask, box in find_sheets(parts):
                 found += _placed(_read_view(sub_view(view, mask, box), None, sheets=False), box, view)
@@ -188,7 +191,17 @@ def _read_view(view: View, paper: Colour | None, sheets: bool) -> list[Candidate
             parts = find_parts(ground)
             if parts is not None:
                 found += _candidates(view, ground, parts)
+                found += _without_faint_ink(view, ground, parts)
     return found
+
+
+def _without_faint_ink(view: View, ground: Ground, parts: Parts) -> list[Candidate]:
+    return [
+        candidate
+        for strong in without_faint_ink(view, ground, parts)
+        if (rest := find_parts(strong)) is not None
+        for candidate in _candidates(view, strong, rest)
+    ]
 
 
 def _placed(found: list[Candidate], box: Box, view: View) -> list[Candidate]:
@@ -213,12 +226,17 @@ def _candidates(view: View, ground: Ground, parts: Parts) -> list[Candidate]:
         own = [by_label[label] for label in group]
         box = surrounding([part.box for part in own])
         wide = box.widened(3, width, height)
-        ink, contrast = ink_of(view, ground, wide, parts.keep(group, wide), WANTED)
+        ink, contrast, colour = ink_of(view, ground, wide, parts.keep(group, wide), WANTED)
         pixels = crop_to_pixels(ink)
         share = sum(part.area for part in own) / total
         place = box.shares(width, height)
         others = others_of(own, parts.parts, box)
-        found.append(Candidate(pixels, ground.name, place, min(share, 1.0), rank, contrast, others=others))
+        found.append(
+            Candidate(
+                pixels, ground.name, place, min(share, 1.0), rank, contrast,
+                others=others, colour=tuple(colour.tolist()),
+            )
+        )  # fmt: skip
     return found
 
 

@@ -10,9 +10,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from digits.vision.fitted import fitted
 from digits.vision.measures import (
     MOST_LOGIT,
     Floats,
+    flatness,
     height,
     is_at_edge,
     log_contrast,
@@ -27,16 +29,14 @@ Row = tuple[int, ...]  # places of candidates from left to right
 LIKE_SIZE = 0.5  # minimum height relative to the tallest digit of a number
 OVERLAP = 0.25  # maximum overlap of neighbouring digits, relative to the narrower box
 LIKE_INK = math.log(2)  # maximum logarithm of the ratio of two digits' contrasts
+NEARLY_ALL = 0.9  # minimum share of the ink of a hypothesis that sees one of the digits alone
 STARTS = 6  # number of candidates, the most digit-like first, that a row is built around
-
-# The weights of the values of `row_features`: above 0 the picture shows the row.
-WEIGHTS = np.array([-0.44, 0.5, -1.06, 2.15, -2.02, -0.94, -2.16, -2.67, 1.54, -0.37], np.float32)
 
 
 def find_row(items: Sequence[Candidate], is_digit: Floats, reject_below: float) -> Row:
     """Returns the row of digits among k candidates with (k,) is_digit; empty if there is none."""
     scored = [
-        (float(row_features(items, is_digit, row) @ WEIGHTS), row)
+        (float(fitted()["row"](row_features(items, is_digit, row)[None])[0]), row)
         for row in possible_rows(items, is_digit, reject_below)
     ]
     score, row = max(scored, default=(0.0, ()))
@@ -61,12 +61,19 @@ def possible_rows(items: Sequence[Candidate], is_digit: Floats, reject_below: fl
 
 
 def row_features(items: Sequence[Candidate], is_digit: Floats, row: Row) -> Floats:
-    """Returns facts about a row of digits, also compared with one digit that covers several, (10,)."""
+    """Returns facts about a row of digits, also compared with one digit instead, (12,)."""
     own = [items[place] for place in row]
     whole = [
         place
         for place, item in enumerate(items)
         if place not in row and sum(not _side_by_side(item, other) for other in own) > 1
+    ]
+    alone = [
+        place
+        for place, item in enumerate(items)
+        if place not in row
+        and item.share > NEARLY_ALL
+        and sum(not _side_by_side(item, other) for other in own) == 1
     ]
     logits = logit(is_digit)
     heights = [height(item) for item in own]
@@ -75,6 +82,7 @@ def row_features(items: Sequence[Candidate], is_digit: Floats, row: Row) -> Floa
     return np.array(
         [
             max((logits[place] for place in whole), default=-MOST_LOGIT),
+            max((logits[place] for place in alone), default=-MOST_LOGIT),
             min(logits[place] for place in row),
             min(right.box[0] - left.box[2] for left, right in pairwise(own)) / tallest,
             math.log(max(min(heights), 0.001) / tallest),
@@ -82,8 +90,9 @@ def row_features(items: Sequence[Candidate], is_digit: Floats, row: Row) -> Floa
             len({item.ground for item in own}) > 1,
             any(map(is_at_edge, own)),
             max(map(slimness, own)),
+            max(map(flatness, own)),
+            max(_colour_distance(own[0], other) for other in own[1:]),
             min(1.0, sum(item.share for item in own)),
-            1,
         ],
         np.float32,
     )
@@ -106,3 +115,10 @@ def _side_by_side(first: Candidate, second: Candidate) -> bool:
         and shared <= OVERLAP * min(width(first), width(second))
         and heights[0] >= LIKE_SIZE * heights[1]
     )
+
+
+def _colour_distance(first: Candidate, second: Candidate) -> float:
+    """Returns the largest difference of the channels of two inks, relative to full scale; 0 if unknown."""
+    if len(first.colour) != len(second.colour):
+        return 0.0
+    return max((abs(a - b) for a, b in zip(first.colour, second.colour, strict=True)), default=0.0) / 255

@@ -20,6 +20,7 @@ SHEET = 256  # minimum longer side, in pixels, of a part of a picture that becom
 BINS = 17  # bins for each channel, 16 levels wide, to count colours
 SAMPLE = 40  # pixels a side of the sample in which colours are counted
 SECOND = 0.25  # minimum share of the picture for its second most common colour to count as paper
+THIRD = 0.06  # the same for the third: a note that lies on two grounds
 SPREAD = 8  # range of paper around a common colour, in levels
 APART = 32  # minimum distance of two common colours, in levels
 
@@ -101,7 +102,7 @@ def painted_view(levels: NDArray[np.uint8], mask: Map) -> View:
 
 
 def common_colours(levels: Levels, inside: Map | None = None) -> list[Colour]:
-    """Returns the one or two most common colours of levels; the second one covers at least a quarter.
+    """Returns the one to three most common colours of levels; the second one covers at least a quarter.
 
     `inside` has the size of the levels; it is 0 where levels do not count.
     """
@@ -114,7 +115,7 @@ def common_colours(levels: Levels, inside: Map | None = None) -> list[Colour]:
         left = cv2.resize(inside, size, interpolation=cv2.INTER_NEAREST)
     total = cv2.countNonZero(left)
     colours: list[Colour] = []
-    for least in (0.0, SECOND):
+    for least in (0.0, SECOND, THIRD):
         if cv2.countNonZero(left) <= least * total:
             break
         # Shifted by half a bin, black and white are in the middle of one.

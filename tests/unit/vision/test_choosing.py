@@ -8,15 +8,9 @@ from numpy.typing import NDArray
 
 from digits.task import CLASSES
 from digits.vision import rows
-from digits.vision.choosing import (
-    LIKENESS_WEIGHTS,
-    WEIGHTS,
-    features,
-    judge,
-    judge_scores,
-    likeness_features,
-)
+from digits.vision.choosing import features, judge, judge_scores, likeness_features
 from digits.vision.components import Others
+from digits.vision.fitted import fitted
 from digits.vision.reading import EXACT, Candidate, Candidates
 
 PIXELS = np.zeros((28, 28), np.uint8)
@@ -52,12 +46,29 @@ def test_a_picture_without_candidates_is_blank() -> None:
     assert (verdict.kind, verdict.best) == ("blank", None)
 
 
-def test_features_have_a_weight_each() -> None:
-    assert features(NUMBER, *says(*[(3, 0.5)] * 4)).shape == (4, len(WEIGHTS))
-    facts = features(NUMBER, *says(*[(3, 0.5)] * 4))
-    assert likeness_features(facts, 0).shape == LIKENESS_WEIGHTS.shape
-    is_digit = says(*[(3, 0.5)] * 4)[1]
-    assert rows.row_features(NUMBER, is_digit, (2, 1, 3)).shape == rows.WEIGHTS.shape
+def test_every_fact_has_weights() -> None:
+    probabilities, is_digit = says(*[(3, 0.5)] * 4)
+    facts = features(NUMBER, probabilities, is_digit)
+    rows_of_facts = {
+        "choice": facts,
+        "likeness": likeness_features(facts, 0)[None],
+        "row": rows.row_features(NUMBER, is_digit, (2, 1, 3))[None],
+    }
+    assert set(fitted()) == set(rows_of_facts)
+    for name, score in fitted().items():
+        count = rows_of_facts[name].shape[1]
+        assert (score.centre.shape, score.scale.shape) == ((count,), (count,))
+        assert score.weights.shape == (count + 1, count + 1)
+        assert np.isfinite(score(rows_of_facts[name])).all()
+
+
+@pytest.mark.parametrize("name", ["choice", "likeness"])
+def test_more_certainty_never_makes_it_worse(name: str) -> None:
+    """The first two facts are the model's certainty: of a digit at all, and of which one."""
+    weights = fitted()[name].weights
+    assert (weights[0, 1:3] > 0).all()
+    assert not weights[1:3].any()
+    assert not weights[1:, 1:3].any()
 
 
 def test_the_candidate_that_looks_like_a_digit_is_chosen() -> None:
@@ -107,7 +118,6 @@ def test_ink_beside_the_candidate_makes_it_less_like_one_digit() -> None:
     alone = judge([candidate()], *says((1, 0.9)), THRESHOLD)
     stem = [candidate((0.1, 0.1, 0.2, 0.9), share=0.4, rank=1), candidate()]
     beside = judge(stem, *says((1, 0.9), (4, 0.001)), THRESHOLD)
-    assert (alone.best, beside.best) == (0, 0)
     assert beside.is_digit < alone.is_digit - 0.1
 
 

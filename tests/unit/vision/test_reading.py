@@ -145,6 +145,34 @@ def ruled() -> Pixels:
     return as_levels(np.minimum(lines, lines + (40 - lines) * COVER))
 
 
+def ruled_darkly() -> Pixels:
+    """Grey lines that the darker ink crosses, so close that hardly anything is left between them."""
+    lines = np.full(COVER.shape, 240.0)
+    for row in range(3):
+        lines[10 + row :: 24] = 130
+    return as_levels(np.minimum(lines, lines + (20 - lines) * COVER))
+
+
+def highlighted() -> Pixels:
+    """In the blue channel, a yellow band is as far from white as black ink is."""
+    band = np.broadcast_to(np.array([255.0, 255.0, 255.0]), (*COVER.shape, 3)).copy()
+    band[70:150] = (255, 240, 0)
+    return as_levels(band * (1 - COVER[..., None]))
+
+
+def touching_its_box() -> Pixels:
+    """A printed box in the colour of the ink; the digit reaches its upper and its left side."""
+    rows, columns = np.nonzero(COVER > 0.5)
+    levels = np.pad(grey(), 150, constant_values=255)
+    top, left = rows.min() + 150, columns.min() + 150
+    side = rows.max() - rows.min() + 60
+    for place in (top, top + side):
+        levels[place : place + 3, left : left + side] = 0
+    for place in (left, left + side):
+        levels[top : top + side + 3, place : place + 3] = 0
+    return levels
+
+
 def round_sticker() -> Pixels:
     """Its corners are transparent; their colours are the paper's or black."""
     mask = Image.new("L", COVER.shape[::-1])
@@ -216,6 +244,9 @@ KINDS: dict[str, Callable[[], Pixels]] = {
     "orange on blue": lambda: coloured((120, 180, 230), (240, 140, 20)),
     "red on green": lambda: coloured((0, 130, 0), (255, 0, 0)),
     "ruled paper": ruled,
+    "dark ruled lines and darker ink": ruled_darkly,
+    "under a highlighter": highlighted,
+    "touching its box": touching_its_box,
     "levels 0 and 1": binary,
     "16 bits that hold 0 to 255": lambda: grey().astype(np.uint16),
     "transparent paper": lambda: np.dstack([np.zeros((*COVER.shape, 3), np.uint8), grey(0, 255)]),
