@@ -687,7 +687,8 @@ while True:
     signal.pause()
 """
 STOPS = """
-import subprocess, sys
+import signal, subprocess, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 from digits.local.instance import Instance
 from digits.local.runner import Runner, Stopped, signals_raise
 service = Instance(int(sys.argv[1]))
@@ -730,8 +731,9 @@ def test_a_second_ctrl_c_ends_at_once_with_130(first: signal.Signals) -> None:
 
 @pytest.fixture
 def own_signals() -> Iterator[None]:
-    """Restores the handlers that the test has replaced."""
+    """Restores the handlers that the test has replaced; it begins with SIGHUP as outside nohup."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
