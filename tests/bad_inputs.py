@@ -409,6 +409,7 @@ LOOKS = {
 _OTHERS = (
     "TIFF", "PPM", "ICO", "TGA", "PDF", "EPS", "PCX", "DDS", "JPEG2000", "AVIF", "QOI", "SGI", "ICNS", "IM",
 )  # fmt: skip
+_OTHERS_BY_SIGNATURE = ("TIFF", "ICO", "PDF", "JPEG2000", "AVIF")
 _BOMB = b'<!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;&a;&a;">]><svg>&b;</svg>'
 OTHER_FILES = {
     **{f"{kind} as png": as_png(saved(Image.fromarray(PAGE).convert("RGB"), kind), "image_unsupported")
@@ -422,6 +423,13 @@ OTHER_FILES = {
         "random bytes": bytes(range(256)),
         "a megabyte of zeros": bytes(2**20), "text of 16 bits": "seven".encode("utf-16"),
         "a line break before a png": b"\n" + PNG, "a space": b" ",
+    }.items()},
+    **{f"{kind} as bytes": typed("application/octet-stream", "image_unsupported", content)
+       for kind, content in {
+        **{kind: saved(Image.fromarray(PAGE).convert("RGB"), kind) for kind in _OTHERS_BY_SIGNATURE},
+        "zip": zipped(a=PNG), "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "tiff of the size of many images": b"II*\0" + bytes(784 * 3 - 4),
+        "heic": b"\0\0\0\x18ftypheic" + bytes(784),
     }.items()},
     "bytes that are not whole images": typed("application/octet-stream", "body_invalid", bytes(785)),
     "bytes of an npy": typed("application/octet-stream", "body_invalid", npy()),

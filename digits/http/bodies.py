@@ -15,7 +15,7 @@ from digits.inference.items import Item, check_count, item_in_text
 from digits.protocols.json_bodies import validated
 from digits.vision import levels
 from digits.vision.encoded import from_base64, image_in
-from digits.vision.formats import is_image_file
+from digits.vision.formats import is_image_file, is_other_file
 
 BYTES, FORM, TEXT = "application/octet-stream", "application/x-www-form-urlencoded", "text/plain"
 # Content types that say nothing about the body: none, what curl --data-binary sends, "bytes".
@@ -41,9 +41,9 @@ def parse_body(content_type: str, body: bytes, max_images: int) -> Parsed:
     media_type = content_type.partition(";")[0].strip().lower()
     if is_image_file(body) and (media_type.startswith("image/") or media_type in UNSPECIFIC - {TEXT}):
         return Parsed([body], many=False)
-    if media_type == BYTES:
+    if media_type == BYTES and not is_other_file(body):
         return _list(levels.from_bytes(body), max_images)
-    if media_type.startswith("image/"):
+    if media_type == BYTES or media_type.startswith("image/"):
         return Parsed([body], many=False)  # another kind: reading it gives an error with the allowed kinds
     if media_type in UNSPECIFIC:
         return Parsed([_from_text(media_type, body)], many=False)
