@@ -135,7 +135,7 @@ PROBLEMS = {
     "not_a_digit": Problem(
         422,
         "The picture does not look like one digit",
-        "Send a picture of one digit; grey levels sent as `pixels` always get an answer",
+        "Send a picture of one digit; grey levels sent as `pixels` get an answer unless they are blank",
     ),
     "several_digits": Problem(
         422,

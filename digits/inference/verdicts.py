@@ -21,7 +21,7 @@ def choose_all(
 ) -> list[Prediction | BadInput]:
     """Returns the chosen candidate of each picture; their scores follow one another in the answer.
 
-    Grey levels are never rejected: the program that sends them gets is_digit and decides itself.
+    Grey levels with ink are never rejected: the program that sends them gets is_digit and decides itself.
     """
     chosen: list[Prediction | BadInput] = []
     start = 0
