@@ -26,7 +26,7 @@ from tests.serve.under_load import RATE, Figure, described, failed_of
 PORT = free_service_port()
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-KEYS, REQUEST = BLOCKS[1], BLOCKS[2]
+RAYS_OWN, EMPTY, KEYS, REQUEST = BLOCKS[:4]
 # Commands that other tests execute.
 ELSEWHERE = {
     "make serve CONFIG=out/tuned/serve_config.yaml": "test_the_advice_of_tune_is_what_make_serve_runs",
@@ -55,7 +55,7 @@ def test_every_command_of_the_page_is_executed() -> None:
     """Here, or by the test that is named."""
     inline = re.findall(r"`((?:make|eval|ulimit|apt|\.venv)[ /][^`]*)`", PAGE)
     assert set(inline) == HERE | ELSEWHERE.keys()
-    assert len(BLOCKS) == 4  # Ray's commands, keys, a request, completion
+    assert len(BLOCKS) == 5  # Ray's commands, an empty configuration, keys, a request, completion
     sources = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
     for name in ELSEWHERE.values():
         assert " " in name or f"def {name}(" in sources, name
@@ -105,7 +105,7 @@ def test_no_change_by_the_page_fails_a_request(
     assert "key_missing" in sh(REQUEST.replace("-H", "-A"), KEY=key)
     with Traffic(f"http://127.0.0.1:{PORT}", RATE, headers={"Authorization": f"Bearer {key}"}) as traffic:
         assert "is already running" in sh("make -s deploy-config")
-        assert "status: RUNNING" in sh(BLOCKS[0])
+        assert "status: RUNNING" in sh(RAYS_OWN)
         file = edited(tmp_path / "settings.yaml", user_config={"max_batch_size": 32})
         said = sh("make -s deploy-config", CONFIG=file)
         assert re.search(r"-\s+max_batch_size: 64\n\+\s+max_batch_size: 32\n", said)
@@ -124,7 +124,7 @@ def test_no_change_by_the_page_fails_a_request(
         assert "2 replicas" in sh("make -s deploy-config", CONFIG=other)
         bounds = deployment_of(serve_config())["autoscaling_config"] | {"min_replicas": 2, "max_replicas": 3}
         shipped = edited(tmp_path / "shipped.yaml", autoscaling_config=bounds)
-        assert "status: RUNNING" in sh(BLOCKS[0].replace("serve_config.yaml", shipped))
+        assert "status: RUNNING" in sh(RAYS_OWN.replace("serve_config.yaml", shipped))
         wait_for_replicas(PORT, 2)
         assert "Ready: " in sh("make -s status")
     figure(failed_of(traffic))
@@ -160,6 +160,16 @@ def test_monitor_shows_the_service_and_its_alerts(service: subprocess.Popen[str]
     finally:
         os.killpg(running.pid, signal.SIGINT)
         running.wait(20)
+
+
+def test_an_empty_configuration_answers_accepted_requests(service: subprocess.Popen[str], key: str) -> None:
+    """Requests get a digit, 404 or 503 until nothing serves any more; none loses its connection."""
+    keyed = {"Authorization": f"Bearer {key}"}
+    with Traffic(f"http://127.0.0.1:{PORT}", RATE, headers=keyed) as traffic:
+        sh(EMPTY)
+        status = 'eval "$(make -s env)"; .venv/bin/serve status'
+        wait_until(lambda: "applications: {}" in sh(status), timeout_s=60)
+    assert {outcome.status for outcome in traffic.failed} <= {404, 503}, described(traffic.failed)
 
 
 def test_stop_ends_what_the_page_started(service: subprocess.Popen[str]) -> None:
