@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 
 from digits.cli.flags import IN_MEMORY, settings_flags
-from digits.errors import DataUnavailable, NotRegistered, PromotionRefused
-from digits.registry.address import is_unwritten, tracking_uri
+from digits.errors import DataUnavailable, PromotionRefused
+from digits.registry.address import existing_tracking_uri
 from digits.registry.gate import GateSettings
 from digits.registry.versions import NAME
 from digits.task import CHANNELS, DATA, MEAN, STD
@@ -21,11 +21,7 @@ from digits.task import CHANNELS, DATA, MEAN, STD
 
 def _registered(_: click.Context, __: click.Parameter, name: str) -> str:
     """Raises NotRegistered where MLflow would make an empty store."""
-    if is_unwritten(uri := tracking_uri()):
-        raise NotRegistered(
-            f"no model is registered: {uri} does not exist; train a model with `python -m digits train`, or "
-            "set MLFLOW_TRACKING_URI"
-        )
+    existing_tracking_uri()
     return name
 
 

@@ -13,7 +13,7 @@ from digits.gateway.settings import EDGE_PREFIX, EdgeSettings
 from digits.inference.settings import ServeSettings
 from digits.inference.source import FolderSource
 from digits.local.instance import DEFAULT_PORT
-from digits.registry.versions import is_registered
+from digits.registry.versions import is_registered, parse
 
 Config = dict[str, Any]
 DEPLOYMENT = "DigitClassifier"
@@ -89,7 +89,9 @@ def read_config(file: Path, port: int | None) -> Config:
             )
     try:
         settings = ServeSettings.parse(deployment_of(config).get("user_config"))
-        if not is_registered(settings.model_uri):
+        if is_registered(settings.model_uri):
+            parse(settings.model_uri)
+        else:
             FolderSource(settings.model_uri).resolve()
     except DigitsError as error:
         raise InvalidSettings(f"{file}, user_config: {error}") from None

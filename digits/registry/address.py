@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from digits.errors import TrackingUnavailable
+from digits.errors import NotRegistered, TrackingUnavailable
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 FORMS = "http://HOST:PORT, https://HOST or sqlite:////FOLDER/mlflow.db"
@@ -28,6 +28,17 @@ def tracking_uri() -> str:
 def is_unwritten(uri: str) -> bool:
     """Returns whether the address is a file that no training has written; opening it would create it."""
     return uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).exists()
+
+
+def existing_tracking_uri() -> str:
+    """Returns `tracking_uri` for reading. Raises NotRegistered where MLflow would create an empty file."""
+    uri = tracking_uri()
+    if is_unwritten(uri):
+        raise NotRegistered(
+            f"no model is registered: {uri} does not exist; train a model with `python -m digits train`, or "
+            "set MLFLOW_TRACKING_URI"
+        )
+    return uri
 
 
 def _shown(uri: str) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from digits.errors import NotRegistered
-from digits.registry.address import tracking_uri
+from digits.registry.address import existing_tracking_uri, tracking_uri
 from digits.registry.mlflow import mlflow_client
 from digits.registry.versions import DATA_TAG, SHA256_TAG
 
@@ -28,7 +28,7 @@ class Listed:
 
 def list_versions(name: str) -> list[Listed]:
     """Returns every version, the newest first.  Raises NotRegistered if there is no model of this name."""
-    with mlflow_client(tracking_uri()) as client:
+    with mlflow_client(existing_tracking_uri()) as client:
         aliases = client.get_registered_model(name).aliases
         versions = client.search_model_versions(f"name = '{name}'")
     return [_listed(found, aliases) for found in sorted(versions, key=lambda found: -int(found.version))]

@@ -9,7 +9,7 @@ import re
 
 from digits.errors import AlreadyRegistered, ModelRejected, NotRegistered
 from digits.models.manifest import Manifest
-from digits.registry.address import tracking_uri
+from digits.registry.address import existing_tracking_uri, tracking_uri
 from digits.registry.mlflow import mlflow_client
 from digits.task import ModelVersion
 
@@ -48,7 +48,7 @@ def resolve(model_uri: str) -> ModelVersion:
     Raises NotRegistered, TrackingUnavailable, and ModelRejected for a version without its SHA-256.
     """
     name, alias, number = parse(model_uri)
-    with mlflow_client(tracking_uri()) as client:
+    with mlflow_client(existing_tracking_uri()) as client:
         if alias:
             found = client.get_model_version_by_alias(name, alias)
         else:
@@ -82,7 +82,7 @@ def data_of(name: str, version: str | None) -> tuple[dict[str, str], str]:
 
     `version` None means the candidate. Raises NotRegistered and TrackingUnavailable.
     """
-    with mlflow_client(tracking_uri()) as client:
+    with mlflow_client(existing_tracking_uri()) as client:
         if version is None:
             found = client.get_model_version_by_alias(name, CANDIDATE)
         else:

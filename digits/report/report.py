@@ -6,7 +6,6 @@ from pathlib import Path
 from digits.corpus.examples import sample
 from digits.corpus.kinds import KINDS
 from digits.errors import ModelRejected, NotRegistered
-from digits.registry.address import is_unwritten, tracking_uri
 from digits.registry.gate import GateSettings, objections
 from digits.registry.promotion import faults
 from digits.registry.source import open_source
@@ -70,8 +69,6 @@ def report(
 def default_champion(name: str) -> str:
     """Returns the address of the registered champion, or the starter's folder if there is none."""
     address = f"models:/{name}@champion"
-    if is_unwritten(tracking_uri()):
-        return "models/starter"
     try:
         resolve(address)
     except NotRegistered:

@@ -91,6 +91,10 @@ def test_a_port_for_root_only_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"max_batchsize": 8}, "the nearest known one is 'max_batch_size'"),
         ({"max_batch_size": 0}, "greater than or equal to 1, not 0"),
         ({"model_uri": "models/none"}, "no manifest.json in"),
+        (
+            {"model_uri": "models:/digits"},
+            "models:/digits is neither models:/NAME@ALIAS nor models:/NAME/VERSION",
+        ),
     ],
 )
 def test_a_wrong_user_config_is_refused_before_it_is_sent(
