@@ -23,7 +23,7 @@ def circled(writing: Writing, rng: Rng) -> bytes:
     canvas, ink, colour = _written(writing, rng, (0.35, 0.5))
     left, top, wide, high = cv2.boundingRect(ink)
     centre = np.array([left + wide / 2, top + high / 2])
-    radii = np.array([0.5 * max(wide, 0.6 * high), 0.5 * high]) * rng.uniform(1.35, 1.7)
+    radii = np.array([0.5 * max(wide, 0.6 * high), 0.5 * high]) * rng.uniform(1.5, 1.9)
     turns = np.linspace(0, 2 * np.pi * rng.uniform(0.97, 1.06), 40) + rng.uniform(0, 2 * np.pi)
     wobble = 1 + 0.05 * np.sin(turns * rng.uniform(0.7, 2.2) + rng.uniform(0, 6))
     ring = centre + np.stack([np.cos(turns), np.sin(turns)], axis=1) * radii * wobble[:, None]

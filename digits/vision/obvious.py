@@ -49,15 +49,11 @@ def find_obvious(view: View, wanted: int) -> tuple[Ink, Box, float] | None:
     between = cv2.subtract(between, cv2.dilate(mask, np.ones((side, side), np.uint8)))
     if cv2.countNonZero(between) > BETWEEN * area or cv2.connectedComponents(mask)[0] != 2:
         return None
-    strong = cv2.threshold(contrast, STRONG * peak, 255, cv2.THRESH_BINARY)[1]
-    faint = cv2.subtract(mask, cv2.dilate(strong, np.ones((side, side), np.uint8)))
-    if cv2.countNonZero(faint) > BETWEEN * area:
-        return None
-    if min(wide, high) >= LEAST_FRAME and is_framed(mask[top : top + high, left : left + wide]):
+    box = Box(left, top, left + wide, top + high)
+    if not is_small and _has_marks(contrast, mask, peak, box):
         return None
     if area > SHEET_FILL * wide * high and wide > NARROW * high and _may_be_sheet(mask, area):
         return None
-    box = Box(left, top, left + wide, top + high)
     around = box.widened(3, width, height)
     levels, times = view.scale_for(max(around.width, around.height), wanted)
     contrast = around.cut(contrast) if times == 1 else _contrast(around.cut(levels, times), paper)
@@ -67,6 +63,15 @@ def find_obvious(view: View, wanted: int) -> tuple[Ink, Box, float] | None:
     gain = 255 / ((FULL - FLOOR) * ink)
     cover = cv2.convertScaleAbs(cv2.subtract(contrast, (FLOOR * ink, 0, 0, 0)), alpha=gain)
     return cover, box, ink
+
+
+def _has_marks(contrast: Map, mask: Map, peak: float, box: Box) -> bool:
+    """Returns whether the only part of a mask also holds paler ink, like a stain, or a printed box."""
+    strong = cv2.threshold(contrast, STRONG * peak, 255, cv2.THRESH_BINARY)[1]
+    faint = cv2.subtract(mask, cv2.dilate(strong, np.ones((5, 5), np.uint8)))
+    if cv2.countNonZero(faint) > BETWEEN * cv2.countNonZero(mask):
+        return True
+    return min(box.width, box.height) >= LEAST_FRAME and is_framed(box.cut(mask))
 
 
 def _may_be_sheet(mask: Map, area: int) -> bool:
