@@ -82,8 +82,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", type=Path, default=STARTER)
-    parser.add_argument("--per-kind", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--per-kind", type=int, default=50, help="pictures of each kind and seed")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     arguments = parser.parse_args()
     model = load_model(arguments.model, max_batch_size=64)
     facts = Facts()
@@ -91,10 +91,11 @@ def main() -> None:
     count = arguments.per_kind
     # Writers that the model was not trained on: of its own ones it is surer than it will be of others.
     examples = chain.from_iterable(
-        sample("validation", arguments.seed, times * count, kinds)
+        sample("validation", seed, times * count, kinds)
+        for seed in arguments.seeds
         for times, kinds in ((1, tuple(KINDS)), (OTHERS, others), (SEVERALS, (SEVERAL,)))
     )
-    total = count * (len(KINDS) + OTHERS * len(others) + SEVERALS)
+    total = len(arguments.seeds) * count * (len(KINDS) + OTHERS * len(others) + SEVERALS)
     for example in tqdm(examples, total=total, unit="picture"):
         try:
             found = read_file(example.data, MAX_PIXELS)

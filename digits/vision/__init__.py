@@ -22,6 +22,7 @@ resizing    picture -> the whole picture as the only candidate, for the reader "
 reader      the reader that the task names
 measures    a candidate's place in its picture, and a model's certainty
 rows        several digits side by side
+fitted      scores that were fitted on pictures: quadratic functions of a few facts
 choosing    the model's scores for the candidates -> the digit, or the reason for none
 golden      an image of each label, which every good model reads correctly
 identity    a hash of the results of the preprocessing, which models record
