@@ -403,6 +403,9 @@ LOOKS = {
     "png and script": as_png(PNG + b"<script>alert(1)</script>", 7),
     "gif and script": typed("image/gif", 7, image_file(SEVEN, "GIF") + b"*/=1;alert(1)"),
     "png and a megabyte of zeros": as_png(PNG + bytes(2**20), 7),
+    **{f"{name} by curl -d": typed(
+        "application/x-www-form-urlencoded", "image_unreadable", content.translate(None, b"\0\r\n"))
+       for name, content in {"png": PNG, "jpeg": JPEG}.items()},
     "png inside a page": as_png(b"<html>" + PNG, "image_unsupported"),
 }  # fmt: skip
 

@@ -20,6 +20,8 @@ from digits.vision.formats import is_image_file, is_other_file
 BYTES, FORM, TEXT = "application/octet-stream", "application/x-www-form-urlencoded", "text/plain"
 # Content types that say nothing about the body: none, what curl --data-binary sends, "bytes".
 UNSPECIFIC = {"", FORM, BYTES, TEXT}
+# A whole file that begins so has zero bytes.
+FILE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8")
 READABLE = f"an image (image/png, image/jpeg, ...), multipart/form-data, application/json or {BYTES}"
 
 
@@ -39,6 +41,11 @@ def parse_body(content_type: str, body: bytes, max_images: int) -> Parsed:
     if not body:
         raise BadInput("image_empty", f"The body is empty; send {READABLE}")
     media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == FORM and body.startswith(FILE_STARTS) and b"\0" not in body:
+        raise BadInput(
+            "image_unreadable",
+            "The file has lost its line breaks and zero bytes, as by `curl -d`; send it with --data-binary",
+        )
     if is_image_file(body) and (media_type.startswith("image/") or media_type in UNSPECIFIC - {TEXT}):
         return Parsed([body], many=False)
     if media_type == BYTES and not is_other_file(body):

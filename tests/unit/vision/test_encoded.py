@@ -4,6 +4,7 @@ import tracemalloc
 
 import pytest
 
+from digits.errors import BadInput
 from digits.vision.encoded import BASE64, from_base64, image_in
 from tests.cpu import within_cpu_s
 
@@ -34,3 +35,21 @@ def test_text_of_base64_may_have_line_breaks(text: bytes) -> None:
 @pytest.mark.parametrize("text", [b"", b"=", b"iVBO===", b"iVBO= =", b"iV=BO", b"iV-BO", b"iVBO!"])
 def test_other_text_is_no_base64(text: bytes) -> None:
     assert not BASE64.fullmatch(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"data:image/png,%89PNG", "The data: URL is not base64; send data:image/png;base64,"),
+        (b"data:image/png;base64,%%", "not valid base64"),
+        (b"https://example.org/seven.png", "fetches no addresses"),
+        (b"blob:https://example.org/1-2", "fetches no addresses"),
+        (b"/home/me/seven.PNG\n", "reads no files by their names"),
+        (b"a-_b", "use the standard alphabet (not base64url)"),
+    ],
+)
+def test_what_is_no_base64_is_named(text: bytes, said: str) -> None:
+    """With what to send."""
+    with pytest.raises(BadInput) as error:
+        from_base64(text)
+    assert said in error.value.detail
