@@ -14,7 +14,7 @@ DOCKER_FLAGS ?=
 VERSION := $(shell sed -n '/^\[project\]/,/^\[/s/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 HAPROXY ?= 1
-CONFIG ?= serve_config.yaml
+CONFIG ?=
 PORT ?=
 DIGITS = @$(BIN)/python -m digits
 ON_PORT = $(if $(PORT),--port $(PORT))
@@ -28,13 +28,13 @@ help:  ## List the commands
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv/serve.lock  ## Serve CONFIG=serve_config.yaml on its port or PORT (HAPROXY=0 for Ray's own proxy)
-	$(DIGITS) serve "$(CONFIG)" $(ON_PORT) $(if $(filter 0,$(HAPROXY)),--no-haproxy)
+	$(DIGITS) serve "$(or $(CONFIG),serve_config.yaml)" $(ON_PORT) $(if $(filter 0,$(HAPROXY)),--no-haproxy)
 
 status: .venv/serve.lock  ## Report what runs on PORT, what is wrong, and where dashboard and metrics are
 	$(DIGITS) status $(ON_PORT)
 
 deploy-config: .venv/serve.lock  ## Check CONFIG=serve_config.yaml, show the difference, deploy it, report the result
-	$(DIGITS) deploy-config "$(CONFIG)" $(ON_PORT)
+	$(DIGITS) deploy-config "$(or $(CONFIG),serve_config.yaml)" $(ON_PORT)
 
 stop: .venv/serve.lock  ## Stop the service on PORT, and remove what an earlier one left behind
 	$(DIGITS) stop $(ON_PORT)

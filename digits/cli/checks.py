@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from digits.gateway.environment import ROOT
-from digits.local.instance import DEFAULT_PORT, PORTS
+from digits.local.instance import DEFAULT_PORT, PORTS, Instance
 from digits.local.ports import holder, is_free
 from digits.local.runner import HAPROXY_OPEN_FILES
 
@@ -122,12 +122,13 @@ def _gateway() -> Finding:
 def _ports() -> Iterator[Finding]:
     from digits.local.config import configured_port
 
-    distance = configured_port(ROOT / "serve_config.yaml") - DEFAULT_PORT
+    own = configured_port(ROOT / "serve_config.yaml")
+    is_served = Instance(own).runner() is not None
     for use, default in PORTS.items():
-        port = default + distance
+        port = default + own - DEFAULT_PORT
         yield Finding(
-            f"port {port} ({use})",
-            "" if is_free(port) else f"{holder(port)} listens there",
+            f"port {port} ({use}{', for your running service' if is_served else ''})",
+            "" if is_served or is_free(port) else f"{holder(port)} listens there",
             "stop it, or choose other ports: make serve PORT=8100",
         )
 

@@ -76,13 +76,14 @@ def _service(url: str) -> Callable[[bytes], Answer]:
     is_here = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
     # A proxy elsewhere cannot reach a service on this machine.
     opener = build_opener(ProxyHandler({})) if is_here else build_opener()
+    address = f"{url.rstrip('/').removesuffix('/predict')}/predict"
 
     def ask(content: bytes) -> Answer:
         headers = {"Content-Type": "image/*"}  # so that other bytes are an error, not grey levels
         if key := os.environ.get(KEY, "").strip():  # a Secret often ends with a line break
             headers["X-API-Key"] = key
         try:
-            request = Request(f"{url.rstrip('/')}/predict", content, headers)
+            request = Request(address, content, headers)
             with opener.open(request, timeout=TIMEOUT_S) as response:
                 answer: Answer = json.load(response)
         except urllib.error.HTTPError as error:

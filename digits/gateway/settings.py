@@ -53,6 +53,14 @@ def _check_not_of_nothing(value: str) -> str:
 # configuration, where other characters have a meaning.
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9._:\[\]-]+)$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
+_HASHES = "Each hash must be 64 characters of 0-9 and a-f: the SHA-256 of a key, not the key itself"
+# What a value must look like, where pydantic would show a regular expression.
+FORMS = {
+    "api_keys_sha256": _HASHES,
+    "admin_keys_sha256": _HASHES,
+    "cors_origins": "Each origin must be http://HOST or https://HOST, with :PORT if it is not the usual one, "
+    "and without a path or a slash at the end; or *",
+}
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$"), AfterValidator(_check_not_of_nothing)]
 Hashes = Annotated[tuple[Sha256, ...], BeforeValidator(_read_hashes)]
 SomeHashes = Annotated[tuple[Sha256, ...], BeforeValidator(_read_some_hashes)]

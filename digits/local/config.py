@@ -1,6 +1,7 @@
 """A Serve configuration, checked before anything starts or changes."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from digits.errors import DigitsError, InvalidSettings
 from digits.gateway.environment import environment
-from digits.gateway.settings import EDGE_PREFIX, EdgeSettings
+from digits.gateway.settings import EDGE_PREFIX, FORMS, EdgeSettings
 from digits.inference.settings import ServeSettings
 from digits.inference.source import FolderSource
 from digits.local.instance import DEFAULT_PORT
@@ -75,12 +76,15 @@ def read_config(file: Path, port: int | None) -> Config:
         raise InvalidSettings(f"{file}, {error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    if config is None:
+        raise InvalidSettings(f"{file} is empty; serve_config.yaml shows the form")
     try:
         form = _Form.model_validate(config)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "it"
-        raise InvalidSettings(f"{file}, {where}: {first['msg']}; serve_config.yaml shows the form") from None
+        text = re.sub(r" or instance of \w+", "", first["msg"])  # a class of this module
+        raise InvalidSettings(f"{file}, {where}: {text}; serve_config.yaml shows the form") from None
     for index, application in enumerate(form.applications):
         names = [one.name for one in application.deployments]
         if twice := {name for name in names if names.count(name) > 1}:
@@ -148,9 +152,20 @@ def check_gateway() -> None:
         EdgeSettings.from_environment()
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        name = str(first["loc"][0]).upper() if first["loc"] else "..."
         text = first["msg"].removeprefix("Value error, ")
-        raise InvalidSettings(f"{EDGE_PREFIX}{name}: {text}") from None
+        if not first["loc"]:  # the text names the settings, quoted if unknown
+            names = rf"'(\w+)'|\b({'|'.join(EdgeSettings.model_fields)})\b"
+            raise InvalidSettings(
+                re.sub(names, lambda found: _variable(found[1] or found[2]), text)
+            ) from None
+        name = str(first["loc"][0])
+        if first["type"] == "string_pattern_mismatch":
+            text = FORMS[name]
+        raise InvalidSettings(f"{_variable(name)}: {text}") from None
+
+
+def _variable(setting: str) -> str:
+    return f"{EDGE_PREFIX}{setting.upper()}"
 
 
 def deployment_of(config: Config) -> Config:

@@ -13,6 +13,7 @@ from digits.cli.checks import Finding, findings
 from digits.errors import InvalidSettings
 from digits.gateway.environment import ROOT
 from digits.local import schema
+from digits.local.instance import Instance
 
 
 def problems() -> dict[str, Finding]:
@@ -22,6 +23,7 @@ def problems() -> dict[str, Finding]:
 @pytest.fixture(autouse=True)
 def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "PORTS", {})
+    monkeypatch.setattr(Instance, "runner", lambda self: None)
     monkeypatch.setattr(schema, "check_by_rays_schema", lambda config: [])  # loads Ray
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
@@ -32,6 +34,14 @@ def test_a_taken_port_is_named_with_its_use(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(checks, "PORTS", {"requests": port})
         assert problems()[f"port {port} (requests)"].problem.endswith(" listens there")
     assert f"port {port} (requests)" not in problems()
+
+
+def test_ports_of_the_own_service_are_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "PORTS", {"requests": 8000})
+    monkeypatch.setattr(checks, "is_free", lambda port: False)
+    monkeypatch.setattr(Instance, "runner", lambda self: 1 if self.port == 8000 else None)
+    about = "port 8000 (requests, for your running service)"
+    assert [found.problem for found in findings() if found.about == about] == [""]
 
 
 def test_the_ports_of_the_configuration_are_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

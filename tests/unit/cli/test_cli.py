@@ -93,6 +93,7 @@ class Service(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         assert self.headers["Content-Type"] == "image/*"
+        assert self.path == "/predict"
         is_known = self.headers.get("X-API-Key") == "right"
         answer = (
             {"digit": 7, "confidence": 0.9} if is_known else {"code": "key_missing", "detail": "Send a key"}
@@ -117,7 +118,8 @@ def url() -> Iterator[str]:
 def test_a_service_is_asked_with_the_key(key: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key from a Kubernetes Secret often ends with a line break."""
     monkeypatch.setenv("DIGITS_API_KEY", key)
-    assert "7  90.0%" in CliRunner().invoke(main, ["predict", "--url", url, SEVEN]).output
+    for address in (url, f"{url}/", f"{url}/predict"):
+        assert "7  90.0%" in CliRunner().invoke(main, ["predict", "--url", address, SEVEN]).output
     monkeypatch.delenv("DIGITS_API_KEY")
     refused = CliRunner().invoke(main, ["predict", "--url", url, SEVEN])
     assert (refused.exit_code, "Send a key" in refused.output) == (1, True)

@@ -176,6 +176,22 @@ def test_yaml_may_share_and_replace_a_section(tmp_path: Path) -> None:
     assert application["deployments"][0]["logging_config"] == expected
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "config.yaml is empty; serve_config.yaml shows the form"),
+        ("- 1", "config.yaml, it: Input should be a valid dictionary; serve_config.yaml shows the form"),
+        (f"{ONE}http_options: 1", "http_options: Input should be a valid dictionary; serve_config"),
+    ],
+)
+def test_a_wrong_form_names_no_class_of_the_program(tmp_path: Path, content: str, said: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(content)
+    with pytest.raises(InvalidSettings) as error:
+        read_config(file, None)
+    assert said in str(error.value)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
 def test_a_host_where_the_commands_reach_it_is_taken(tmp_path: Path, host: str) -> None:
     """They ask the service at 127.0.0.1."""
@@ -498,16 +514,26 @@ def test_an_answer_that_is_cut_off_is_no_answer() -> None:
     ("name", "value", "reason"),
     [
         ("DIGITS_EDGE_MAX_HEADERS", "1", "greater than or equal to 16"),
-        ("DIGITS_EDGE_MAX_HEADER", "64", "the nearest known one is 'max_headers'"),
-        ("DIGITS_EDGE_API_KEYS_SHA256", "my-own-key", "String should match pattern"),
-        ("DIGITS_EDGE_MAX_BODY_BYTES", "33554432", "twice max_body_bytes"),
+        (
+            "DIGITS_EDGE_MAX_HEADER",
+            "64",
+            "unknown setting DIGITS_EDGE_MAX_HEADER; the nearest known one is DIGITS_EDGE_MAX_HEADERS",
+        ),
+        (
+            "DIGITS_EDGE_API_KEYS_SHA256",
+            "my-own-key",
+            "SHA256: Each hash must be 64 characters of 0-9 and a-f",
+        ),
+        ("DIGITS_EDGE_ADMIN_KEYS_SHA256", "my-own-key", "not the key itself"),
+        ("DIGITS_EDGE_CORS_ORIGINS", "https://my-own-key/", "without a path or a slash at the end"),
+        ("DIGITS_EDGE_MAX_BODY_BYTES", "33554432", "twice DIGITS_EDGE_MAX_BODY_BYTES"),
     ],
 )
 def test_a_wrong_variable_of_the_gateway_is_refused(name: str, value: str, reason: str) -> None:
     """Before anything starts; a key that was given in place of its hash is not shown."""
     status, said = run("serve", "--port", str(free_port()), env=os.environ | {name: value})
     assert (status, len(said.splitlines())) == (2, 1)
-    assert said.startswith("Error: DIGITS_EDGE_")
+    assert said.startswith("Error: ")
     assert reason in said
     assert "my-own-key" not in said
 

@@ -35,6 +35,13 @@ def test_a_file_name_with_spaces_is_one_argument(
     assert {"a b.npz", "out/a b.npz"} & set(done.stdout.splitlines())
 
 
+@pytest.mark.parametrize("target", ["serve", "deploy-config"])
+def test_an_empty_config_is_the_shipped_one(target: str) -> None:
+    command = ["make", "-n", "-o", ".venv/serve.lock", target, "CONFIG="]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert f'{target} "serve_config.yaml"' in done.stdout
+
+
 def test_the_images_have_the_version_of_the_project() -> None:
     """pyproject.toml has other lines with a version."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
