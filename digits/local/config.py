@@ -14,9 +14,10 @@ from digits.gateway.settings import EDGE_PREFIX, FORMS, EdgeSettings
 from digits.inference.settings import ServeSettings
 from digits.inference.source import FolderSource
 from digits.local.instance import DEFAULT_PORT
-from digits.registry.versions import is_registered, parse
+from digits.registry.versions import parse
 
 Config = dict[str, Any]
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/|models:", re.IGNORECASE)  # of a model; others are folders
 DEPLOYMENT = "DigitClassifier"
 HAPROXY_LIMIT = "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"  # seconds that a replica may take to answer
 # What Ray reads only when it starts; it ignores a change in a later deployment.
@@ -93,7 +94,7 @@ def read_config(file: Path, port: int | None) -> Config:
             )
     try:
         settings = ServeSettings.parse(deployment_of(config).get("user_config"))
-        if is_registered(settings.model_uri):
+        if ADDRESS.match(settings.model_uri):
             parse(settings.model_uri)
         else:
             FolderSource(settings.model_uri).resolve()

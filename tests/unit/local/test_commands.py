@@ -192,6 +192,23 @@ def test_a_wrong_form_names_no_class_of_the_program(tmp_path: Path, content: str
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "model_uri",
+    [
+        "models:/digits@", "models:/@champion", "models:digits@champion", "model:/digits@champion",
+        "Models:/digits@champion", "runs:/abc/model", "https://example.org/model", "s3://bucket/model",
+    ],
+)  # fmt: skip
+def test_another_address_is_refused_with_the_forms(tmp_path: Path, model_uri: str) -> None:
+    """It is no folder, and nothing has to be asked to see it."""
+    file = tmp_path / "config.yaml"
+    file.write_text(ONE.replace("models/starter", f"'{model_uri}'"))
+    with pytest.raises(InvalidSettings) as error:
+        read_config(file, None)
+    forms = "is neither models:/NAME@ALIAS nor models:/NAME/VERSION"
+    assert str(error.value) == f"{file}, user_config: {model_uri} {forms}"
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
 def test_a_host_where_the_commands_reach_it_is_taken(tmp_path: Path, host: str) -> None:
     """They ask the service at 127.0.0.1."""
