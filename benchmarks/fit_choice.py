@@ -180,7 +180,7 @@ def _fitted(name: str, rows: Floats, loss: Loss) -> Quadratic:
     )
     weights = np.zeros((standard.shape[1],) * 2)
     weights[first, second] = result.x
-    return Quadratic(*(np.round(each, 4) for each in (centre, scale, weights)))
+    return Quadratic(*(np.round(each.astype(float), 4) for each in (centre, scale, weights)))
 
 
 if __name__ == "__main__":

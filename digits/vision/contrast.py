@@ -11,7 +11,7 @@ from digits.vision.views import Colour, Levels, Map, View, common_colours
 KERNEL = 0.2  # size relative to the longer side: strokes are narrower, shadows are wider
 PAPER = 20  # contrast that the grain of paper of one colour may have, in levels
 FLOOR, FULL = 0.25, 0.7  # of the way from paper to ink: paper is below the first, full ink above the second
-MOST_FLOOR = 0.6
+MOST_FLOOR = 0.6  # maximum of the first where faint ink is paper
 STEEPEST = 0.2  # minimum distance of the two
 SIGMAS = 4.5  # ink threshold in medians of the paper's noise: three standard deviations
 
