@@ -67,7 +67,8 @@ def test_what_ray_rejects_ends_a_start_with_its_reason(tmp_path: Path) -> None:
         cwd=ROOT, text=True, timeout=60, check=False, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "proxy_location: Input should be 'Disabled', 'HeadOnly' or 'EveryNode'\n" in done.stdout
+    reason = "proxy_location: Input should be 'Disabled', 'HeadOnly' or 'EveryNode', not 'Nowhere'\n"
+    assert reason in done.stdout
     assert Instance(PORT).running() == []
     assert not Instance(PORT).folder.exists()
 
