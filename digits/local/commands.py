@@ -41,8 +41,10 @@ def serve(file: Path, port: int | None, haproxy: bool, say: Say) -> int:
         try:
             driver = runner.start()
             say(f"Starting {file} on port {instance.port}; Ray's output is in {os.path.relpath(runner.log)}")
-            say(runner.wait_until_ready(driver))
-            reason = runner.wait(driver)
+            ready = runner.wait_until_ready(driver)
+            raylet = instance.raylet()  # before the line below: it may end as soon as that is read
+            say(ready)
+            reason = runner.wait(driver, raylet)
             say(f"The service has ended: {reason}; see {os.path.relpath(runner.log)}")
             return 1
         except NotReady as error:

@@ -160,12 +160,12 @@ class Runner:
             time.sleep(LOOK_EVERY_S)
         raise NotReady(f"it did not answer within {START_WITHIN_S:g} s")
 
-    def wait(self, driver: subprocess.Popen[bytes]) -> str:
+    def wait(self, driver: subprocess.Popen[bytes], raylet: int | None) -> str:
         """Returns why the service ends, when its driver or its raylet has ended; limits the log until then.
 
-        The driver does not notice a dead raylet. Replicas answer then, but no dead one is replaced.
+        The driver does not notice a dead raylet. Replicas answer then, but no dead one is replaced. `raylet`
+        is its pid, None where processes do not show what they are.
         """
-        raylet = self._instance.raylet()
         while driver.poll() is None:
             if raylet and not is_raylet(raylet):
                 return f"Ray's raylet (pid {raylet}) has ended, without which no replica can be replaced"
