@@ -21,10 +21,11 @@ from digits.corpus.negatives import NEGATIVES
 from digits.errors import BadInput
 from digits.task import CLASSES, Scores
 from digits.vision import fitted
+from digits.vision.candidates import Candidate
 from digits.vision.choosing import features, likeness_features
 from digits.vision.fitted import Quadratic, standardised
 from digits.vision.limits import MAX_PIXELS
-from digits.vision.reading import Candidate, read_file
+from digits.vision.reading import read_file
 from digits.vision.rows import possible_rows, row_features
 from testkit.models import STARTER, load_model
 

@@ -11,9 +11,10 @@ import numpy as np
 from digits.corpus.examples import Example
 from digits.errors import BadInput
 from digits.task import CLASSES, Images, Pixels, Scores
+from digits.vision.candidates import Candidates
 from digits.vision.choosing import judge_scores
 from digits.vision.limits import MAX_PIXELS
-from digits.vision.reading import Candidates, read_file
+from digits.vision.reading import read_file
 
 PICTURES_OF_BATCH = 64
 

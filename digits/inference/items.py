@@ -6,9 +6,9 @@ import numpy as np
 
 from digits.errors import BadInput
 from digits.task import Pixels
+from digits.vision.candidates import Candidates, exactly
 from digits.vision.encoded import from_base64
 from digits.vision.reader import are_ready, read_file, read_levels
-from digits.vision.reading import Candidates, exactly
 
 Item = bytes | Pixels | BadInput  # an image file, levels of SHAPE, or why it is neither
 Read = Candidates | BadInput

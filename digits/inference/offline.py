@@ -12,8 +12,8 @@ from digits.inference.source import ModelSource
 from digits.inference.verdicts import choose_all
 from digits.models.runtime import DigitModel
 from digits.task import Prediction
+from digits.vision.candidates import Candidates
 from digits.vision.limits import MAX_PIXELS
-from digits.vision.reading import Candidates
 
 
 class OfflineModel:

@@ -6,8 +6,8 @@ from digits.errors import BadInput, NoDigit
 from digits.inference.batcher import Answer
 from digits.inference.items import Item, Read
 from digits.task import CLASSES, LABELS, ModelVersion, Prediction, Scores
+from digits.vision.candidates import Candidates
 from digits.vision.choosing import Verdict, judge_scores
-from digits.vision.reading import Candidates
 
 BLANK = "No ink stands out from the paper; write darker, or crop the picture closer to the digit"
 

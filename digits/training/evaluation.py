@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from digits.errors import DataUnavailable, InvalidTask, ModelRejected
 from digits.models.manifest import TEST_IMAGES, TEST_IMAGES_OF_RAREST
 from digits.task import CLASSES, LABELS, SLICES, Images, Scores
+from digits.vision.candidates import Candidates
 from digits.vision.choosing import judge_scores
 from digits.vision.reader import read_levels
-from digits.vision.reading import Candidates
 
 Predict = Callable[[Images], Scores]
 

@@ -12,9 +12,10 @@ from digits.corpus.threads import in_threads
 from digits.errors import BadInput
 from digits.task import CLASSES
 from digits.training.evaluation import Predict, scores_of_each
+from digits.vision.candidates import Candidates
 from digits.vision.choosing import judge_scores
 from digits.vision.limits import MAX_PIXELS
-from digits.vision.reading import Candidates, read_file
+from digits.vision.reading import read_file
 
 PER_KIND = 8  # pictures of each kind: some 100 to 200 of each group
 SEED = 7

@@ -17,6 +17,7 @@ lines       ruled lines and printed boxes, removed as one hypothesis
 faint       ink that is paler than the writing, as paper: one more hypothesis
 obvious     the short path: pictures with obvious paper and ink
 sheets      sheets, cards and windows within a picture
+candidates  images that may be the digit, and where in the picture they come from
 reading     picture -> candidates, for the reader "digit"
 resizing    picture -> the whole picture as the only candidate, for the reader "resize"
 reader      the reader that the task names

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from digits.task import CLASSES, Scores
+from digits.vision.candidates import Candidate, Candidates
 from digits.vision.fitted import fitted
 from digits.vision.measures import (
     Floats,
@@ -23,7 +24,6 @@ from digits.vision.measures import (
     slimness,
     width,
 )
-from digits.vision.reading import Candidate, Candidates
 from digits.vision.rows import find_row
 
 

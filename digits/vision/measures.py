@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.vision.reading import Candidate
+from digits.vision.candidates import Candidate
 
 Floats = NDArray[np.float32]
 

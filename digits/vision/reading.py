@@ -4,16 +4,15 @@ No single rule separates ink from paper in every picture. Several hypotheses are
 and the model says which looks like a digit (choosing.py).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.task import LEVELS, SHAPE, SIDE, Pixels
+from digits.task import LEVELS, SIDE, Pixels
+from digits.vision.candidates import Candidate, Candidates, exactly
 from digits.vision.components import (
-    NOTHING_ELSE,
-    Others,
     Parts,
     find_parts,
     is_clean,
@@ -32,7 +31,6 @@ from digits.vision.picture import Picture
 from digits.vision.sheets import find_sheets
 from digits.vision.views import Colour, Map, View, painted_view, sub_view, view_of
 
-EXACT = "exact"  # the ground of the candidate that is the whole picture
 MOST = 14  # candidates of a picture
 MOST_OF_GROUND = 8
 MOST_INK = 0.6  # maximum share of a picture that ink on transparent paper covers
@@ -40,41 +38,6 @@ LEAST_PAPER = 0.2  # minimum opaque share of a picture whose paper is opaque
 WANTED = 72  # desired longer side of a candidate, in pixels, before it is fitted into 20
 ONE_COLOUR = 4.0  # standard deviation, in levels, of one colour after lossy compression
 SAME = 5.0  # maximum mean difference, in levels, between two equal candidates
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An image for the model, and where in the picture it comes from."""
-
-    pixels: Pixels
-    ground: str  # the hypothesis it comes from
-    box: tuple[float, float, float, float]  # left, top, right, bottom as shares of the picture's sides
-    share: float  # of the hypothesis' ink
-    rank: int  # position among the groups of its hypothesis
-    contrast: float  # levels between paper and ink
-    sheet: bool = False  # whether it was found on a sheet within the picture
-    others: Others = NOTHING_ELSE  # what else its hypothesis sees around it
-    colour: tuple[float, ...] = ()  # of the ink; empty if that is not known
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether it is the whole picture, which is like an image of MNIST."""
-        return self.ground == EXACT
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """The candidates of a picture, the most likely first; none for a blank picture."""
-
-    items: list[Candidate]
-
-    @property
-    def pixels(self) -> NDArray[np.uint8]:
-        """The candidates' images, (k, *SHAPE)."""
-        pixels = np.zeros((len(self.items), *SHAPE), np.uint8)
-        for place, item in enumerate(self.items):
-            pixels[place] = item.pixels
-        return pixels
 
 
 def read_picture(picture: Picture) -> Candidates:
@@ -91,11 +54,6 @@ def read_picture(picture: Picture) -> Candidates:
         found += _read_view(view, paper, sheets=True)
     found.sort(key=lambda item: item.rank)  # first the best candidate of each hypothesis, then the second
     return Candidates(_distinct(found)[:MOST])
-
-
-def exactly(pixels: Pixels) -> Candidates:
-    """Returns the candidates of an image that is known to be like MNIST's."""
-    return Candidates([Candidate(pixels, EXACT, (0, 0, 1, 1), 1, 0, 255)])
 
 
 def _grey(picture: Picture) -> Pixels | None:

@@ -5,9 +5,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.task import CHANNELS, SIDE, Images, Pixels
+from digits.vision.candidates import Candidates, exactly
 from digits.vision.decoding import decode_picture
 from digits.vision.picture import Picture
-from digits.vision.reading import Candidates, exactly
 
 
 def read_file(data: bytes, max_pixels: int) -> Candidates:

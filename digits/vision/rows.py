@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from digits.vision.candidates import Candidate
 from digits.vision.fitted import fitted
 from digits.vision.measures import (
     MOST_LOGIT,
@@ -22,7 +23,6 @@ from digits.vision.measures import (
     slimness,
     width,
 )
-from digits.vision.reading import Candidate
 
 Row = tuple[int, ...]  # places of candidates from left to right
 

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from digits.task import CLASSES
 from digits.vision import rows
+from digits.vision.candidates import EXACT, Candidate, Candidates
 from digits.vision.choosing import features, judge, judge_scores, likeness_features
 from digits.vision.components import Others
 from digits.vision.fitted import fitted
-from digits.vision.reading import EXACT, Candidate, Candidates
 
 PIXELS = np.zeros((28, 28), np.uint8)
 Box = tuple[float, float, float, float]

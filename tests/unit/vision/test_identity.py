@@ -8,7 +8,7 @@ import pytest
 
 from digits.task import Pixels
 from digits.vision import identity, reading
-from digits.vision.reading import Candidates
+from digits.vision.candidates import Candidates
 
 identify = identity.preprocessing_sha256.__wrapped__
 KNOWN = identify()

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from digits.task import SIDE, Pixels
+from digits.vision.candidates import Candidates
 from digits.vision.choosing import judge_scores
 from digits.vision.cropping import crop_to_pixels
 from digits.vision.golden import golden_digits
 from digits.vision.limits import MAX_PIXELS
-from digits.vision.reading import MOST, Candidates, read_file, read_levels
+from digits.vision.reading import MOST, read_file, read_levels
 from testkit.encodings import image_file
 from testkit.models import load_model
 from tests.cpu import within_cpu_s

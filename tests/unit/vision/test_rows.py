@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from digits.vision.reading import Candidate
+from digits.vision.candidates import Candidate
 from digits.vision.rows import find_row, possible_rows
 
 Box = tuple[float, float, float, float]
