@@ -101,7 +101,7 @@ def ink_threshold(contrast: Map, noise: float) -> float | None:
 
 def equal(labels: NDArray[np.int32], label: int) -> Map:
     """Returns 255 where a label is, 0 elsewhere."""
-    same: Map = cv2.compare(labels, (float(label), 0, 0, 0), cv2.CMP_EQ)
+    same: Map = cv2.inRange(labels, (label,), (label,))
     return same
 
 

@@ -52,7 +52,7 @@ def _frame(ink: Map) -> tuple[int, int, int, int] | None:
 
     The ink may cross the lines, so they need not be at the edges.
     """
-    if cv2.mean(ink)[0] > 255 * MOST_INK:
+    if min(ink.shape) < LEAST_FRAME or cv2.mean(ink)[0] > 255 * MOST_INK:
         return None
     height, width = ink.shape
     rows = np.flatnonzero(cv2.reduce(ink, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F) >= 255 * LINE)
@@ -75,8 +75,6 @@ def _ruled_or_framed(parts: Parts) -> Map | None:
     found = np.zeros_like(parts.mask)
     for part in parts.parts[:MOST_FRAMES]:
         box = part.box
-        if min(box.width, box.height) < LEAST_FRAME:
-            continue
         frame = _frame(equal(box.cut(parts.labels), part.label))
         if frame is not None:
             left, top, right, bottom = frame

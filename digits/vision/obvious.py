@@ -9,7 +9,7 @@ import numpy as np
 
 from digits.vision.contrast import FLOOR, FULL, largest_channel
 from digits.vision.cropping import Box, Ink
-from digits.vision.lines import LEAST_FRAME, is_framed
+from digits.vision.lines import is_framed
 from digits.vision.views import THUMBNAIL, Levels, Map, View, colour_of_edge
 
 LEAST_CONTRAST = 40  # minimum contrast, in levels
@@ -71,7 +71,7 @@ def _has_marks(contrast: Map, mask: Map, peak: float, box: Box) -> bool:
     faint = cv2.subtract(mask, cv2.dilate(strong, np.ones((5, 5), np.uint8)))
     if cv2.countNonZero(faint) > BETWEEN * cv2.countNonZero(mask):
         return True
-    return min(box.width, box.height) >= LEAST_FRAME and is_framed(box.cut(mask))
+    return is_framed(box.cut(mask))
 
 
 def _may_be_sheet(mask: Map, area: int) -> bool:

@@ -1,8 +1,9 @@
 """The parts of a contrast map, and what else a hypothesis sees around a group of them."""
 
 import numpy as np
+import pytest
 
-from digits.vision.components import MOST_PARTS, Others, Part, find_parts, others_of
+from digits.vision.components import MOST_PARTS, Others, Part, equal, find_parts, others_of
 from digits.vision.contrast import Ground
 from digits.vision.cropping import Box
 from tests.cpu import within_cpu_s
@@ -29,6 +30,13 @@ def test_a_far_stroke_and_a_rim_are_neither() -> None:
 
 def test_a_frame_is_around() -> None:
     assert around_the_head(Box(10, 10, 70, 70)) == Others(around=True)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (4, 1), (3, 5)])
+def test_a_label_is_found_in_a_map_of_any_size(shape: tuple[int, int]) -> None:
+    labels = np.full(shape, 2, np.int32)
+    assert (equal(labels, 2) == np.full(shape, 255)).all()
+    assert not equal(labels, 1).any()
 
 
 def test_only_the_largest_of_thousands_of_parts_are_described() -> None:
