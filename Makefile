@@ -9,6 +9,7 @@ FROM = $(if $(DATA),--data "$(DATA)")
 URL ?= http://127.0.0.1:8000
 SLO_P99_MS ?= 50
 OVERLAY ?= local
+NAMESPACE ?= digits
 DOCKER ?= docker
 DOCKER_FLAGS ?=
 VERSION := $(shell sed -n '/^\[project\]/,/^\[/s/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -181,9 +182,10 @@ k8s-score:  ## Score the pictures on a volume with kuberay/overlays/OVERLAY-scor
 # The schedule goes first, or it begins a training; then the Ray clusters: KubeRay deletes their keys in Redis, so Redis
 # and the namespace must still be there.
 undeploy:  ## Permanently delete what `make deploy` applied, including volumes and registered models
-	kubectl delete -n digits --ignore-not-found --timeout=10m raycronjob --all
-	kubectl delete -n digits --ignore-not-found --timeout=10m rayjob,rayservice --all
-	kubectl wait -n digits raycluster --all --for=delete --timeout=10m || { \
+	$(PYTHON) -m kuberay.overlay $(OVERLAY)
+	kubectl delete -n $(NAMESPACE) --ignore-not-found --timeout=10m raycronjob --all
+	kubectl delete -n $(NAMESPACE) --ignore-not-found --timeout=10m rayjob,rayservice --all
+	kubectl wait -n $(NAMESPACE) raycluster --all --for=delete --timeout=10m || { \
 		echo 'A RayCluster is still there after 10 minutes: kuberay/README.md, "When it is stuck"' >&2; exit 1; }
 	kubectl delete --ignore-not-found --timeout=10m -k kuberay/overlays/$(OVERLAY)
 

@@ -8,14 +8,18 @@ With --cancel it applies the manifests of the cluster that has the traffic, and 
 import argparse
 import json
 
+from kuberay.checks import check_config
+from kuberay.overlay import FOLDER, manifest
 from kuberay.service import (
     NAME,
     NAMESPACE,
     Failed,
     Object,
+    Warnings,
     active_cluster,
     condition,
     get,
+    head_of,
     kubectl,
     main,
     moves_in_steps,
@@ -38,6 +42,8 @@ your overlay if you want to keep it, and run `make deploy FORCE=1`, which sets t
 WHY_UNREAD = f"""
 See Events in `kubectl describe -n {NAMESPACE} rayservice/{NAME}`: KubeRay may be away, or Ray may reject
 the Serve configuration."""
+NO_KUBERAY = """This cluster has no KubeRay: there is no resource type rayservice. Nothing has been applied.
+Install it as kuberay/README.md says, or choose another cluster by `kubectl config use-context`."""
 PAUSED = f"""The manifests are applied, but the service is paused (spec.suspend). To resume it, run
     kubectl patch -n {NAMESPACE} rayservice/{NAME} --type=merge -p '{{"spec":{{"suspend":false}}}}'
 and then `make deploy` again."""
@@ -63,7 +69,7 @@ while good < 5:
 def apply(overlay: str, force: bool) -> None:
     """Applies the overlay; a conflict says what to do."""
     options = ["--force-conflicts"] if force else []
-    done = run("apply", "--server-side", *options, "-k", f"kuberay/overlays/{overlay}")
+    done = run("apply", "--server-side", *options, "-k", f"{FOLDER}/{overlay}")
     if done.returncode:
         hint = WHAT_TO_DO if "conflict" in done.stderr else ""
         raise Failed(done.stderr.rstrip() + hint)
@@ -116,12 +122,10 @@ def _missing_workers(name: str) -> str:
 def ask(service: Object) -> None:
     """Returns once the Service answers."""
     cluster = active_cluster(service)
-    selector = f"ray.io/cluster={cluster},ray.io/node-type=head"
-    head = kubectl("get", "-n", NAMESPACE, "pod", "-l", selector, "-o", "name").split()
-    if not head:
+    if not (head := head_of(cluster)):
         raise Failed(f"RayCluster {cluster} has no head pod")
     name = f"{cluster if moves_in_steps(service) else NAME}-serve-svc"
-    command = ["exec", "-n", NAMESPACE, head[0], "-c", "ray-head", "--", "python", "-c", ASK, name]
+    command = ["exec", "-n", NAMESPACE, head, "-c", "ray-head", "--", "python", "-c", ASK, name]
     kubectl(*command, timeout_s=2 * ANSWERED_WITHIN_S)
 
 
@@ -138,16 +142,41 @@ def deploy(overlay: str, force: bool) -> None:
 
     The workers are scaled before the applications can run, because their replicas wait for the workers.
     """
+    text = manifest(overlay)
+    before, warnings = _service_before(), Warnings()
+    if before:
+        check_config(before, text)
     apply(overlay, force)
-    if ray_service()["spec"].get("suspend"):
+    service = ray_service()
+    if service["spec"].get("suspend"):
         raise Failed(PAUSED)
+    if before.get("metadata") and before["metadata"]["generation"] == service["metadata"]["generation"]:
+        say("The RayService is unchanged. After a change of serve_config.yaml, run `make manifests` first")
     wait_until_read()
     scale_workers(ray_service())
-    wait_until(lambda: unfinished(ray_service()), DEPLOYED_WITHIN_S, SETTLED_S)
+    wait_until(lambda: _unfinished(warnings), DEPLOYED_WITHIN_S, SETTLED_S)
     service = ray_service()
     wait_until(lambda: _missing_workers(active_cluster(service)), DEPLOYED_WITHIN_S)
     ask(service)
     say(f"{overlay} is deployed and answers")
+
+
+def _service_before() -> Object:
+    """Returns the RayService, {} if there is none yet.  Raises Failed, which says so without KubeRay."""
+    try:
+        found = kubectl("get", "-n", NAMESPACE, "--ignore-not-found", f"rayservice/{NAME}", "-o", "json")
+    except Failed as failure:
+        if "resource type" in str(failure):
+            raise Failed(NO_KUBERAY) from None
+        raise
+    return dict(json.loads(found)) if found.strip() else {}
+
+
+def _unfinished(warnings: Warnings) -> str:
+    if said := unfinished(ray_service()):
+        for warning in warnings.new():
+            say(warning)
+    return said
 
 
 def cancel(overlay: str, force: bool) -> None:
@@ -157,6 +186,7 @@ def cancel(overlay: str, force: bool) -> None:
     another upgrade, to a third cluster.  Without a pending cluster in the status it compares them with the
     one that has the traffic, finds no difference, and drops the others.
     """
+    manifest(overlay)
     service = ray_service()
     active = active_cluster(service)
     if not active:

@@ -9,6 +9,7 @@ KubeRay would take the old submitter, which has finished, for the new job's.  On
 import json
 import sys
 
+from kuberay.overlay import manifest
 from kuberay.service import NAMESPACE, Failed, get, kubectl, main, wait_until
 
 KINDS = ("training", "scoring")
@@ -48,6 +49,7 @@ def run() -> None:
         )
     kind, overlay = sys.argv[1:]
     job = f"digits-{kind}"
+    manifest(f"{overlay}-{kind}", "RayJob", job)
     _refuse_while_it_runs(job)
     options = ["--ignore-not-found", "--cascade=foreground", "--timeout=5m"]
     kubectl("delete", "-n", NAMESPACE, *options, f"rayjob/{job}", timeout_s=330)

@@ -4,11 +4,14 @@
 
 The configuration is serve_config.yaml; serve_config_changes.yaml declares what each manifest changes in it
 and why, and which applications all of them add.  KubeRay takes it as one string, so each manifest holds a
-copy: the text below the line that ends with MARK.  The images' tags are the version of pyproject.toml, in the
-files of VERSIONED, too.  All other lines are written by hand.
+copy: the text below the line that ends with MARK.  Nothing is written if a copy would have a mistake.  The
+images' tags are the version of pyproject.toml, in the files of VERSIONED, too.  All other lines are written
+by hand.
 """
 
 import re
+import sys
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -130,7 +133,34 @@ def stale_files() -> list[str]:
     return [str(file.relative_to(ROOT)) for file, text in fresh_texts().items() if file.read_text() != text]
 
 
+def check() -> None:
+    """Raises InvalidSettings for a mistake in serve_config.yaml or in a declared change.
+
+    Ray ignores some unknown keys, so what answers could lose its settings by a misspelt one.
+    """
+    from digits.errors import InvalidSettings
+    from digits.local.config import read_config
+    from digits.local.schema import check_by_rays_schema  # which loads Ray
+
+    read_config(SOURCE, model_is_here=False)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / SOURCE.name
+        for manifest, changes in declared_changes().items():
+            copy.write_text(serve_config(changes))
+            try:
+                check_by_rays_schema(read_config(copy, model_is_here=False))
+            except InvalidSettings as error:
+                raise InvalidSettings(f"kuberay/{manifest}: {str(error).replace(f'{copy}, ', '')}") from None
+
+
 def main() -> None:
+    """Checks, then writes what has changed; a mistake is one line without a traceback."""
+    from digits.errors import InvalidSettings
+
+    try:
+        check()
+    except (InvalidSettings, ValueError, yaml.YAMLError) as error:
+        sys.exit(f"{error}\nNothing has been written.")
     for file, text in fresh_texts().items():
         if file.read_text() != text:
             file.write_text(text)

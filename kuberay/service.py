@@ -1,14 +1,16 @@
 """kubectl, and what the status of the RayService `digits` says.  Needs Python's own library only."""
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-NAMESPACE, NAME = "digits", "digits"
+NAMESPACE, NAME = os.environ.get("NAMESPACE") or "digits", "digits"
 LOOK_EVERY_S, SILENT_FOR_S = 1.0, 120.0
+HARMLESS = ("Unhealthy",)  # a probe that fails until the service answers
 Object = dict[str, Any]
 
 
@@ -45,9 +47,51 @@ def ray_service() -> Object:
     return get(f"rayservice/{NAME}")
 
 
+class Warnings:
+    """Kubernetes' warnings about the namespace since this object was made: why a pod does not start.
+
+    For example a wrong image tag, a missing Secret, a quota, Pod Security, or no node with room.
+    """
+
+    def __init__(self) -> None:
+        self._seen = set(self._found())
+        self._told: set[str] = set()
+
+    def new(self) -> list[str]:
+        """Returns the warnings that are new, each once, however often Kubernetes repeats it."""
+        found = self._found()
+        told = {text for key, text in found.items() if key not in self._seen} - self._told
+        self._seen |= set(found)
+        self._told |= told
+        return sorted(told)
+
+    def _found(self) -> dict[str, str]:
+        """Returns the warnings, by what differs when one is repeated; {} if they may not be read."""
+        done = run("get", "-n", NAMESPACE, "events", "--field-selector=type=Warning", "-o", "json")
+        if done.returncode:
+            return {}
+        return {
+            event["metadata"]["uid"] + event["metadata"]["resourceVersion"]: _warning(event)
+            for event in json.loads(done.stdout)["items"]
+            if event["reason"] not in HARMLESS
+        }
+
+
+def _warning(event: Object) -> str:
+    about = event["involvedObject"]
+    text = " ".join(event.get("message", "").split())
+    return f"{about['kind']} {about['name']}: {event['reason']}: {text}"
+
+
 def active_cluster(service: Object) -> str:
     """Returns the name of the RayCluster that has the traffic, "" before the first one has."""
     return _cluster(service, "activeServiceStatus")
+
+
+def head_of(cluster: str) -> str:
+    """Returns the head pod of a RayCluster, "" if there is none."""
+    selector = f"ray.io/cluster={cluster},ray.io/node-type=head"
+    return kubectl("get", "-n", NAMESPACE, "pod", "-l", selector, "-o", "name").partition("\n")[0]
 
 
 def newest_cluster(service: Object) -> str:

@@ -63,9 +63,10 @@ class _Form(BaseModel):
     http_options: _Http | None = None
 
 
-def read_config(file: Path, port: int | None) -> Config:
+def read_config(file: Path, port: int | None = None, *, model_is_here: bool = True) -> Config:
     """Returns the configuration, with the port replaced by `port` if one is given.
 
+    Without `model_is_here` a model's folder may be missing: it is on the machines that will serve it.
     Raises InvalidSettings for a missing file, invalid YAML, a duplicate key or deployment, a wrong structure
     or an invalid user_config, also one whose deadline is behind the limits in front of it.
     """
@@ -96,7 +97,7 @@ def read_config(file: Path, port: int | None) -> Config:
         settings = ServeSettings.parse(deployment_of(config).get("user_config"))
         if ADDRESS.match(settings.model_uri):
             parse(settings.model_uri)
-        else:
+        elif model_is_here:
             FolderSource(settings.model_uri).resolve()
     except DigitsError as error:
         raise InvalidSettings(f"{file}, user_config: {error}") from None

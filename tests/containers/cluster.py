@@ -62,6 +62,9 @@ class RayCluster:
             return {}
         return answer
 
+    def run_on_head(self, *command: str) -> str:
+        return self.head.container.execute(*command)
+
     def replicas(self) -> list[str]:
         """Returns the ids of the running replicas."""
         deployments = self.details().get("applications", {}).get("digits", {}).get("deployments", {})

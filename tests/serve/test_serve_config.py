@@ -1,5 +1,9 @@
 """serveConfigV2 of every overlay is valid, has no key that Ray ignores, and differs from ours as declared."""
 
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +12,10 @@ import yaml
 from digits.errors import InvalidSettings
 from digits.inference.settings import ServeSettings
 from digits.local.schema import check_by_rays_schema
+from kuberay import manifests
+from kuberay.checks import CHECK, IS_INVALID
 from kuberay.manifests import declared_changes, more_applications, serve_config
+from kuberay.overlay import manifest
 from tests.rules.kuberay import serve_configs
 from tests.rules.manifests import ROOT, Object, names, render
 
@@ -113,6 +120,66 @@ def test_what_ray_would_ignore_or_refuse_is_said(key: str, said: str) -> None:
 def test_what_ray_checks_while_it_deploys_is_said_before(key: str, value: object, said: str) -> None:
     """Ray's schema takes these sections as they are; its deployment fails then, with little of the reason."""
     assert said in refusal_of(key, value)
+
+
+MISTAKES = {
+    "deployments:": ("deployment:", "there is no deployment DigitClassifier"),
+    "    max_queued_images:": ("     max_queued_images:", "is not YAML"),
+    "max_batch_size: 64": ("max_batch_size: 64ms", "max_batch_size: Input should be a valid integer"),
+    "queue_timeout_s: 10 ": ("queue_timeout_s: 10000 ", "queue_timeout_s: Input should be less than"),
+    "num_cpus: 1 ": ("num_cpus: 500m ", "num_cpus: Input should be a valid number"),
+    "max_surge_percent: 100": ("max_surge: 100", "max_surge: unknown key; the nearest known one is"),
+    "route_prefix: /": ("route_prefixes: /", "applications.0.route_prefixes: unknown key"),
+}
+
+
+@pytest.mark.parametrize("line", [*MISTAKES, ""])
+def test_the_head_finds_a_mistake_before_it_is_applied(line: str) -> None:
+    """`make deploy` runs this on the head that answers; a model's folder need not be there."""
+    wrong, said = MISTAKES.get(line, ("", ""))
+    text = manifest("local").replace("models/starter", "/models/mine").replace(line, wrong, 1 if line else 0)
+    command = [sys.executable, "-c", CHECK, text]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == (IS_INVALID if line else 0), done.stderr
+    assert said in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("serve_config.yaml", "batch_size: 64", "batch_size: 64ms", "max_batch_size: Input should be"),
+        ("serve_config.yaml", "route_prefix:", "route_prefixes:", "applications.0.route_prefixes: unknown"),
+        (
+            "kuberay/serve_config_changes.yaml",
+            "autoscaling_config.max_replicas",
+            "autoscaling_config.max_replica",
+            f"kuberay/overlays/autoscaling/rayservice.yaml: {AUTOSCALING}.max_replica: unknown key; the "
+            "nearest known one is 'max_replicas'",
+        ),
+        ("kuberay/serve_config_changes.yaml", "all:", "all: :", "mapping values are not allowed here"),
+    ],
+)
+def test_make_manifests_writes_no_mistake(
+    name: str, old: str, new: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mistaken = tmp_path / Path(name).name
+    mistaken.write_text((ROOT / name).read_text().replace(old, new))
+    monkeypatch.setattr(manifests, "SOURCE" if name == "serve_config.yaml" else "CHANGES", mistaken)
+    monkeypatch.setattr(Path, "write_text", _only_below(Path(tempfile.gettempdir())))
+    with pytest.raises(SystemExit) as end:
+        manifests.main()
+    assert said in str(end.value)
+    assert str(end.value).endswith("Nothing has been written.")
+
+
+def _only_below(folder: Path) -> Any:
+    write = Path.write_text
+
+    def guarded(file: Path, text: str) -> int:
+        assert file.is_relative_to(folder)
+        return write(file, text)
+
+    return guarded
 
 
 def refusal_of(key: str, value: object) -> str:

@@ -118,6 +118,86 @@ def test_make_deploy_waits_for_the_new_cluster_and_asks_it(tmp_path: Path) -> No
     assert ask.endswith(" digits-serve-svc")
 
 
+BEFORE = "--ignore-not-found rayservice/"  # what `make deploy` asks first
+
+
+def test_an_invalid_serve_config_is_not_applied(tmp_path: Path) -> None:
+    """KubeRay would send it to the cluster that answers; its head, which has the same image, checks it."""
+    reason = "serveConfigV2, applications.0.deployment: unknown key; the nearest known one is 'deployments'"
+    refused = {"text": reason, "error": "", "status": 3}
+    kubectl = answering(tmp_path, status(), **{BEFORE: [status()], "read_config": [refused]})
+    done = kubectl.make("deploy", "OVERLAY=local")
+    assert done.returncode != 0
+    assert "applications.0.deployment: unknown key; the nearest known one is" in done.stderr
+    assert "Nothing has been applied" in done.stderr
+    assert [call.split()[0] for call in kubectl.calls()] == ["get", "exec"]
+
+
+def test_a_serve_config_for_another_image_goes_to_its_own(tmp_path: Path) -> None:
+    """An upgrade makes a new cluster, and moves the traffic only if the applications run there."""
+    old = status()
+    head = old["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]
+    head["containers"][0]["image"] = "digits-serve:0.0.9"
+    kubectl = answering(tmp_path, status(), **{BEFORE: [old]})
+    assert kubectl.make("deploy", "OVERLAY=local").returncode == 0
+    assert kubectl.calls()[0].startswith("apply")
+
+
+def test_a_head_that_cannot_check_stops_no_deployment(tmp_path: Path) -> None:
+    """The deployment may be the repair of that head."""
+    broken = {"error": "error: unable to upgrade connection: container not found"}
+    kubectl = answering(tmp_path, status(), **{BEFORE: [status()], "read_config": [broken]})
+    done = kubectl.make("deploy", "OVERLAY=local")
+    assert done.returncode == 0, done.stderr
+    assert "The Serve configuration is not checked: error: unable to upgrade connection" in done.stderr
+
+
+def test_manifests_without_a_change_are_named(tmp_path: Path) -> None:
+    """serve_config.yaml was edited, and `make manifests` forgotten."""
+    done = answering(tmp_path, status(), **{BEFORE: [status()]}).make("deploy")
+    assert (
+        "The RayService is unchanged. After a change of serve_config.yaml, run `make manifests`"
+        in done.stderr
+    )
+    older = status() | {"metadata": {"generation": 1}}
+    done = answering(tmp_path, status(), **{BEFORE: [older]}).make("deploy")
+    assert done.returncode == 0
+    assert "unchanged" not in done.stderr
+
+
+def event(number: int, reason: str, message: str) -> Object:
+    return {
+        "metadata": {"uid": "one", "resourceVersion": str(number)},
+        "involvedObject": {"kind": "Pod", "name": "digits-ab12c-head"},
+        "reason": reason,
+        "message": message,
+    }
+
+
+def test_why_a_pod_does_not_start_is_said_once(tmp_path: Path) -> None:
+    """A wrong tag or a missing Secret would be 15 minutes of `not Ready` without a reason."""
+    old = event(1, "Failed", "of an earlier deployment")
+    new = [event(number, "Failed", "Failed to pull image\n  digits-serve:0.2.1") for number in (2, 3)]
+    probe = event(4, "Unhealthy", "Readiness probe failed")
+    events = [{"items": items} for items in ([old], [old, new[0]], [old, new[1], probe])]
+    waiting = status(active="", ready=False, reason="Initializing")
+    kubectl = answering(tmp_path, *[waiting] * 5, status(), **{"get -n digits events": events})
+    done = kubectl.make("deploy", "OVERLAY=local")
+    assert done.returncode == 0, done.stderr
+    said = [line[9:] for line in done.stderr.splitlines() if "Pod " in line]
+    assert said == ["Pod digits-ab12c-head: Failed: Failed to pull image digits-serve:0.2.1"]
+
+
+def test_a_cluster_without_kuberay_says_so(tmp_path: Path) -> None:
+    """Nothing is applied: a part of an overlay would be left behind."""
+    missing = {"error": 'error: the server doesn\'t have a resource type "rayservice"'}
+    kubectl = answering(tmp_path, status(), **{BEFORE: [missing]})
+    done = kubectl.make("deploy", "OVERLAY=local")
+    assert done.returncode != 0
+    assert "This cluster has no KubeRay" in done.stderr
+    assert kubectl.calls() == []
+
+
 def test_a_stepwise_upgrade_is_asked_at_its_own_service(tmp_path: Path) -> None:
     """KubeRay then makes a Service for each RayCluster, and none for the RayService."""
     kubectl = answering(tmp_path, stepwise(active="digits-new"))

@@ -1,19 +1,26 @@
 """The manifests' copies of serve_config.yaml are fresh, and the champion component works on each."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from kuberay.manifests import Change, declared_changes, serve_config, with_config
+from tests.rules import kuberay as kuberay_rules
+from tests.rules import kubernetes as kubernetes_rules
 from tests.rules.kuberay import serve_configs
 from tests.rules.manifests import KUBERAY, PLAIN, Object, names, render
 
-OVERLAYS = [
-    name for name in names() if name != PLAIN and "champion" not in name and render(name).of("RayService")
-]
 CHAMPION = "models:/digits@champion"
+OVERLAYS = [  # a user's own may have the component
+    name
+    for name in names()
+    if name != PLAIN
+    for service in render(name).of("RayService")
+    if f'"{CHAMPION}"' not in service["spec"]["serveConfigV2"]
+]
 
 
 @pytest.mark.parametrize("manifest", declared_changes())
@@ -51,6 +58,24 @@ def test_the_shipped_champion_overlay_is_local_with_it() -> None:
     assert user_config(config)["model_uri"] == CHAMPION
     ((_, config),) = serve_configs(render("overlays/local"))
     assert user_config(config)["model_uri"] == "models/starter"
+
+
+def test_the_overlay_of_the_readme_has_nothing_of_the_example(tmp_path: Path) -> None:
+    """Every image comes from the user's registry, with its login, and the host name is the user's."""
+    found = re.search(r"```yaml\n(# kuberay/overlays/mine/.*?)```", (KUBERAY / "README.md").read_text(), re.S)
+    assert found
+    overlay = yaml.safe_load(found[1])
+    for key in ("resources", "components"):
+        folders = [(KUBERAY / "overlays/mine" / one).resolve() for one in overlay[key]]
+        overlay[key] = [os.path.relpath(one, tmp_path.resolve()) for one in folders]
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    mine = render(str(tmp_path))
+    assert "example.com" not in str(mine.objects)
+    for pod in mine.pods():
+        assert pod.spec["imagePullSecrets"] == [{"name": "registry-login"}], pod.where
+        assert all(one["image"].startswith("registry.mine.example/") for one in pod.containers), pod.where
+    rules = [*kuberay_rules.RULES, *kubernetes_rules.RULES]
+    assert [said for rule in rules for said in rule(mine)] == []
 
 
 def user_config(config: Object) -> Object:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from testkit.cluster import ROOT, wait_until
+from tests.played_kubectl import Kubectl
 
 SERVE = """#!/bin/sh
 case "$1" in
@@ -58,23 +59,15 @@ def test_the_container_script_ends_by_its_deadline(
 
 
 def test_undeploy_says_that_a_ray_cluster_is_stuck(tmp_path: Path) -> None:
-    kubectl = '#!/bin/sh\ncase "$1" in wait) exit 1 ;; esac\n'
-    done = subprocess.run(
-        ["make", "undeploy"],
-        cwd=ROOT, env=program(tmp_path, "kubectl", kubectl),
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = Kubectl(tmp_path, **{"wait -n digits": [{"error": "timed out"}]}).make("undeploy")
     assert done.returncode != 0
     assert "A RayCluster is still there after 10 minutes" in done.stderr
 
 
 def test_undeploy_deletes_the_overlay_after_the_ray_clusters(tmp_path: Path) -> None:
-    kubectl = f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n'
-    subprocess.run(
-        ["make", "undeploy", "OVERLAY=gpu"],
-        cwd=ROOT, env=program(tmp_path, "kubectl", kubectl), capture_output=True, timeout=60, check=True,
-    )  # fmt: skip
-    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+    kubectl = Kubectl(tmp_path)
+    assert kubectl.make("undeploy", "OVERLAY=gpu").returncode == 0
+    calls = [call.split() for call in kubectl.calls()]
     assert [call[0] for call in calls] == ["delete", "delete", "wait", "delete"]
     assert "raycronjob" in calls[0]
     assert "--timeout=10m" in calls[2]
