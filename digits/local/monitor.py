@@ -46,7 +46,10 @@ def prometheus_command(folder: Path, metrics_port: int, port: int, every: str = 
         raise InvalidSettings("prometheus is not installed; on Debian and Ubuntu: apt install prometheus")
     if not is_free(port):
         raise InvalidSettings(f"port {port} (Prometheus) is held by {holder(port)}: stop it first")
-    target = {"targets": [f"127.0.0.1:{metrics_port}"], "labels": {"ray_io_cluster": "digits-local"}}
+    target = {
+        "targets": [f"127.0.0.1:{metrics_port}"],
+        "labels": {"namespace": "digits", "ray_io_cluster": "digits-local"},
+    }
     config = {
         "global": {"scrape_interval": every, "evaluation_interval": every},
         "rule_files": ["rules.yaml"],

@@ -10,7 +10,7 @@ import yaml
 from project.documents import ROOT
 from tests.programs import require_program
 from tests.rules.manifests import Object, Pod, render
-from tests.rules.monitoring import alerts, queries, rules
+from tests.rules.monitoring import alerts, queries, rules, selectors
 
 Series = dict[str, str]  # one value a minute in promtool's notation: "start+step x count", "_" for no value
 
@@ -83,12 +83,23 @@ LABELS = {
     "DigitsUpgradeStuck": {"namespace": "digits", "name": "digits"},
     "DigitsDeployFailed": {"ray_io_cluster": "digits-ab12c", "application": "handover"},
     "DigitsHandoverWaits": {"ray_io_cluster": "digits-ab12c"},
+    "DigitsHeadMissing": {"namespace": "digits"},
     "DigitsOperatorMissing": {"namespace": "digits", "name": "digits"},
     "DigitsModelRejected": {"outcome": "rejected"},
     "DigitsConfigRejected": {"ray_io_cluster": "digits-ab12c"},
     "DigitsChampionUnavailable": {"outcome": "unavailable"},
     "DigitsRegistryUnreachable": {"outcome": "unreachable"},
 }
+
+
+def of(namespace: str, series: Series) -> Series:
+    """Returns the series with the label that the Prometheus operator gives each target of a namespace."""
+    return {
+        (f'{name[:-1]}, namespace="{namespace}"}}' if "{" in name else f'{name}{{namespace="{namespace}"}}')
+        if name.startswith("ray_")
+        else name: values
+        for name, values in series.items()
+    }
 
 
 def promtool(folder: Path, kind: str, content: Object) -> None:
@@ -99,12 +110,17 @@ def promtool(folder: Path, kind: str, content: Object) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def expect_after_an_hour(firing: set[str], series: Series, folder: Path) -> None:
-    """Asserts that exactly these alerts fire, with their labels and texts."""
+def expect_after_an_hour(
+    firing: set[str], series: Series, folder: Path, others: Series | None = None
+) -> None:
+    """Asserts that exactly these alerts fire, with their labels and texts, beside the series of others."""
+    others = others or {}
     (folder / "rules.yaml").write_text(yaml.safe_dump(rules()))
     test = {
         "interval": "1m",
-        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "input_series": [
+            {"series": name, "values": values} for name, values in (of("digits", series) | others).items()
+        ],
         "alert_rule_test": [
             {"eval_time": "60m", "alertname": name, "exp_alerts": [_alert(rule)] if name in firing else []}
             for rule in alerts()
@@ -136,6 +152,25 @@ def test_only_the_alert_of_a_case_fires_in_it(alert: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("alert", CASES)
 def test_no_alert_fires_just_below_its_threshold(alert: str, tmp_path: Path) -> None:
     expect_after_an_hour(set(), HEALTHY_SERIES | CASES[alert][1], tmp_path)
+
+
+@pytest.mark.parametrize("alert", CASES)
+def test_no_alert_fires_for_another_namespace(alert: str, tmp_path: Path) -> None:
+    """The same Prometheus may scrape other people's Ray Serve, or a second namespace with this service."""
+    theirs = {name: values for name, values in CASES[alert][0].items() if name.startswith("ray_")}
+    expect_after_an_hour(set(), HEALTHY_SERIES, tmp_path, of("staging", theirs))
+
+
+@pytest.mark.parametrize("alert", ["DigitsNoReplica", "DigitsHeadMissing"])
+def test_another_namespace_hides_no_outage(alert: str, tmp_path: Path) -> None:
+    theirs = of("staging", HEALTHY_SERIES)
+    others = {name: values for name, values in theirs.items() if name.startswith("ray_")}
+    expect_after_an_hour({alert}, HEALTHY_SERIES | CASES[alert][0], tmp_path, others)
+
+
+@pytest.mark.parametrize("query", queries())
+def test_the_dashboard_shows_only_this_namespace(query: str) -> None:
+    assert [one for one in selectors(query) if 'namespace="digits"' not in one] == []
 
 
 @pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
