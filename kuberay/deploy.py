@@ -154,7 +154,7 @@ def deploy(overlay: str, force: bool) -> None:
         say("The RayService is unchanged. After a change of serve_config.yaml, run `make manifests` first")
     wait_until_read()
     scale_workers(ray_service())
-    wait_until(lambda: _unfinished(warnings), DEPLOYED_WITHIN_S, SETTLED_S)
+    wait_until(warnings.said_while(lambda: unfinished(ray_service())), DEPLOYED_WITHIN_S, SETTLED_S)
     service = ray_service()
     wait_until(lambda: _missing_workers(active_cluster(service)), DEPLOYED_WITHIN_S)
     ask(service)
@@ -170,13 +170,6 @@ def _service_before() -> Object:
             raise Failed(NO_KUBERAY) from None
         raise
     return dict(json.loads(found)) if found.strip() else {}
-
-
-def _unfinished(warnings: Warnings) -> str:
-    if said := unfinished(ray_service()):
-        for warning in warnings.new():
-            say(warning)
-    return said
 
 
 def cancel(overlay: str, force: bool) -> None:

@@ -10,7 +10,7 @@ import json
 import sys
 
 from kuberay.overlay import manifest
-from kuberay.service import NAMESPACE, Failed, get, kubectl, main, wait_until
+from kuberay.service import NAMESPACE, Failed, Warnings, get, kubectl, main, wait_until
 
 KINDS = ("training", "scoring")
 ENDED = ("Complete", "Failed", "ValidationFailed")
@@ -53,8 +53,9 @@ def run() -> None:
     _refuse_while_it_runs(job)
     options = ["--ignore-not-found", "--cascade=foreground", "--timeout=5m"]
     kubectl("delete", "-n", NAMESPACE, *options, f"rayjob/{job}", timeout_s=330)
+    warnings = Warnings()
     kubectl("apply", "--server-side", "-k", f"kuberay/overlays/{overlay}-{kind}")
-    wait_until(lambda: _running(job), DONE_WITHIN_S)
+    wait_until(warnings.said_while(lambda: _running(job)), DONE_WITHIN_S)
     status = _status(job)
     if status.get("jobStatus") != "SUCCEEDED":
         logs = f"kubectl logs -n {NAMESPACE} -l job-name={job} --tail=50"

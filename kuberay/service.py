@@ -65,6 +65,17 @@ class Warnings:
         self._told |= told
         return sorted(told)
 
+    def said_while(self, look: Callable[[], str]) -> Callable[[], str]:
+        """Returns `look` as `wait_until` wants it, which also says new warnings until it returns ""."""
+
+        def look_and_say() -> str:
+            if unfinished := look():
+                for warning in self.new():
+                    say(warning)
+            return unfinished
+
+        return look_and_say
+
     def _found(self) -> dict[str, str]:
         """Returns the warnings, by what differs when one is repeated; {} if they may not be read."""
         done = run("get", "-n", NAMESPACE, "events", "--field-selector=type=Warning", "-o", "json")

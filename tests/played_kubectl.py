@@ -62,6 +62,16 @@ USUAL: dict[str, list[Object]] = {
 }
 
 
+def event(number: int, reason: str, message: str) -> Object:
+    """Returns a warning of Kubernetes about a pod; another number is a repetition."""
+    return {
+        "metadata": {"uid": "one", "resourceVersion": str(number)},
+        "involvedObject": {"kind": "Pod", "name": "digits-ab12c-head"},
+        "reason": reason,
+        "message": message,
+    }
+
+
 class Kubectl:
     """Answers a command by the first key that it contains; the last answer of a list is repeated."""
 

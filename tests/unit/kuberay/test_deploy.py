@@ -13,7 +13,7 @@ import pytest
 from kuberay.deploy import ANSWERED_WITHIN_S, ASK, patches
 from kuberay.service import unfinished
 from testkit.ports import free_port
-from tests.played_kubectl import Kubectl
+from tests.played_kubectl import Kubectl, event
 from tests.rules.manifests import Object, render
 
 RUNNING = {"digits": {"status": "RUNNING"}, "handover": {"status": "RUNNING"}}
@@ -163,15 +163,6 @@ def test_manifests_without_a_change_are_named(tmp_path: Path) -> None:
     done = answering(tmp_path, status(), **{BEFORE: [older]}).make("deploy")
     assert done.returncode == 0
     assert "unchanged" not in done.stderr
-
-
-def event(number: int, reason: str, message: str) -> Object:
-    return {
-        "metadata": {"uid": "one", "resourceVersion": str(number)},
-        "involvedObject": {"kind": "Pod", "name": "digits-ab12c-head"},
-        "reason": reason,
-        "message": message,
-    }
 
 
 def test_why_a_pod_does_not_start_is_said_once(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.played_kubectl import Kubectl
+from tests.played_kubectl import Kubectl, event
 from tests.rules.manifests import Object
 
 
@@ -59,6 +59,17 @@ def test_a_moment_without_the_api_server_ends_no_wait(tmp_path: Path) -> None:
     done = Kubectl(tmp_path, **{"get -n digits rayjob": states}).make("k8s-train")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("was refused") == 1
+
+
+def test_why_a_pod_of_a_training_does_not_start_is_said(tmp_path: Path) -> None:
+    """KubeRay gives up after 15 minutes, without the reason."""
+    states = [job("Initializing", ""), job("Initializing", ""), job("Complete", "SUCCEEDED")]
+    warning = event(1, "FailedMount", 'secret "digits-ray-token" not found')
+    events: list[Object] = [{"items": []}, {"items": [warning]}]
+    kubectl = Kubectl(tmp_path, **{"get -n digits rayjob": states, "get -n digits events": events})
+    done = kubectl.make("k8s-train")
+    assert done.returncode == 0, done.stderr
+    assert 'Pod digits-ab12c-head: FailedMount: secret "digits-ray-token" not found' in done.stderr
 
 
 def test_an_api_server_that_stays_away_ends_the_wait(tmp_path: Path) -> None:
