@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,8 @@ Config = dict[str, Any]
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/|models:", re.IGNORECASE)  # of a model; others are folders
 DEPLOYMENT = "DigitClassifier"
 HAPROXY_LIMIT = "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"  # seconds that a replica may take to answer
+LONGEST_S = 900  # of Ray's times in seconds; a longer one is probably in milliseconds
+MAY_BE_LONGER = "downscale_delay_s"
 # What Ray reads only when it starts; it ignores a change in a later deployment.
 AT_START = ("proxy_location", "http_options", "grpc_options", "controller_options", "tracing_config")
 
@@ -67,8 +70,9 @@ def read_config(file: Path, port: int | None = None, *, model_is_here: bool = Tr
     """Returns the configuration, with the port replaced by `port` if one is given.
 
     Without `model_is_here` a model's folder may be missing: it is on the machines that will serve it.
-    Raises InvalidSettings for a missing file, invalid YAML, a duplicate key or deployment, a wrong structure
-    or an invalid user_config, also one whose deadline is behind the limits in front of it.
+    Raises InvalidSettings for a missing file, invalid YAML, a duplicate key or deployment, a wrong structure,
+    a time that is probably in milliseconds, or an invalid user_config, also one whose deadline is behind the
+    limits in front of it.
     """
     try:
         config: Config = yaml.load(file.read_text("utf-8"), _Loader)
@@ -101,6 +105,8 @@ def read_config(file: Path, port: int | None = None, *, model_is_here: bool = Tr
             FolderSource(settings.model_uri).resolve()
     except DigitsError as error:
         raise InvalidSettings(f"{file}, user_config: {error}") from None
+    if found := list(_too_long(config)):
+        raise InvalidSettings(f"{file}, {'; '.join(found)}")
     http = form.http_options or _Http()
     _check_deadlines(file, settings.queue_timeout_s, http.request_timeout_s)
     config["http_options"] = (config.get("http_options") or {}) | {"port": port or http.port}
@@ -114,6 +120,18 @@ def configured_port(file: Path) -> int:
     except (OSError, ValueError, AttributeError, yaml.YAMLError):  # pydantic's error is a ValueError
         return DEFAULT_PORT
     return http.port
+
+
+def _too_long(values: object, where: str = "") -> Iterator[str]:
+    """Yields a sentence for each time of Ray above LONGEST_S; `user_config` has bounds of its own."""
+    if isinstance(values, list):
+        values = dict(enumerate(values))
+    for key, value in values.items() if isinstance(values, dict) else ():
+        is_time = str(key).endswith("_s") and isinstance(value, int | float)
+        if is_time and value > LONGEST_S and key != MAY_BE_LONGER:
+            yield f"{where}{key}: {value:g} is more than {LONGEST_S} s; the unit is seconds"
+        elif key != "user_config":
+            yield from _too_long(value, f"{where}{key}.")
 
 
 def _check_deadlines(file: Path, queue_s: float, rays_s: float | None) -> None:

@@ -226,6 +226,40 @@ def test_a_configuration_without_a_port_is_on_8000(tmp_path: Path, rest: str) ->
 
 
 @pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("http_options", "http_options.request_timeout_s: 30000 is more than 900 s; the unit is seconds"),
+        ("deployment", "applications.0.deployments.0.graceful_shutdown_timeout_s: 20000 is more than 900 s"),
+        ("autoscaling", "applications.0.deployments.0.autoscaling_config.upscale_delay_s: 3000 is more than"),
+        ("long", None),
+    ],
+)
+def test_a_time_in_milliseconds_is_refused(tmp_path: Path, place: str, said: str | None) -> None:
+    """With 20000 for 20 s Ray would wait hours for an old replica; the replica could hang as long."""
+    config = yaml.safe_load(ONE)
+    (deployment,) = config["applications"][0]["deployments"]
+    deployment["user_config"]["alias_poll_s"] = 3600  # it has bounds of its own
+    match place:
+        case "http_options":
+            config["http_options"] = {"request_timeout_s": 30000}
+        case "deployment":
+            deployment["graceful_shutdown_timeout_s"] = 20000
+        case "autoscaling":
+            deployment["autoscaling_config"] = {"upscale_delay_s": 3000}
+        case "long":
+            deployment["autoscaling_config"] = {"downscale_delay_s": 7200}
+            config["http_options"] = {"keep_alive_timeout_s": 620}  # behind some load balancers
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(config))
+    if said is None:
+        read_config(file, None)
+        return
+    with pytest.raises(InvalidSettings) as caught:
+        read_config(file, None)
+    assert str(caught.value).startswith(f"{file}, {said}")
+
+
+@pytest.mark.parametrize(
     ("options", "haproxy_s", "named"),
     [
         ("http_options: {request_timeout_s: 30}", "60", "http_options.request_timeout_s (30)"),
