@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -76,6 +77,17 @@ def test_the_overlay_of_the_readme_has_nothing_of_the_example(tmp_path: Path) ->
         assert all(one["image"].startswith("registry.mine.example/") for one in pod.containers), pod.where
     rules = [*kuberay_rules.RULES, *kubernetes_rules.RULES]
     assert [said for rule in rules for said in rule(mine)] == []
+
+
+def test_the_policy_of_the_readme_is_valid() -> None:
+    readme = (KUBERAY / "README.md").read_text().replace("\n  ", "\n")  # it is part of a list
+    found = re.search(r"```yaml\n(# kuberay/overlays/mine/outside.yaml\n.*?)```", readme, re.S)
+    assert found
+    policy = yaml.safe_load(found[1])
+    kubernetes_validate.validate(policy, "1.36", strict=True)
+    (job,) = render("training").of("RayJob")
+    labels = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["metadata"]["labels"]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
 
 
 def user_config(config: Object) -> Object:
