@@ -61,11 +61,14 @@ def test_the_shipped_champion_overlay_is_local_with_it() -> None:
     assert user_config(config)["model_uri"] == "models/starter"
 
 
-def test_the_overlay_of_the_readme_has_nothing_of_the_example(tmp_path: Path) -> None:
-    """Every image comes from the user's registry, with its login, and the host name is the user's."""
+@pytest.mark.parametrize("base", ["production", "autoscaling", "gpu", "incremental-upgrade"])
+def test_the_overlay_of_the_readme_has_nothing_of_the_example(base: str, tmp_path: Path) -> None:
+    """Every image comes from the user's registry, with its login and its tag; the host name is the user's."""
     found = re.search(r"```yaml\n(# kuberay/overlays/mine/.*?)```", (KUBERAY / "README.md").read_text(), re.S)
     assert found
     overlay = yaml.safe_load(found[1])
+    assert overlay["resources"] == ["../production"]
+    overlay["resources"] = [f"../{base}"]
     for key in ("resources", "components"):
         folders = [(KUBERAY / "overlays/mine" / one).resolve() for one in overlay[key]]
         overlay[key] = [os.path.relpath(one, tmp_path.resolve()) for one in folders]
@@ -75,6 +78,9 @@ def test_the_overlay_of_the_readme_has_nothing_of_the_example(tmp_path: Path) ->
     for pod in mine.pods():
         assert pod.spec["imagePullSecrets"] == [{"name": "registry-login"}], pod.where
         assert all(one["image"].startswith("registry.mine.example/") for one in pod.containers), pod.where
+    for pod in render(f"overlays/{base}").clusters()[0].pods:
+        tag = pod.containers[0]["image"].partition(":")[2]
+        assert f"registry.mine.example/digits-serve:{tag}" in str(mine.of("RayService"))
     rules = [*kuberay_rules.RULES, *kubernetes_rules.RULES]
     assert [said for rule in rules for said in rule(mine)] == []
 
