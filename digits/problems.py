@@ -55,6 +55,11 @@ PROBLEMS = {
         "A request header is missing, duplicate or invalid",
         "Send each header once, with a valid value",
     ),
+    "query_invalid": Problem(
+        400,
+        "A query parameter has an invalid value",
+        "GET /openapi.json lists the query parameters and their values",
+    ),
     "key_missing": Problem(
         401,
         "This path requires an API key",

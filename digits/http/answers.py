@@ -13,6 +13,7 @@ from digits.problems import problem_document
 from digits.task import NOUN, ModelVersion, Prediction
 
 EXPLAIN = "explain"  # the query parameter that asks for an explanation
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,17 @@ class Handling:
 
 
 def wants_explanation(query: bytes) -> bool:
-    """Returns whether the query has `explain=true` or `explain=1`; other parameters are ignored.
+    """Returns the value of `explain` in the query. Other parameters are ignored.
 
-    Python's requests writes True.
+    Python's requests writes True.  Raises BadInput for a value that is not a boolean.
     """
-    return parse_qs(query.decode("latin-1")).get(EXPLAIN, [""])[-1].lower() in ("true", "1")
+    value = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(EXPLAIN, ["false"])[-1]
+    if (wanted := BOOLEANS.get(value.lower())) is None:
+        raise BadInput(
+            "query_invalid",
+            f"The query parameter `{EXPLAIN}` is {value[:80]!r}; send {EXPLAIN}=true or {EXPLAIN}=false",
+        )
+    return wanted
 
 
 def answer_body(

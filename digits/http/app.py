@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from digits.errors import Abandoned, Overloaded, RequestError
+from digits.errors import Abandoned, NoDigit, Overloaded, RequestError
 from digits.http.answers import Handling, answer_body, model_name, wants_explanation, what_was_seen
 from digits.http.bodies import parse_body
 from digits.http.disconnect import Disconnect
@@ -102,6 +102,8 @@ class _Predict:
     async def answer(self, scope: Scope, receive: Receive) -> bytes:
         """Returns the JSON of the answer; the app's exception handlers turn its exceptions into problems."""
         began = time.perf_counter()
+        query: bytes = scope.get("query_string", b"")
+        explain = wants_explanation(query) if query else False
         most = self._predictor.live.ready().settings.max_images_per_request
         headers = dict(scope["headers"])
         body = await read_body(receive)
@@ -109,9 +111,8 @@ class _Predict:
         is_quick = len(body) <= ON_LOOP_BYTES or is_image_file(body)
         parsed = await off_loop(not is_quick, parse_body, content_type, body, most)
         predictions = await self._predictor.predict(parsed.items, Disconnect(receive))
-        handling = None
-        if (query := scope.get("query_string")) and wants_explanation(query):
-            handling = Handling(self._replica, (time.perf_counter() - began) * 1000)
+        took_ms = (time.perf_counter() - began) * 1000
+        handling = Handling(self._replica, took_ms) if explain else None
         return answer_body(predictions, parsed.many, _request_id(headers), handling)
 
 
@@ -156,7 +157,9 @@ def _problem(
 
 async def _explain_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    seen = what_was_seen(error, wants_explanation(request.scope["query_string"]))
+    # Only POST /predict raises NoDigit, after it has checked the query.
+    explain = isinstance(error, NoDigit) and wants_explanation(request.scope["query_string"])
+    seen = what_was_seen(error, explain)
     response = _problem(request, error.code, str(error), seen)
     if isinstance(error, Overloaded):
         response.headers["Retry-After"] = str(error.retry_after_s)

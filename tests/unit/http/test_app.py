@@ -263,12 +263,22 @@ def test_the_short_way_of_predict_answers_as_the_router_does(error: Exception | 
     assert (answers[0][0] == 200) == (error is None)
 
 
-@pytest.mark.parametrize("query", ["", "?explain=false", "?explain=", "?other=true", "?%ff&&=;" + "a&" * 99])
+@pytest.mark.parametrize("query", ["", "?explain=false", "?explain=0", "?other=x", "?%ff&&=;" + "a&" * 99])
 def test_a_plain_answer_has_no_explanation(client: TestClient, query: str) -> None:
     body = ONE["png"](IMAGES[0])
     headers = {"Content-Type": str(body.content_type)}
     answer = client.post(f"/predict{query}", content=body.content, headers=headers).json()
     assert set(answer) == {"digit", "label", "confidence", "probabilities", "model", "request_id"}
+
+
+@pytest.mark.parametrize("value", ["banana", "yes", "", "true,false", "x" * 9_000])
+def test_an_unknown_value_of_explain_is_refused(client: TestClient, value: str) -> None:
+    """Whatever the body is; it was ignored, so the client looked for `pixels` in vain."""
+    for content in (ONE["png"](IMAGES[0]).content, b"?"):
+        answer = client.post("/predict", params={"explain": value}, content=content)
+        assert (answer.status_code, answer.json()["code"]) == (400, "query_invalid")
+        assert "send explain=true or explain=false" in answer.json()["detail"]
+        assert len(answer.content) < 500
 
 
 def test_the_openapi_document_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
