@@ -7,6 +7,7 @@ when its images are read.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from digits.errors import BadInput
 from digits.http import forms
@@ -14,7 +15,7 @@ from digits.http.schemas import PREDICT_BODY, ImageBody, ImagesBody, PixelsBody
 from digits.inference.items import Item, check_count, item_in_text
 from digits.protocols.json_bodies import validated
 from digits.vision import levels
-from digits.vision.encoded import from_base64, image_in
+from digits.vision.encoded import from_base64, image_in, is_file_name
 from digits.vision.formats import is_image_file, is_other_file
 
 BYTES, FORM, TEXT = "application/octet-stream", "application/x-www-form-urlencoded", "text/plain"
@@ -22,6 +23,7 @@ BYTES, FORM, TEXT = "application/octet-stream", "application/x-www-form-urlencod
 UNSPECIFIC = {"", FORM, BYTES, TEXT}
 # A whole file that begins so has zero bytes.
 FILE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8")
+ESCAPED_START = 64  # bytes of a percent-encoded file, enough for the signature of each format
 READABLE = f"an image (image/png, image/jpeg, ...), multipart/form-data, application/json or {BYTES}"
 
 
@@ -59,7 +61,10 @@ def parse_body(content_type: str, body: bytes, max_images: int) -> Parsed:
     if media_type == "multipart/form-data":
         files: list[Item] = [*forms.files_of(content_type, body, image_in, max_images)]
         if not files:
-            raise BadInput("body_invalid", "The form holds no image; send at least one image as a file")
+            raise BadInput(
+                "body_invalid",
+                "The form holds no image; send at least one image as a file, as with `curl -F image=@FILE`",
+            )
         return Parsed(files, many=False) if len(files) == 1 else _list(files, max_images)
     raise BadInput(
         "content_type_unsupported", f"The content type {media_type[:80]!r} is not supported; send {READABLE}"
@@ -70,9 +75,21 @@ def _from_text(media_type: str, body: bytes) -> bytes:
     """Returns the image of a body without a specific type: text, urlencoded form, or JSON by mistake."""
     if (image := image_in(body)) is not None:
         return image
-    found = [image for value in forms.values_of(body) if (image := image_in(value)) is not None]
+    values = forms.values_of(body)
+    if media_type == FORM and any(is_image_file(unquote_to_bytes(value[:ESCAPED_START])) for value in values):
+        raise BadInput(
+            "content_type_unsupported",
+            "The form holds an image file as text; send it as multipart/form-data, as with "
+            "`curl -F image=@FILE` or `requests.post(url, files={'image': file})`",
+        )
+    found = [image for value in values if (image := image_in(value)) is not None]
     if media_type == FORM and found:
         return found[0]
+    if is_file_name(body):
+        raise BadInput(
+            "image_unsupported",
+            "The body is the name of a file; send the bytes of the file, as with `curl --data-binary @FILE`",
+        )
     if body.lstrip()[:1] in (b"{", b"["):
         raise BadInput(
             "content_type_unsupported",
@@ -87,6 +104,11 @@ def _from_text(media_type: str, body: bytes) -> bytes:
 
 
 def _parse_json(body: bytes, max_images: int) -> Parsed:
+    if is_image_file(body):
+        raise BadInput(
+            "body_malformed",
+            "The body is an image file, not JSON; send it with its own Content-Type, such as image/png",
+        )
     # An error's place begins with the union's branch.
     match validated(PREDICT_BODY, body, max_images, skipped=1).root:
         case ImageBody(image=encoded):

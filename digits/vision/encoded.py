@@ -30,6 +30,11 @@ def image_in(text: bytes) -> bytes | None:
     return data if is_image_file(data) else None
 
 
+def is_file_name(text: bytes) -> bool:
+    """Returns whether the text ends like the name of an image file, and is as short as a name."""
+    return len(text) < MOST_NAME_BYTES and text.strip().lower().endswith(FILE_ENDS)
+
+
 def from_base64(text: bytes) -> bytes:
     """Returns decoded standard base64, with or without a data: URL prefix; line breaks are allowed."""
     start = match.end() if (match := DATA_URL.match(text)) else 0
@@ -48,6 +53,8 @@ def _why_not_base64(text: bytes) -> str:
         return "The data: URL is not base64; send data:image/png;base64, followed by the base64 of the file"
     if ADDRESS.match(start):
         return "The service fetches no addresses; send the base64 of the image file itself"
-    if len(text) < MOST_NAME_BYTES and start.lower().endswith(FILE_ENDS):
+    if start[:2] in (b"b'", b'b"'):
+        return "The text is Python's notation for bytes; send base64.b64encode(data).decode() instead"
+    if is_file_name(text):
         return "The service reads no files by their names; send the base64 of the image file itself"
     return NOT_BASE64

@@ -45,6 +45,7 @@ def test_other_text_is_no_base64(text: bytes) -> None:
         (b"https://example.org/seven.png", "fetches no addresses"),
         (b"blob:https://example.org/1-2", "fetches no addresses"),
         (b"/home/me/seven.PNG\n", "reads no files by their names"),
+        (b"b'iVBOR='", "send base64.b64encode(data).decode()"),
         (b"a-_b", "use the standard alphabet (not base64url)"),
     ],
 )
