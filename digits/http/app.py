@@ -26,13 +26,16 @@ from digits.http.openapi import openapi_document
 from digits.http.page import page_of
 from digits.http.protocols import protocol_routes
 from digits.inference.predictor import Predictor
-from digits.problems import PROBLEMS, problem_response, request_id_from
+from digits.problems import PROBLEMS, PROTOCOL_PATHS, problem_response, request_id_from
+from digits.protocols.v2_schemas import NAME
 from digits.vision.formats import is_image_file
 
 log = logging.getLogger(__name__)
 
 Headers = dict[bytes, bytes]
 PREDICT, JSON = "/predict", b"application/json"
+# Of an unknown path of another protocol; most often the model has another name in the client.
+NO_SUCH_MODEL = f"The service has the model `{NAME}` and no other; GET /openapi.json lists all paths"
 
 
 def create_api(
@@ -171,10 +174,11 @@ async def _explain_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
-        response = _problem(request, "method_not_allowed", f"This path accepts the methods {allowed} only")
+        response = _problem(request, "method_not_allowed", f"This path accepts {allowed} only")
         response.headers["Allow"] = allowed
         return response
-    return _problem(request, "not_found")
+    of_protocol = request.url.path.startswith(PROTOCOL_PATHS)
+    return _problem(request, "not_found", NO_SUCH_MODEL if of_protocol else None)
 
 
 async def _close(_: Request, __: Exception) -> Response:

@@ -41,7 +41,6 @@ def page_of(name: str) -> HTMLResponse:
         headers={
             "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
             "Referrer-Policy": "no-referrer",
-            "X-Content-Type-Options": "nosniff",
         },
     )
 

@@ -133,6 +133,7 @@ def test_a_wrong_method_names_the_right_ones(client: TestClient, method: str, pa
     response = client.request(method, path)
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
     assert sorted(response.headers["allow"].split(", ")) == sorted(allow.split(", "))
+    assert response.json()["detail"] == f"This path accepts {response.headers['allow']} only"
 
 
 def test_a_request_id_is_taken_if_well_formed_and_made_otherwise(client: TestClient) -> None:
@@ -189,6 +190,7 @@ def test_a_page_loads_nothing_from_outside(client: TestClient, path: str) -> Non
     assert "http://" not in page.text
     assert "https://" not in page.text
     assert "unsafe" not in page.headers["content-security-policy"]
+    assert page.headers.get_list("x-content-type-options") == ["nosniff"]
     assert len(page.content) <= 40_000
 
 

@@ -197,6 +197,7 @@ def test_another_model_or_version_is_not_found(client: TestClient, protocol: str
         ):
             assert (response.status_code, response.json()["code"]) == (404, code)
             assert response.json()["error"] == response.json()["detail"]
+            assert "model `digits`" in response.json()["detail"]
 
 
 def test_health_is_told_with_and_without_a_model() -> None:
