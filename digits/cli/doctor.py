@@ -12,7 +12,7 @@ def doctor() -> None:
     """Find what keeps this machine from serving or training, and print a fix for each problem.
 
     It checks the configuration, ports, limits, token, packages, HAProxy and MLflow, and needs no running
-    service.  While a service runs, its ports are reported as taken.  The status is 1 if there is a problem.
+    service. The ports of your own running service are no problem. The status is 1 if there is a problem.
 
     \b
     Example:

@@ -1,4 +1,7 @@
-"""The Ray Data job: blocks -> a pool of actors -> parts.  The only module that imports ray.data."""
+"""The Ray Data job: blocks -> a pool of actors -> parts.
+
+The only module of this folder that imports ray.data.
+"""
 
 import logging
 import os

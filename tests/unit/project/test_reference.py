@@ -3,6 +3,7 @@
 import pytest
 
 from digits.cli.main import COMMANDS
+from digits.inference.counters import BATCH_SIZES, CONFIDENCES
 from digits.models.manifest import Manifest
 from project.documents import DOCS, ROOT, with_parts
 from project.facts import command_help, environment_table, metrics_table, routes_table
@@ -29,6 +30,12 @@ def test_every_metric_is_listed_with_its_labels() -> None:
     for name, kind, labels in own_metrics():
         (row,) = [line for line in table.splitlines() if line.startswith(f"| `ray_{name}` | {kind} |")]
         assert [label for label in labels if f"`{label}`" not in row] == []
+
+
+def test_the_bounds_of_a_counter_are_those_of_its_text() -> None:
+    for name, bounds in (("batches", BATCH_SIZES), ("confidences", CONFIDENCES)):
+        (row,) = [line for line in metrics_table().splitlines() if f"`ray_digits_{name}_total`" in line]
+        assert f": {', '.join(f'{bound:g}' for bound in bounds)}. |" in row
 
 
 def test_every_variable_of_serve_env_has_its_reason() -> None:

@@ -2,8 +2,10 @@
 
 import pytest
 
+from digits.corpus.kinds import GROUPS
 from digits.models.manifest import Manifest
 from digits.registry.gate import GateSettings, objections
+from digits.task import SLICES
 
 METRICS = {
     "test_accuracy": 0.996, "test_ece": 0.02, "latency_ms": 0.1,
@@ -20,6 +22,12 @@ def manifest(metrics: dict[str, float] | None = None) -> Manifest:
 
 
 GATE = GateSettings()
+
+
+def test_the_flag_names_every_slice_that_is_compared() -> None:
+    """Changed test images, and the groups of pictures that the corpus draws."""
+    text = GateSettings.model_fields["slice_tolerance"].description or ""
+    assert [name for name in (*SLICES, *GROUPS) if name not in text] == []
 
 
 def test_a_good_candidate_meets_no_objection() -> None:
