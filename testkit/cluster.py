@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 import yaml
 
+from digits.gateway.environment import HAPROXY, RAYS_PROXY, read_serve_env
 from digits.local.instance import haproxy_files
 from digits.local.processes import marked
 from testkit.ports import free_port
@@ -36,16 +37,10 @@ def wait_until(
     raise TimeoutError(f"not true within {timeout_s} s: {on_timeout()}")
 
 
-def read_serve_env() -> dict[str, str]:
-    """Returns the variables of serve.env."""
-    lines = (ROOT / "serve.env").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-
-
 def serve_env() -> dict[str, str]:
     """Returns the variables of `make serve`, with free ports for HAProxy's statistics."""
     return read_serve_env() | {
-        "RAY_SERVE_HAPROXY_BINARY_PATH": str(ROOT / "digits" / "gateway" / "haproxy.py"),
+        **HAPROXY,
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
     }
@@ -53,7 +48,7 @@ def serve_env() -> dict[str, str]:
 
 def proxy_env() -> dict[str, str]:
     """Returns the variables of `make serve HAPROXY=0`: Ray's own proxy in front."""
-    return read_serve_env() | {"RAY_SERVE_ENABLE_HA_PROXY": "0", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "0"}
+    return read_serve_env() | RAYS_PROXY
 
 
 ENVIRONMENTS = {"haproxy": serve_env, "rays-proxy": proxy_env}  # by the proxy in front of the service

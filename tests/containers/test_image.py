@@ -13,7 +13,8 @@ import httpx2
 import pytest
 import yaml
 
-from testkit.cluster import ROOT, read_serve_env, wait_until
+from digits.gateway.environment import read_serve_env
+from testkit.cluster import ROOT, wait_until
 from testkit.traffic import Traffic
 from tests.containers.engine import RESTRICTED, SERVE, TRAIN, VERSION, Container, container, docker, image_mb
 

@@ -17,6 +17,7 @@ import httpx2
 import pytest
 
 from digits.gateway import haproxy
+from digits.gateway.environment import read_serve_env
 from digits.gateway.haproxy import (
     ERROR_FILES,
     allowed_origins,
@@ -26,7 +27,7 @@ from digits.gateway.haproxy import (
 )
 from digits.gateway.ray_facts import HAPROXY_BUFFERED_BYTES
 from digits.problems import PROBLEMS, problem_on_the_wire
-from testkit.cluster import BIN, read_serve_env, wait_until
+from testkit.cluster import BIN, wait_until
 from testkit.ports import free_port
 
 ROOT = Path(__file__).parents[3]

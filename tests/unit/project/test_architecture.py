@@ -57,6 +57,15 @@ def test_a_room_describes_each_of_its_modules(room: str) -> None:
     assert sorted(described) == sorted(set(own) - {"__main__"})
 
 
+@pytest.mark.parametrize("folder", ["project", "testkit"])
+def test_a_folder_beside_the_package_has_a_map_too(folder: str) -> None:
+    described = re.findall(
+        r"^(\w+\.py)  ", ast.get_docstring(ast.parse((ROOT / folder / "__init__.py").read_text())) or "", re.M
+    )
+    files = {file.name for file in (ROOT / folder).glob("*.py")} - {"__init__.py"}
+    assert sorted(described) == sorted(files)
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_imports_only_what_the_table_allows(module: str) -> None:
     room = room_of(module)

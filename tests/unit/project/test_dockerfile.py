@@ -6,7 +6,8 @@ import subprocess
 import tomllib
 from fnmatch import fnmatch
 
-from testkit.cluster import ROOT, read_serve_env
+from digits.gateway.environment import read_serve_env
+from testkit.cluster import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 STEPS = re.sub(r"\\\n", " ", re.sub(r"(?m)^#.*\n", "", DOCKERFILE)).splitlines()

@@ -3,12 +3,12 @@
 import pytest
 
 from digits.cli.main import COMMANDS
+from digits.gateway.environment import read_serve_env
 from digits.inference.counters import BATCH_SIZES, CONFIDENCES
 from digits.models.manifest import Manifest
 from project.documents import DOCS, ROOT, with_parts
 from project.facts import command_help, environment_table, metrics_table, routes_table
 from project.reference import GENERATED, fresh
-from testkit.cluster import read_serve_env
 from tests.rules.monitoring import own_metrics
 
 
