@@ -21,7 +21,7 @@ from digits.http.app import create_api
 from digits.inference.batcher import Answer, Batcher, IsAbandoned
 from digits.inference.classifier import ON_LOOP_S, Classifier
 from digits.inference.settings import ServeSettings
-from digits.task import Images, ModelVersion, Probabilities
+from digits.task import Images, ModelVersion, Scores
 from digits.vision.golden import golden_digits
 from testkit.encodings import ONE
 from testkit.fakes import predictor_of
@@ -58,19 +58,19 @@ class Variant(Classifier):
     ) -> Answer:
         if self._ours:
             return await self._batcher.submit(images)
-        row: Probabilities = await self._serve_batch(images[0])
+        row: Scores = await self._serve_batch(images[0])
         return Answer(row[np.newaxis], 0, 0, 1)
 
     @serve.batch(max_batch_size=64, batch_wait_timeout_s=0)
-    async def _serve_batch(self, images: list[Images]) -> list[Probabilities]:
+    async def _serve_batch(self, images: list[Images]) -> list[Scores]:
         return list(await self._predict(np.stack(images)))
 
-    async def _predict(self, batch: Images) -> Probabilities:
+    async def _predict(self, batch: Images) -> Scores:
         if self._model.expected_seconds(len(batch)) + self._delay_s <= self._on_loop_s:
             return self._blocking(batch)
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._blocking, batch)
 
-    def _blocking(self, batch: Images) -> Probabilities:
+    def _blocking(self, batch: Images) -> Scores:
         if self._delay_s:
             time.sleep(self._delay_s)
         return self._model.predict(batch)

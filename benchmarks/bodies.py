@@ -1,4 +1,4 @@
-"""The pictures that benchmarks send: what people send, not only what MNIST holds."""
+"""The pictures that benchmarks send: like those that people send, not only MNIST's."""
 
 import io
 from functools import cache

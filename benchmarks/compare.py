@@ -1,4 +1,4 @@
-"""This service beside others: the same machine, model, images and load; each is checked before it is timed.
+"""Compares this service with others on the same machine, model, images and load; each is checked first.
 
     python -m benchmarks.setup      # once
     python -m benchmarks.compare

@@ -1,4 +1,4 @@
-"""Pictures that were answered wrongly, on one sheet: what was sent, the chosen 28x28 pixels, the answer."""
+"""One sheet of wrong answers: for each picture what was sent, the chosen 28x28 pixels and the answer."""
 
 import io
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ BEHIND = (150, 160, 175)  # shows through transparent pictures
 
 
 def write_contact_sheet(wrong: Sequence[Judged], file: Path) -> None:
-    """Writes a PNG of the pictures in their order; of none, a blank one."""
+    """Writes a PNG of the pictures in their order; a blank one if there are none."""
     rows = -(-len(wrong) // COLUMNS) or 1
     sheet = Image.new("RGB", (COLUMNS * (CELL + 2 * SIDE + 8), rows * (CELL + TEXT)), "white")
     draw = ImageDraw.Draw(sheet)
@@ -30,18 +30,19 @@ def write_contact_sheet(wrong: Sequence[Judged], file: Path) -> None:
             chosen = Image.fromarray(judged.pixels).resize((2 * SIDE, 2 * SIDE), Image.Resampling.NEAREST)
             sheet.paste(chosen, (left + CELL + 2, top))
         draw.text((left + 2, top + CELL), f"{judged.example.kind} {judged.example.ground}"[:32], "black")
-        draw.text((left + 2, top + CELL + TEXT // 2), _told(judged), "red")
+        draw.text((left + 2, top + CELL + TEXT // 2), _caption(judged), "red")
     sheet.save(file)
 
 
-def _told(judged: Judged) -> str:
+def _caption(judged: Judged) -> str:
+    """Returns the digits sent, the answer, its verdict and score; a star if no candidate is read right."""
     sent = "".join(map(str, judged.example.digits)) or "none"
     answer = judged.answer if not judged.row else "".join(map(str, judged.row))
     return f"{sent} -> {answer} {judged.verdict} {judged.score:.2f}{'' if judged.was_found else ' *'}"
 
 
 def _shown(data: bytes) -> Image.Image:
-    """Returns a thumbnail on a ground of its own; levels of a small range are stretched."""
+    """Returns a thumbnail on a plain ground; levels of a small range are stretched."""
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     levels = np.asarray(image).astype(float)
     if image.mode in ("I;16", "I") or (image.mode == "L" and levels.max() < FEW_LEVELS):

@@ -2,9 +2,9 @@
 
     python -m benchmarks.cost            # writes docs/benchmarks/cost.json, which docs/scaling.md quotes
 
-The app and the decoding of a 28x28 PNG are timed in this process.  The CPU time of replica and HAProxy is the
-operating system's, under load, for each of benchmarks.bodies; the part of it that is neither ours nor the
-model's is that of Ray Serve and the HTTP server.
+The app and the decoding of a 28x28 PNG are timed in this process. The operating system counts the CPU time of
+replica and HAProxy under load, for each of benchmarks.bodies. What remains of the replica's time without the
+app and the model is that of Ray Serve and the HTTP server.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from digits.inference.classifier import Classifier
 from digits.inference.settings import ServeSettings
 from digits.inference.source import PROJECT
 from digits.models.runtime import DigitModel
-from digits.task import CLASSES, SIDE, Images, ModelVersion, Probabilities
+from digits.task import CLASSES, SIDE, Images, ModelVersion, Scores
 from digits.vision.golden import golden_digits
 from digits.vision.limits import MAX_PIXELS
 from digits.vision.reading import read_file
@@ -57,7 +57,7 @@ class Free:
     def expected_seconds(self, batch_size: int) -> float:
         return 0.0
 
-    def predict(self, images: Images) -> Probabilities:
+    def predict(self, images: Images) -> Scores:
         return np.full((len(images), CLASSES), 1 / CLASSES, np.float32)
 
 

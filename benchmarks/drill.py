@@ -1,10 +1,10 @@
-"""A failure on purpose, on a service of its own with two replicas, and what is seen of it.
+"""Breaks one thing on purpose, in a separate service with two replicas, and prints what is seen.
 
     python -m benchmarks.drill NAME        (make drill NAME=...; without a name it lists them)
 
 Each drill starts the service, sends requests at a steady rate, breaks one thing, and prints what clients and
-operators see until all is well again.  docs/runbook.md says which alert or code that is, and the cure.  The
-service has its own ports: one that runs on this machine is not touched.
+operators see until the service has recovered. docs/runbook.md says which alert or code that is, and the fix.
+The service has its own ports, so a service that runs on this machine is not affected.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from testkit.cluster import LocalCluster, deployment_of, serve_env, wait_until
 from testkit.traffic import Traffic
 
 REPLICAS, RATE = 2, 50
-CALM_S = 2.0  # of traffic before the failure, and after the cure
+CALM_S = 2.0  # of traffic before the failure, and after the recovery
 PHOTO_CLIENTS, PHOTO_S = 64, 15.0  # more photos at once than a second of decoding
 LATE_S = 120.0
 Say = Callable[[str], None]
@@ -44,7 +44,7 @@ def await_successor(cluster: LocalCluster, title: str, killed: set[int], count: 
 
 
 def replica(cluster: LocalCluster, say: Say) -> None:
-    """One replica is killed: HAProxy repeats its requests at the other one."""
+    """One replica is killed: HAProxy retries its requests on the other one."""
     killed = kill(cluster, "ray::ServeReplica", say)
     await_successor(cluster, "ray::ServeReplica", killed, REPLICAS, say)
     cluster.wait_until_running_are(REPLICAS)
@@ -58,7 +58,7 @@ def replicas(cluster: LocalCluster, say: Say) -> None:
 
 
 def controller(cluster: LocalCluster, say: Say) -> None:
-    """Ray Serve's controller is killed: replicas go on; until it is back, nothing is replaced or scaled."""
+    """Ray Serve's controller is killed: replicas answer; until it is back, nothing is replaced or scaled."""
     killed = kill(cluster, "ray::ServeController", say)
     await_successor(cluster, "ray::ServeController", killed, 1, say)
 
@@ -71,7 +71,7 @@ def haproxy(cluster: LocalCluster, say: Say) -> None:
 
 
 def config(cluster: LocalCluster, say: Say) -> None:
-    """A mistake in user_config is deployed: replicas keep what they had, and /readyz says why."""
+    """A mistake in user_config is deployed: replicas keep the previous one, and /readyz says why."""
     wrong = cluster.fixed(REPLICAS)
     deployment_of(wrong)["user_config"]["max_batchsize"] = 8
     cluster.apply(wrong)
@@ -83,12 +83,12 @@ def config(cluster: LocalCluster, say: Say) -> None:
 
 
 def _warnings(cluster: LocalCluster) -> list[str | None]:
-    """Returns what ten answers of /readyz say, from either replica."""
+    """Returns the warnings in ten answers of /readyz, which come from both replicas."""
     return [(cluster.ready() or {}).get("warning") for _ in range(10)]
 
 
 def overload(cluster: LocalCluster, say: Say) -> None:
-    """More photos than two replicas can read: some get 429 with Retry-After, small pictures go on."""
+    """More photos than two replicas can read: some get 429 with Retry-After, small pictures are answered."""
     photo = bodies()[TELEPHONE]
     headers = {"Content-Type": str(photo.content_type)}
     answers: Counter[str] = Counter()
@@ -118,7 +118,7 @@ def _counted(counts: Counter[str]) -> str:
 
 
 def run(name: str) -> Traffic:
-    """Runs a drill and prints what is seen; returns the steady traffic with its outcomes."""
+    """Runs a drill and prints its effects; returns the steady traffic with its outcomes."""
     print(f"{name}: {DRILLS[name].__doc__}")
     with LocalCluster(**serve_env()) as cluster:
         cluster.serve(cluster.fixed(REPLICAS), REPLICAS)

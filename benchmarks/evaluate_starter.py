@@ -2,7 +2,7 @@
 
     python -m benchmarks.evaluate_starter --data mnist.npz
 
-To be run after a change of digits/vision: the network stays as it was trained, but it sees other candidates.
+Run it after a change of digits/vision: the network stays as it was trained, but it sees other candidates.
 """
 
 import argparse

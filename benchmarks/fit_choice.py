@@ -33,11 +33,13 @@ Floats = NDArray[np.floating]
 Loss = Callable[[Floats], tuple[float, Floats]]  # of the scores of all facts: the loss and its derivative
 
 FILE = Path(fitted.__file__).with_name(fitted.FILE)
-# Of the squared weights: few pictures have a say on some of the facts.  Chosen on pictures of another seed.
+# Penalties on the squared weights, because only few pictures determine some of them.  Chosen on pictures of
+# another seed.
 PENALTIES = {"choice": 10.0, "likeness": 30.0, "row": 10.0}
 CERTAINTIES = {"choice": 2, "likeness": 2, "row": 0}  # how many of the first facts are the model's certainty
-SEVERALS, OTHERS = 8, 6  # times as many pictures of several digits, and of each kind of none, as of a kind
-# Written as a digit is, so neither a digit nor none.
+# For each picture of a kind with one digit: pictures of several digits, and of each kind without a digit.
+SEVERALS, OTHERS = 8, 6
+# Left out, because some people write these letters exactly like digits.
 AMBIGUOUS = "letter_like_digits"
 
 
@@ -66,9 +68,9 @@ class Facts:
                 self.rows.append((row_features(items, is_digit, row), example.label is None))
 
     def likenesses(self, choice: Quadratic) -> list[tuple[Floats, bool]]:
-        """Returns facts about each picture, and whether it shows a digit, of the candidates chosen so.
+        """Returns facts about the candidate that `choice` takes of each picture, and whether it is a digit.
 
-        A digit that is read wrong says nothing of either.
+        Misread digits are left out.
         """
         found = []
         for facts, is_right, is_digit in self.pictures:
@@ -90,7 +92,7 @@ def main() -> None:
     facts = Facts()
     others = [name for name in NEGATIVES if name != AMBIGUOUS]
     count = arguments.per_kind
-    # Writers that the model was not trained on: of its own ones it is surer than it will be of others.
+    # Writers that the model was not trained on: it is more certain of those that it was trained on.
     examples = chain.from_iterable(
         sample("validation", seed, times * count, kinds)
         for seed in arguments.seeds
@@ -117,7 +119,7 @@ def fit(facts: Facts) -> dict[str, dict[str, list[float]]]:
     found = {"choice": choice}
     for name, samples, evenly in (
         ("likeness", facts.likenesses(choice), True),
-        ("row", facts.rows, False),  # a digit must not be taken for several
+        ("row", facts.rows, False),  # taking one digit for several is the worse mistake
     ):
         rows = np.array([row for row, _ in samples])
         answers = np.array([answer for _, answer in samples])
@@ -129,7 +131,7 @@ def fit(facts: Facts) -> dict[str, dict[str, list[float]]]:
 
 
 def _listwise(counts: list[int], is_right: NDArray[np.bool_]) -> Loss:
-    """Minus the log-likelihood that a right candidate of each picture is drawn; the odds are e^score."""
+    """Returns minus the log-likelihood of drawing a right candidate of each picture; the odds are e^score."""
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     picture = np.repeat(np.arange(len(counts)), counts)
 
@@ -143,7 +145,7 @@ def _listwise(counts: list[int], is_right: NDArray[np.bool_]) -> Loss:
 
 
 def _logistic(answers: NDArray[np.bool_], evenly: bool) -> Loss:
-    """Minus the log-likelihood of the answers; `evenly` gives both of them the same weight in total."""
+    """Returns minus the log-likelihood of the answers; `evenly` gives both of them the same total weight."""
     signs = np.where(answers, 1.0, -1.0)
     weights = np.ones(len(answers))
     if evenly:

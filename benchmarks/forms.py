@@ -1,6 +1,6 @@
-"""What the form of a request costs, of one image and of many: `python -m benchmarks.forms`
+"""Measures the cost of each form of a request, with one image and with many: `python -m benchmarks.forms`
 
-Each form in turn, in rounds, to one replica of one CPU behind HAProxy.  Takes three minutes; writes
+It sends each form in turn, in rounds, to one replica with one CPU behind HAProxy. Takes three minutes; writes
 docs/benchmarks/forms.json, which docs/benchmarks.md shows.  Needs wrk.
 """
 

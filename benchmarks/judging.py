@@ -1,4 +1,4 @@
-"""Pictures -> what a model makes of them, read and chosen as the service does it, and figures of that."""
+"""A model's answers to pictures, read and chosen as in the service, and figures about the answers."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,15 +42,15 @@ class Judged:
 
     @property
     def right(self) -> bool:
-        """Whether a digit got its label, several digits all of theirs, and anything else no digit."""
+        """Whether a digit got its label, several digits got all of theirs, and anything else was rejected."""
         if self.example.label is not None:
             return self.verdict == "digit" and self.answer == self.example.label
         if self.example.digits:
             return self.verdict == "several_digits" and self.row == self.example.digits
-        return self.refused
+        return self.rejected
 
     @property
-    def refused(self) -> bool:
+    def rejected(self) -> bool:
         return self.verdict != "digit"
 
 
@@ -97,35 +97,35 @@ def _judged(example: Example, found: Candidates, scores: Scores, reject_below: f
 
 
 def accuracy(judged: Sequence[Judged]) -> Figures:
-    """Returns of pictures of one digit: n, and the shares right, refused, and found by the reader."""
+    """Returns n, and the shares right, rejected, and found by the reader, for pictures of one digit."""
     return {
         "n": len(judged),
         "right": _mean(each.right for each in judged),
-        "refused": _mean(each.refused for each in judged),
+        "rejected": _mean(each.rejected for each in judged),
         "found": _mean(each.was_found for each in judged),
     }
 
 
-def refusals(judged: Sequence[Judged], digits: Sequence[Judged]) -> Figures:
-    """Returns of pictures of no one digit: n, the share refused, and the AUROC of the digits against them."""
+def rejections(judged: Sequence[Judged], digits: Sequence[Judged]) -> Figures:
+    """Returns n, the share rejected, and the AUROC against the digits, for pictures without a digit."""
     return {
         "n": len(judged),
-        "refused": _mean(each.refused for each in judged),
+        "rejected": _mean(each.rejected for each in judged),
         "auroc": auroc(digits, judged),
     }
 
 
-def several_told(judged: Sequence[Judged]) -> Figures:
-    """Returns of pictures of several digits: n, the shares told as such, and with every digit right."""
+def several_figures(judged: Sequence[Judged]) -> Figures:
+    """Returns n, and the shares recognised as several and with every digit right, for several digits."""
     return {
         "n": len(judged),
-        "told": _mean(each.verdict == "several_digits" for each in judged),
+        "several": _mean(each.verdict == "several_digits" for each in judged),
         "right": _mean(each.right for each in judged),
     }
 
 
 def auroc(digits: Sequence[Judged], others: Sequence[Judged]) -> float:
-    """Returns how well the score tells digits from others, 0.5 to 1; not a number without any of either."""
+    """Returns how well the score separates digits from others, 0.5 to 1; NaN if one of the two is empty."""
     from sklearn.metrics import roc_auc_score
 
     if not digits or not others:

@@ -1,9 +1,9 @@
-"""What happens beyond the capacity: `python -m benchmarks.overload`
+"""Measures the service above its capacity: `python -m benchmarks.overload`
 
-Measures the capacity of one replica for each body, then sends three times as much for SECONDS: photos,
-drawings, and a mix of all bodies.  Then the latency of small pictures, alone and beside photos that saturate
-the replica.  At last photos at twice the capacity, until autoscaling has started a second replica.  Needs wrk
-and h2load.
+It measures the capacity of one replica for each body, then sends three times as much for SECONDS: photos,
+drawings, and a mix of all bodies. Then it measures the latency of small pictures, alone and while photos
+saturate the replica. Finally it sends photos at twice the capacity until autoscaling has started a second
+replica. Needs wrk and h2load.
 """
 
 import argparse
@@ -30,8 +30,8 @@ OUTPUT = PROJECT / "docs" / "benchmarks" / "overload.json"
 SECONDS = 15
 CONNECTIONS = 16  # of the closed loops
 TIMES = 3  # the capacity
-WAITS_AT_MOST_S = 3.0  # an accepted request: connections that an open loop needs
-SCALING_S = 40  # that autoscaling gets for a second replica
+WAITS_AT_MOST_S = 3.0  # an accepted request; decides how many connections an open loop needs
+SCALING_S = 40  # time for autoscaling to start a second replica
 BESIDE_RATE = 50  # small pictures a second beside photos
 
 
@@ -58,7 +58,7 @@ def main() -> None:
             name: closed_loop(url, [body], CONNECTIONS, 6).rate
             for name, body in tqdm(bodies().items(), unit="body", desc="capacity")
         }
-        # Of the mix, each body gets the same share of the replica's time.
+        # In the mix, each body gets the same share of the replica's time.
         mixed = {name: rate / len(capacity) for name, rate in capacity.items()}
         found = [
             overload(url, name, {body: TIMES * rate for body, rate in rates.items()})

@@ -1,11 +1,11 @@
-"""Tells how well a model folder reads pictures as people send them, of writers it was not trained on.
+"""Reports how well a model reads pictures as people send them, by writers that it was not trained on.
 
     python -m benchmarks.pictures                          # the starter, 20 pictures of each kind
     python -m benchmarks.pictures --model FOLDER --per-kind 100 --mnist mnist.npz --pictures FOLDER
 
-A table for each of: kinds of pictures, sets of every digit of the judging writers, what is no digit, several
-digits; and a contact sheet of wrong answers, those of the worst kinds first. A star there marks a picture of
-whose candidates none is read as its digit.
+It prints tables for the kinds of pictures, for three kinds with every digit of the test writers, for pictures
+without a digit and for several digits. It writes a contact sheet of wrong answers, the worst kinds first; a
+star marks a picture of which no candidate is read as its digit.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from benchmarks.judging import (
     accuracy,
     by_kind,
     judge_all,
-    refusals,
-    several_told,
+    rejections,
+    several_figures,
 )
 from digits.corpus.examples import SEVERAL, Example, each_digit, sample
 from digits.corpus.handwriting import Split
@@ -46,7 +46,7 @@ SETS = {
 }
 MOST_ON_SHEET = 200
 PER_KIND_ON_SHEET = 10
-NEGATIVES_OF_KIND = 5  # pictures of each kind of no digit, for each picture of a kind of one
+NEGATIVES_OF_KIND = 5  # pictures of each kind without a digit, for each picture of a kind with one
 
 
 def report(
@@ -71,25 +71,25 @@ def report(
     figures = {
         "kinds": {kind: accuracy(own) for kind, own in kinds.items()} | {"all": accuracy(digits)},
         "sets": {name: accuracy(own) for name, own in sets.items()},
-        "no digits": {kind: refusals(own, digits) for kind, own in others.items()}
-        | {"all but letters": refusals(_all_but_letters(others), digits)},
-        "several digits": several_told(several),
+        "no digits": {kind: rejections(own, digits) for kind, own in others.items()}
+        | {"all but letters": rejections(_all_but_letters(others), digits)},
+        "several digits": several_figures(several),
     }
     return figures, list(_worst([*kinds.values(), *sets.values(), *others.values(), several]))
 
 
 def mnist_figures(model: Model, source: str) -> Figures:
-    """Returns of MNIST's test images, as they are: n, and the shares right and refused."""
+    """Returns n, and the shares right and rejected, for MNIST's test images as they are."""
     data = load(source)
     scores = np.concatenate([
         model.predict(data.test_images[start : start + PICTURES_OF_BATCH])
         for start in range(0, len(data.test_images), PICTURES_OF_BATCH)
     ])  # fmt: skip
-    refused = (
+    rejected = (
         scores[:, CLASSES] < model.reject_below if scores.shape[1] > CLASSES else np.zeros(len(scores), bool)
     )
-    right = (scores[:, :CLASSES].argmax(axis=1) == data.test_labels) & ~refused
-    return {"n": len(scores), "right": float(right.mean()), "refused": float(refused.mean())}
+    right = (scores[:, :CLASSES].argmax(axis=1) == data.test_labels) & ~rejected
+    return {"n": len(scores), "right": float(right.mean()), "rejected": float(rejected.mean())}
 
 
 def pictures_of(folder: Path) -> Iterator[Example]:
@@ -118,11 +118,11 @@ def _cell(column: str, value: float) -> str:
 
 
 def _order(row: Figures) -> float:
-    return row.get("right", row.get("refused", 0))
+    return row.get("right", row.get("rejected", 0))
 
 
 def _all_but_letters(others: dict[str, list[Judged]]) -> list[Judged]:
-    """Returns the other negatives: some hands write letters as others write digits."""
+    """Returns the other negatives: some people write letters as others write digits."""
     return [each for kind, own in others.items() if not kind.startswith("letter") for each in own]
 
 

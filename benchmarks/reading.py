@@ -1,8 +1,8 @@
-"""How three pictures become what the model sees, for docs/how-a-picture-is-read.md.
+"""Draws how three pictures become what the model sees, for docs/how-a-picture-is-read.md.
 
     python -m benchmarks.reading
 
-Draws each picture with the boxes of its candidates, the candidates, and which one the model chose.
+The figure shows each picture with the boxes of its candidates, the candidates, and which one the model chose.
 """
 
 import io

@@ -1,8 +1,8 @@
-"""Offline scoring beside its reader and model alone: `python -m benchmarks.scoring`
+"""Compares offline scoring with its reader and model alone: `python -m benchmarks.scoring`
 
-100,000 small PNGs and 2,000 photos of 12 megapixels, as files.  Alone: a process for each CPU reads and
-predicts its share of them and keeps nothing.  The scoring's rate is that of its parts after the first of each
-actor; `whole_s` has the start of Ray, too.  Takes five minutes; writes docs/benchmarks/scoring.json.
+100,000 small PNGs and 2,000 photos of 12 megapixels, as files. Alone means: a process for each CPU reads and
+predicts its share of them and keeps nothing. The scoring's rate is that of its parts after the first of each
+actor; `whole_s` includes the start of Ray. Takes five minutes; writes docs/benchmarks/scoring.json.
 """
 
 import json

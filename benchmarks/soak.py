@@ -1,4 +1,4 @@
-"""Load for an hour, with some bad requests and clients that hang up; fails if memory grows.
+"""Sends load for an hour, with some invalid requests and clients that disconnect; fails if memory grows.
 
     python -m benchmarks.soak --minutes 60 [--proxy rays-proxy]
 
@@ -33,7 +33,7 @@ Samples = list[tuple[float, float]]  # minutes since the start, resident MB
 
 
 def misbehave(port: int, number: int) -> None:
-    """Sends a request that must be refused, and one whose client hangs up in the middle of the body."""
+    """Sends a request that must be refused, and one whose client disconnects in the middle of the body."""
     body = BAD[number % len(BAD)]
     head = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: {body.content_type}\r\nContent-Length: "
     with socket.create_connection(("127.0.0.1", port), timeout=10) as refused:

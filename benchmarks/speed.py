@@ -1,8 +1,9 @@
-"""How fast the service reads pictures, beside decoding alone: `python -m benchmarks.speed`
+"""Compares the service's speed with that of decoding alone: `python -m benchmarks.speed`
 
-For each body, in each round: decoding by Pillow in one thread of this process (JPEGs in draft mode), then
-decoding and reading in it, the service with 16 connections and with one, and the service when its replica has
-two CPUs.  A last part sends the bodies of the mix in turn and looks at the replica's memory.  Needs wrk.
+For each body, in each round, it measures decoding by Pillow in one thread of this process (JPEGs in draft
+mode), decoding and reading in that thread, the service with 16 connections and with one, and the service when
+its replica has two CPUs. Finally it sends the bodies of the mix in turn and reads the replica's memory. Needs
+wrk.
 """
 
 import argparse
@@ -46,7 +47,7 @@ class Speed:
 
     @property
     def share(self) -> float:
-        """What the service does of what decoding alone does."""
+        """The service's rate as a share of decoding alone."""
         return self.served / self.decoding
 
 
@@ -105,7 +106,7 @@ def start(cluster: LocalCluster, cpus: int) -> None:
 
 
 def decode(file: bytes) -> None:
-    """Decodes a file as a program does that only wants a small picture."""
+    """Decodes a file like a program that needs only a small picture."""
     image = Image.open(io.BytesIO(file))
     image.draft("RGB", (1, 1))
     image.load()

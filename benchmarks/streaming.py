@@ -1,8 +1,8 @@
-"""Training on streamed data with 1, 2 and 4 workers, beside data in memory: `python -m benchmarks.streaming`
+"""Compares training on streamed data with data in memory: `python -m benchmarks.streaming`
 
-scikit-learn's digits, repeated to 60,000 images, as Parquet of pixels, without drawn images: images a second
-of the epochs after the first, which has the start.  Then what reading alone does, without training.  Takes
-eight minutes; writes docs/benchmarks/streaming.json.
+The data are scikit-learn's digits, repeated to 60,000 images, as Parquet of pixels, without drawn images, on
+1, 2 and 4 workers. The rate is that of the epochs after the first, which includes the start. Then it measures
+reading alone. Takes eight minutes; writes docs/benchmarks/streaming.json.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from digits.training.step import Metrics
 from digits.training.streamed import open_data
 
 OUTPUT = PROJECT / "docs" / "benchmarks" / "streaming.json"
-# Ray Train asks the workers once a second, so the epochs must take many.
+# Ray Train polls the workers once a second, so an epoch must take many seconds.
 IMAGES, EPOCHS = 60_000, 3
 WORKERS = (1, 2, 4)
 LOGICAL_CPUS = 8  # that Ray counts, so that four workers fit any machine
@@ -63,7 +63,7 @@ def trained(data: Path, workers: int, folder: Path) -> float:
 
 
 def read(data: Path) -> float:
-    """Returns the rows a second that reading alone does, after the first chunk."""
+    """Returns the rows that are read per second without training, after the first chunk."""
     from digits.streaming.pipeline import stream
 
     chunks = survey(str(data), 0.08, 1).parts["train"]

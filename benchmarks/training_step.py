@@ -1,4 +1,4 @@
-"""Compares our training with Keras' `model.fit`, and with itself in bfloat16: same images, same augmentation.
+"""Compares this training with Keras' `model.fit`, and with itself in bfloat16: same images and augmentation.
 
     python -m benchmarks.training_step --data mnist
 

@@ -61,7 +61,6 @@ NUMBERS = tuple(map(int, LABELS)) if all(map(str.isdigit, LABELS)) else tuple(ra
 
 Pixels = NDArray[np.uint8]  # SHAPE
 Images = NDArray[np.uint8]  # (n, *SHAPE)
-Probabilities = NDArray[np.floating]  # (n, CLASSES); rows add up to 1
 # (n, CLASSES) probabilities; (n, CLASSES + 1) from a model that also tells how much an image looks like one
 # digit, 0 to 1, in the last column.
 Scores = NDArray[np.floating]

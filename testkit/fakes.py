@@ -15,7 +15,7 @@ from digits.inference.predictor import Predictor
 from digits.inference.reader import Reader
 from digits.inference.settings import ServeSettings
 from digits.inference.source import FolderSource
-from digits.task import CLASSES, Images, ModelVersion, Probabilities
+from digits.task import CLASSES, Images, ModelVersion, Scores
 
 LOG = logging.getLogger("digits")
 
@@ -36,7 +36,7 @@ class ChecksumModel:
     def preprocessing_difference(self) -> str | None:
         return None
 
-    def predict(self, images: Images) -> Probabilities:
+    def predict(self, images: Images) -> Scores:
         self.threads.append(threading.current_thread().name)
         probabilities = np.full((len(images), CLASSES), 0.01, np.float32)
         probabilities[
@@ -51,7 +51,7 @@ class DoubtfulModel(ChecksumModel):
     says_is_digit = True
     reject_below = 0.5
 
-    def predict(self, images: Images) -> Probabilities:
+    def predict(self, images: Images) -> Scores:
         probabilities = super().predict(images)
         is_digit = np.where(probabilities.argmax(axis=1) > 4, 0.125, 0.875)
         return np.column_stack((probabilities, is_digit)).astype(np.float32)

@@ -80,12 +80,14 @@ def _config() -> Iterator[Finding]:
 
 
 def _refusals(ongoing: int, queued: int) -> Finding:
-    """Compares the limits of a replica with those that HAProxy and an alert derive from the shipped ones."""
+    """Compares a replica's limits with HAProxy's and with the alert DigitsFull, which do not follow them."""
     from digits.gateway.haproxy import MOST_IN_PROGRESS
     from digits.local.monitor import full_from
 
     most = ongoing + queued if queued >= 0 else None
     problem = ""
+    # As shipped, HAProxy's limit is three quarters of what a replica itself accepts. A smaller share would
+    # reject requests that the replica has room for.
     if most is None or 3 * most > 4 * MOST_IN_PROGRESS:
         problem = (
             f"max_ongoing_requests and max_queued_requests allow {most or 'any number of'} requests for a "

@@ -31,10 +31,6 @@ class FitResult:
     manifest: Manifest
     history: History
 
-    @property
-    def best_val_accuracy(self) -> float:
-        return self.history[best_epoch(self.history)]["val_accuracy"]
-
 
 def resolve_settings(settings: TrainSettings) -> TrainSettings:
     """Returns the settings with a run name, and with the absolute path of a data file."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from digits.models.runtime import DigitModel
 from digits.serving.deployment import DigitClassifier
-from digits.task import Images, Pixels, Probabilities
+from digits.task import Images, Pixels, Scores
 from digits.vision.golden import golden_digits
 from testkit.encodings import Body, image_file
 
@@ -60,8 +60,8 @@ def _is_waited_for(item: Any) -> bool:
     return not (item.answer.done() or (item.is_abandoned and item.is_abandoned()))
 
 
-def _watched(predict: Callable[[Any, Images], Probabilities]) -> Callable[[Any, Images], Probabilities]:
-    def watched(model: DigitModel, images: Images) -> Probabilities:
+def _watched(predict: Callable[[Any, Images], Scores]) -> Callable[[Any, Images], Scores]:
+    def watched(model: DigitModel, images: Images) -> Scores:
         def those_like(pixels: Pixels) -> int:
             return int((images == pixels).all(axis=(1, 2)).sum())
 

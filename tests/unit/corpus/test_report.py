@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmarks import pictures
 from benchmarks.contact_sheet import write_contact_sheet
-from benchmarks.judging import Judged, accuracy, auroc, judge_all, refusals, several_told
+from benchmarks.judging import Judged, accuracy, auroc, judge_all, rejections, several_figures
 from digits.corpus.examples import SEVERAL, Example, example, sample
 from digits.task import CLASSES, Images, Scores
 from tests.unit.corpus.test_kinds import made
@@ -41,13 +41,13 @@ def zeros() -> list[Example]:
 @pytest.mark.parametrize("is_digit", [1.0, None])
 def test_a_model_that_is_right_gets_all(is_digit: float | None) -> None:
     judged = list(judge_all(zeros(), Constant(0, is_digit)))
-    assert accuracy(judged) == {"n": len(PLAIN), "right": 1.0, "refused": 0.0, "found": 1.0}
+    assert accuracy(judged) == {"n": len(PLAIN), "right": 1.0, "rejected": 0.0, "found": 1.0}
     assert all(each.right and not each.example.data for each in judged)
 
 
 def test_a_model_that_is_wrong_gets_none() -> None:
     judged = list(judge_all(zeros(), Constant(1)))
-    assert accuracy(judged) == {"n": len(PLAIN), "right": 0.0, "refused": 0.0, "found": 0.0}
+    assert accuracy(judged) == {"n": len(PLAIN), "right": 0.0, "rejected": 0.0, "found": 0.0}
     assert [each.answer for each in judged] == [1] * len(PLAIN)
     assert all(each.example.data for each in judged)
 
@@ -55,17 +55,17 @@ def test_a_model_that_is_wrong_gets_none() -> None:
 def test_a_digit_that_is_refused_is_not_right() -> None:
     judged = list(judge_all(zeros(), Constant(0, is_digit=0.01)))
     assert accuracy(judged)["right"] == 0
-    assert accuracy(judged)["refused"] == 1
+    assert accuracy(judged)["rejected"] == 1
 
 
 def test_what_is_no_digit_is_right_if_refused() -> None:
     letters = [example("letter_unlike_digits", "judge", 1, number) for number in range(4)]
-    taken, refused = (list(judge_all(letters, Constant(0, says))) for says in (1.0, 0.0001))
+    taken, rejected = (list(judge_all(letters, Constant(0, says))) for says in (1.0, 0.0001))
     digits = list(judge_all(zeros(), Constant(0)))
-    assert refusals(refused, digits) == {"n": 4, "refused": 1.0, "auroc": 1.0}
-    assert refusals(taken, digits)["refused"] < 0.5
-    assert [each.right for each in taken] == [each.refused for each in taken]
-    assert all(each.right for each in refused)
+    assert rejections(rejected, digits) == {"n": 4, "rejected": 1.0, "auroc": 1.0}
+    assert rejections(taken, digits)["rejected"] < 0.5
+    assert [each.right for each in taken] == [each.rejected for each in taken]
+    assert all(each.right for each in rejected)
 
 
 def test_several_digits_count_if_told_and_if_right() -> None:
@@ -74,7 +74,7 @@ def test_several_digits_count_if_told_and_if_right() -> None:
         Judged(seven, "several_digits", row=(7, 1)), Judged(seven, "several_digits", row=(1, 1)),
         Judged(seven, "digit", answer=7), Judged(seven, "not_a_digit"),
     ]  # fmt: skip
-    assert several_told(judged) == {"n": 4, "told": 0.5, "right": 0.25}
+    assert several_figures(judged) == {"n": 4, "several": 0.5, "right": 0.25}
 
 
 def test_a_file_that_cannot_be_read_counts_as_refused() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from digits.errors import Abandoned, DeadlineExceeded, Overloaded
 from digits.inference.batcher import ASK_AFTER_S, Answer, BatchCount, Batcher
-from digits.task import Images, Probabilities
+from digits.task import Images, Scores
 from tests.loop_clock import LoopClock, PerfCounter
 
 
@@ -21,7 +21,7 @@ class EchoModel:
         self.gate.set()
         self.fails: Callable[[Images], bool] = lambda batch: False
 
-    async def __call__(self, batch: Images) -> Probabilities:
+    async def __call__(self, batch: Images) -> Scores:
         self.batches.append(len(batch))
         await self.gate.wait()
         if self.fails(batch):
@@ -110,7 +110,7 @@ async def test_a_failing_item_fails_alone() -> None:
 
 
 async def test_an_answer_of_another_length_is_a_failure_not_a_mix_up() -> None:
-    async def short(batch: Images) -> Probabilities:
+    async def short(batch: Images) -> Scores:
         return batch[:-1, 0, :10].astype(np.float32)
 
     queue = Batcher(short, max_batch_size=4, max_queued_images=10, timeout_s=5)

@@ -19,7 +19,7 @@ from digits.inference.source import PROJECT
 from digits.models.manifest import ONNX_FILE, read_manifest
 from digits.registry import cache, versions
 from digits.registry.source import RegistrySource
-from digits.task import Images, ModelVersion, Probabilities
+from digits.task import Images, ModelVersion, Scores
 from tests.loop_clock import LoopClock
 
 IMAGE = np.zeros((1, 28, 28), np.uint8)
@@ -32,7 +32,7 @@ async def test_setting_the_clock_changes_no_batch_and_no_deadline(
 ) -> None:
     clock, gate = LoopClock(monkeypatch), asyncio.Event()
 
-    async def model(batch: Images) -> Probabilities:
+    async def model(batch: Images) -> Scores:
         await gate.wait()
         return np.zeros((len(batch), 10))
 
