@@ -1,4 +1,4 @@
-"""OVERLAY=local on the cluster of kubectl's context: installed, changed, hurt, upgraded, rolled back.
+"""OVERLAY=local on the cluster of kubectl's context: installed, changed, damaged, upgraded, rolled back.
 
 Each test continues where the one before it ended, because an installation takes minutes.
 """

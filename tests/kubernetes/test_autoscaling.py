@@ -1,4 +1,4 @@
-"""On the cluster of kubectl's context: load brings a second worker, and its end takes it away."""
+"""On the cluster of kubectl's context: load starts a second worker, which stops when the load ends."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""`make serve` and its fellows with the real service: Ctrl-C, a killed Ray, a narrow user, tuned advice."""
+"""`make serve`, `status` and `stop` with the real service: Ctrl-C, a killed Ray, a user with low limits."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What `python -m digits score` says at its end; the scoring itself is played."""
+"""What `python -m digits score` prints at its end; a stand-in replaces the scoring."""
 
 import signal
 import subprocess

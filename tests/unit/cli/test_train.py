@@ -1,4 +1,4 @@
-"""How `python -m digits train` ends when it is interrupted; the training and the search are played."""
+"""How `python -m digits train` ends when it is interrupted; stand-ins replace training and search."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""Examples carry what they hold, come again for a seed, and share nothing between the splits."""
+"""Examples have the right labels, repeat for a seed, and share nothing between the splits."""
 
 from itertools import chain
 

@@ -1,4 +1,4 @@
-"""Where a model folder is, and which addresses are none."""
+"""Where a model folder is, and which addresses are rejected."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the commands say before anything starts: a taken port, a wrong configuration, no service."""
+"""What the commands report before anything starts: a taken port, an invalid configuration, no service."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""A model folder is believed only as far as its manifest and its bytes agree."""
+"""A model folder is used only if its files match its manifest."""
 
 import errno
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""digits/task.py, edited by hand: what cannot be meant is one sentence before anything runs."""
+"""digits/task.py, edited by hand: a contradiction is reported in one sentence before anything runs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The tracking server's address: what is none, and a proxy that must not see it."""
+"""The tracking server's address: invalid ones, and no proxy for a server on this machine."""
 
 import os
 from collections.abc import Callable

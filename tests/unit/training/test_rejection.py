@@ -1,4 +1,4 @@
-"""The threshold of `is_digit`, and how well it tells digits from what is none."""
+"""The threshold of `is_digit`, and how well it separates digits from other images."""
 
 from collections.abc import Iterable
 

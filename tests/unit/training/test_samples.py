@@ -1,4 +1,4 @@
-"""Drawn training images: reproducible, of every label, apart from those that judge."""
+"""Drawn training images: reproducible, of every label, and by other writers than the test pictures."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Image files that are sent as text, and text that is none."""
+"""Image files that are sent as text, and text that is no image."""
 
 import tracemalloc
 
