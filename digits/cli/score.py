@@ -68,6 +68,10 @@ def _said(summary: "Summary", out: str) -> str:
         )
     rate = summary.pictures / summary.seconds if summary.seconds else 0
     return (
-        f"{summary.pictures:,} pictures scored in {summary.seconds:g} s ({rate:,.0f}/s), "
-        f"{summary.digits:,} of them digits; {summary.parts} parts in {out}"
+        f"{_counted(summary.pictures, 'picture')} scored in {summary.seconds:g} s ({rate:,.0f}/s), "
+        f"{summary.digits:,} of them digits; {_counted(summary.parts, 'part')} in {out}"
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -41,17 +41,25 @@ def test_an_interrupted_scoring_says_how_to_continue(sent: signal.Signals) -> No
 
 
 FINISHED = (
-    'Played(parts=3, written={}, version=Played(name="digits", version="7"), '
-    "pictures={}, digits=4, seconds=2)"
+    'Played(parts={}, written={}, version=Played(name="digits", version="7"), '
+    "pictures={}, digits=1, seconds=2)"
 )
 
 
 @pytest.mark.parametrize(
-    ("written", "pictures", "said"),
+    ("parts", "written", "pictures", "said"),
     [
-        (2, 10, "10 pictures scored in 2 s (5/s), 4 of them digits; 3 parts in out/scores"),
-        (0, 0, "nothing was left to do: out/scores holds all parts of these inputs (3), scored by digits 7"),
+        (3, 2, 10, "10 pictures scored in 2 s (5/s), 1 of them digits; 3 parts in out/scores"),
+        (1, 1, 1, "1 picture scored in 2 s (0/s), 1 of them digits; 1 part in out/scores"),
+        (
+            3,
+            0,
+            0,
+            "nothing was left to do: out/scores holds all parts of these inputs (3), scored by digits 7",
+        ),
     ],
 )
-def test_a_scoring_says_what_it_did_and_what_is_there(written: int, pictures: int, said: str) -> None:
-    assert score(FINISHED.format(written, pictures)).stdout == f"{said}\n"
+def test_a_scoring_says_what_it_did_and_what_is_there(
+    parts: int, written: int, pictures: int, said: str
+) -> None:
+    assert score(FINISHED.format(parts, written, pictures)).stdout == f"{said}\n"
