@@ -175,7 +175,7 @@ def rollback_(name: str) -> None:
 def _judge(name: str, version: str | None, data: str | None, folder: Path, sha256: str) -> dict[str, float]:
     """Returns the metrics of the champion on the test images of the candidate's training.
 
-    Of streamed data the candidate's seed and share choose the same test pictures; Ray then reads them.
+    Of streamed data, the candidate's seed and share select the same test pictures, which Ray then reads.
     """
     from digits.ray_start import start_ray
     from digits.registry.versions import data_of

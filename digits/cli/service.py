@@ -1,4 +1,4 @@
-"""`python -m digits serve`, `status`, `deploy-config`, `stop`, `env` and `monitor`, which make calls."""
+"""`python -m digits serve`, `status`, `deploy-config`, `stop`, `env` and `monitor`, for the Makefile."""
 
 import sys
 from collections.abc import Callable

@@ -10,8 +10,8 @@ from digits.errors import BadInput, Overloaded
 from digits.gateway.ray_facts import HAPROXY_BUFFERED_BYTES
 from digits.gateway.settings import EdgeSettings
 
-# Bodies up to this size are not counted: uvicorn holds so much of any connection.  So photos in memory do not
-# refuse drawings.
+# Bodies up to this size are not counted: uvicorn holds so much of any connection.  So drawings are accepted
+# while photos fill the memory.
 UNCOUNTED_BYTES = 64 * 2**10
 # Larger bodies count as large.  HAProxy holds smaller ones until they are complete, and refuses them itself
 # under overload.

@@ -29,7 +29,7 @@ class Costs:
         return self._seconds.get(kind, FIRST_S + FIRST_S_PER_PIXEL * (1 << kind[1]))
 
     def learn(self, kind: Kind, seconds: float, is_whole: bool = True) -> None:
-        """Learns what a picture took; that a damaged file fails early says nothing of a whole one."""
+        """Learns what a picture took. A damaged file may fail early, so it counts only if it took longer."""
         if not is_whole and seconds < self.expected_s(kind):
             return
         known = self._seconds.get(kind, seconds)

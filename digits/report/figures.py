@@ -1,4 +1,4 @@
-"""Plots and pictures as data: addresses for the page."""
+"""Plots and pictures as data: URLs for the page."""
 
 import base64
 import io
@@ -41,7 +41,7 @@ def confusion_svg(evaluation: Evaluation) -> str:
 def _svg(figure: Any) -> str:
     content = io.BytesIO()
     figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
-    return _address("image/svg+xml", content.getvalue())
+    return _data_url("image/svg+xml", content.getvalue())
 
 
 def pixels_png(pixels: Pixels) -> str:
@@ -65,8 +65,8 @@ def thumbnail_png(data: bytes) -> str:
 def _png(image: Image.Image) -> str:
     content = io.BytesIO()
     image.save(content, "png", optimize=True)
-    return _address("image/png", content.getvalue())
+    return _data_url("image/png", content.getvalue())
 
 
-def _address(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def _data_url(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
