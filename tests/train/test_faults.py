@@ -66,7 +66,8 @@ def dashboard_command(workplace: Workplace) -> list[str]:
 def test_killed_worker_and_driver_leave_one_run_without_a_gap(tmp_path: Path) -> None:
     """A worker is killed, then the driver; the same command continues and logs every epoch once."""
     workplace = Workplace(tmp_path)
-    asked = {"epochs": "16", "patience": "16", "batch_size": "16", "name": "hard"}  # an epoch takes a second
+    # An epoch takes a second.
+    asked = {"drawn": "0", "epochs": "16", "patience": "16", "batch_size": "8", "name": "hard"}
     process, output = workplace.start_until(lambda: checkpoints(workplace, "hard"), **asked)
     assert process.poll() is None, output()[-3000:]
     assert "--port=0" in dashboard_command(workplace), "Ray's own choice, 8265, is the port of `make serve`"
