@@ -128,7 +128,7 @@ def test_an_alias_that_is_not_set_is_named(trained: Workplace, monkeypatch: pyte
 
 def test_a_worse_model_is_registered_but_not_promoted(trained: Workplace) -> None:
     """`promote` names the rules that failed, never accepts misread golden digits, and keeps the champion."""
-    output = trained.train(epochs="1", name="second", min_test_images="360")
+    output = trained.train(epochs="1", drawn="0", name="second", min_test_images="360")
     assert "models:/digits/2 is registered, not promoted" in output
     refused = trained.registry("promote", "--min-test-images", "360")
     assert refused.returncode == 1
@@ -140,7 +140,7 @@ def test_a_worse_model_is_registered_but_not_promoted(trained: Workplace) -> Non
         f"--{flag}={value}"
         for flag, value in {
             "min-test-images": 1, "min-accuracy": 0, "max-ece": 1, "accuracy-tolerance": 1,
-            "slice-tolerance": 1,
+            "slice-tolerance": 1, "auroc-tolerance": 1,
         }.items()
     ]  # fmt: skip
     misread = trained.registry("promote", *lenient)
@@ -193,7 +193,8 @@ dataset = load("sklearn-digits")
 provenance = collect_provenance(dataset)
 for name, rate in (("slow", 1e-6), ("fast", 2e-3)):
     settings = TrainSettings(
-        data="sklearn-digits", epochs=2, batch_size=64, cpus_per_worker=1, name=name, learning_rate=rate
+        data="sklearn-digits", drawn=0, epochs=2, batch_size=64, cpus_per_worker=1, name=name,
+        learning_rate=rate,
     )
     result = fit(settings, dataset, provenance)
     accuracy = max(epoch["val_accuracy"] for epoch in result.history)
