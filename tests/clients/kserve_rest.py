@@ -50,7 +50,7 @@ async def main(url: str, golden: str) -> None:
     assert np.argmax(scores["predictions"], axis=1).tolist() == labels.tolist()
 
     for client, text, model, body in (
-        (v2, "Send images to POST /predict", "other", request(images, binary=True)),
+        (v2, "has the model `digits` and no other", "other", request(images, binary=True)),
         (v2, "send UINT8 with [n, 28, 28]", MODEL, request(images.reshape(10, 784), binary=True)),
         (v1, "instances: Field required", MODEL, {}),
     ):

@@ -92,7 +92,7 @@ def main(url: str, golden: str) -> None:
 
     flat = images.reshape(len(images), -1)
     for status, text, call in (
-        ("404", "Send images to POST /predict", lambda: client.infer("other", pixels(images))),
+        ("404", "has the model `digits` and no other", lambda: client.infer("other", pixels(images))),
         ("404", "no other", lambda: client.infer(MODEL, pixels(images), model_version="no-such-version")),
         ("404", "no other", lambda: client.get_model_metadata(MODEL, "no-such-version")),
         ("422", "send UINT8 with [n, 28, 28]", lambda: client.infer(MODEL, pixels(flat))),
