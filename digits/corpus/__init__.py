@@ -11,6 +11,7 @@ camera       light, lens and sensor
 files        a canvas -> the bytes of an image file
 drawings     kinds of pictures drawn on a screen
 pens         kinds by the pen: thick, thin, broad, broken, of many colours
+strokes      kinds whose strokes are dots, outlines, fading ink or relief, or lie on a photo
 pages        kinds of pictures of paper: sheets, notes, forms, scans
 framed       kinds of pictures with something around them
 marked       kinds of pictures with other marks near the writing

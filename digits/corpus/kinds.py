@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from digits.corpus import drawings, formats, framed, marked, pages, pens, photos
+from digits.corpus import drawings, formats, framed, marked, pages, pens, photos, strokes
 from digits.corpus.canvas import Rng
 from digits.corpus.handwriting import Writing
 
@@ -11,6 +11,7 @@ Kind = Callable[[Writing, Rng], bytes]  # returns the bytes of an image file
 GROUPS: dict[str, Mapping[str, Kind]] = {
     "drawings": drawings.KINDS,
     "pens": pens.KINDS,
+    "strokes": strokes.KINDS,
     "pages": pages.KINDS,
     "framed": framed.KINDS,
     "marked": marked.KINDS,

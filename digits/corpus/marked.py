@@ -31,6 +31,19 @@ def circled(writing: Writing, rng: Rng) -> bytes:
     return files.common(_lined(canvas, [ring], other, _pen(ink, rng)), rng)
 
 
+def in_a_stamp(writing: Writing, rng: Rng) -> bytes:
+    """One or two printed rings of the writing's colour around the digit."""
+    canvas, ink, colour = _written(writing, rng, (0.35, 0.5))
+    left, top, wide, high = cv2.boundingRect(ink)
+    centre = np.array([left + wide / 2, top + high / 2])
+    radius = 0.5 * float(np.hypot(wide, high)) * rng.uniform(1.15, 1.6)
+    turns = np.linspace(0, 2 * np.pi, 80)
+    way = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    for share in (1.0, rng.uniform(1.08, 1.25))[: int(rng.integers(1, 3))]:
+        _lined(canvas, [centre + way * radius * share], colour, _pen(ink, rng, (0.15, 0.7)))
+    return files.common(canvas, rng)
+
+
 def arrow_beside(writing: Writing, rng: Rng) -> bytes:
     """An arrow of another colour that points at the digit."""
     canvas, ink, _ = _written(writing, rng, (0.35, 0.55))
@@ -179,7 +192,7 @@ def _turned(way: Floats, angle: float) -> Floats:
 KINDS = {
     kind.__name__: kind
     for kind in (
-        circled, arrow_beside, pen_beside, touching_its_box, underlined, highlighted, stained,
+        circled, in_a_stamp, arrow_beside, pen_beside, touching_its_box, underlined, highlighted, stained,
         beside_print, note_on_two_grounds,
     )
 }  # fmt: skip

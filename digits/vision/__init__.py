@@ -15,8 +15,12 @@ contrast    hypotheses of what is paper, and the ink that each one finds
 components  connected parts of the ink, and which may form a digit together
 lines       ruled lines and printed boxes, removed as one hypothesis
 faint       ink that is paler than the writing, as paper: one more hypothesis
-obvious     the short path: pictures with obvious paper and ink
+faded       ink that fades along its strokes, found whole
+solid       outlines and rows of dots, made solid strokes
+inks        ink of one colour on a ground of many colours
 sheets      sheets, cards and windows within a picture
+hypotheses  a view of a picture -> the parts of its ink under every hypothesis
+obvious     the short path: pictures with obvious paper and ink
 candidates  images that may be the digit, and where in the picture they come from
 reading     picture -> candidates, for the reader "digit"
 resizing    picture -> the whole picture as the only candidate, for the reader "resize"

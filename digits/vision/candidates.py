@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from digits.task import SHAPE, Pixels
 from digits.vision.components import NOTHING_ELSE, Others
+from digits.vision.contrast import GUESSES
 
 EXACT = "exact"  # the ground of the candidate that is the whole picture
 
@@ -24,6 +25,11 @@ class Candidate:
     sheet: bool = False  # whether it was found on a sheet within the picture
     others: Others = NOTHING_ELSE  # what else its hypothesis sees around it
     colour: tuple[float, ...] = ()  # of the ink; empty if that is not known
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether its hypothesis changes the ink, or tries a colour as ink."""
+        return self.ground in GUESSES
 
     @property
     def is_exact(self) -> bool:

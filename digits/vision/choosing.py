@@ -13,6 +13,7 @@ import numpy as np
 
 from digits.task import CLASSES, Scores
 from digits.vision.candidates import Candidate, Candidates
+from digits.vision.contrast import GUESSES
 from digits.vision.fitted import fitted
 from digits.vision.measures import (
     Floats,
@@ -25,6 +26,9 @@ from digits.vision.measures import (
     width,
 )
 from digits.vision.rows import find_row
+
+# The hypotheses but the first, paper of one colour.
+GROUNDS = ("dark", "light", "lined", "strong", *GUESSES)
 
 
 @dataclass(frozen=True)
@@ -70,14 +74,11 @@ def judge_scores(found: Candidates, scores: Scores, reject_below: float) -> Verd
 
 
 def features(items: Sequence[Candidate], probabilities: Floats, is_digit: Floats) -> Floats:
-    """Returns facts about each candidate, (k, 17)."""
+    """Returns facts about each candidate, (k, 20)."""
     strongest = max(map(log_contrast, items))
     facts = [
         (
-            item.ground == "dark",
-            item.ground == "light",
-            item.ground == "lined",
-            item.ground == "strong",
+            *(item.ground == name for name in GROUNDS),
             item.sheet,
             item.share,
             item.rank > 0,
@@ -97,7 +98,7 @@ def features(items: Sequence[Candidate], probabilities: Floats, is_digit: Floats
 
 
 def likeness_features(facts: Floats, best: int) -> Floats:
-    """Returns facts (18,) about a picture and its best candidate, which has this position.
+    """Returns facts (21,) about a picture and its best candidate, which has this position.
 
     A letter of several strokes can leave a stroke that alone looks like a 1: the rest of the picture says
     more.

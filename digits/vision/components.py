@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.vision.contrast import Ground
+from digits.vision.contrast import NOISE_FACTOR, Ground
 from digits.vision.cropping import Box
 from digits.vision.views import Map
 
@@ -96,7 +96,7 @@ def ink_threshold(contrast: Map, noise: float) -> float | None:
     peak = 255 - int(np.searchsorted(counts, enough))
     if peak < max(FAINTEST, 4 * noise):
         return None
-    return max(0.42 * peak, 3.5 * noise)
+    return max(0.42 * peak, NOISE_FACTOR * noise)
 
 
 def equal(labels: NDArray[np.int32], label: int) -> Map:

@@ -13,6 +13,9 @@ PAPER = 20  # contrast that the grain of paper of one colour may have, in levels
 FLOOR, FULL = 0.25, 0.7  # of the way from paper to ink: paper is below the first, full ink above the second
 MOST_FLOOR = 0.6  # maximum of the first where faint ink is paper
 STEEPEST = 0.2  # minimum distance of the two
+GUESSES = ("faded", "solid", "ink")  # grounds that change the ink, or try a colour as ink
+EVEN = 0.5  # minimum share of an even picture that has the colour of its paper
+NOISE_FACTOR = 3.5  # minimum contrast of ink, in medians of the paper's noise
 SIGMAS = 4.5  # ink threshold in medians of the paper's noise: three standard deviations
 
 
@@ -27,15 +30,31 @@ class Ground:
     paper: Levels | None = field(default=None, repr=False)  # else its levels at the coarse scale
     faint: float = 0.0  # contrast up to which ink is not the writing
     every: bool = False  # whether contrast is the smallest difference of the channels, not the largest
+    gain: float = 1.0  # by how much ink is amplified, so that weaker ink is full ink
+
+    @property
+    def is_guess(self) -> bool:
+        return self.name in GUESSES
 
 
 def plain_grounds(view: View, paper: Colour | None = None) -> list[Ground]:
     """Returns grounds of one colour, by default the one or two most common; contrast is colour distance."""
     grounds = []
     for colour in common_colours(view.coarse) if paper is None else [paper]:
-        contrast = _distance(view.coarse, colour)
+        contrast = distance_from(view.coarse, colour)
         grounds.append(Ground("plain", contrast, _median(contrast, PAPER), colour=colour))
     return grounds
+
+
+def is_even(ground: Ground) -> bool:
+    """Returns whether half or more of a picture has the colour of the ground's paper."""
+    paper = cv2.threshold(ground.contrast, PAPER, 255, cv2.THRESH_BINARY_INV)[1]
+    return bool(cv2.countNonZero(paper) >= EVEN * paper.size)
+
+
+def ground_of_map(ink: Map, name: str) -> Ground:
+    """Returns the ground of a map in which ink is high and paper is 0."""
+    return Ground(name, ink, _median(ink, PAPER), colour=np.zeros(1, np.float32))
 
 
 def uneven_grounds(view: View) -> list[Ground]:
@@ -79,7 +98,7 @@ def ink_of(view: View, ground: Ground, box: Box, keep: Map, wanted: int) -> tupl
             region.shape
         )
         paper = np.full(region.shape[2], 128, np.float32)
-    distance = _distance(region, paper, ground.every)
+    distance = distance_from(region, paper, ground.every)
     counts = cv2.calcHist([distance], [0], keep, [256], [0, 256]).ravel().cumsum()
     peak = max(1, int(np.searchsorted(counts, 0.95 * counts[-1])))
     strong = cv2.bitwise_and(keep, cv2.threshold(distance, max(peak // 2, 1) - 1, 255, cv2.THRESH_BINARY)[1])
@@ -89,9 +108,9 @@ def ink_of(view: View, ground: Ground, box: Box, keep: Map, wanted: int) -> tupl
     colour = np.array(cv2.mean(own, strong)[: own.shape[2]], np.float32)
     if length < 1:
         return np.zeros((rows, columns), np.uint8), 0.0, colour
-    floor = max(FLOOR, min(0.5, SIGMAS * scale * ground.noise / length**0.5))
+    floor = max(FLOOR / ground.gain, min(0.5, SIGMAS * scale * ground.noise / length**0.5))
     floor = min(MOST_FLOOR, max(floor, scale * ground.faint / peak))
-    slope = 255 / (max(FULL, floor + STEEPEST) - floor)
+    slope = 255 / (max(FULL / ground.gain, floor + STEEPEST / ground.gain) - floor)
     if ground.every:
         cover = cv2.convertScaleAbs(cv2.subtract(distance, (floor * peak, 0, 0, 0)), alpha=slope / peak)
     else:
@@ -101,7 +120,8 @@ def ink_of(view: View, ground: Ground, box: Box, keep: Map, wanted: int) -> tupl
     return cv2.min(cover, keep), length**0.5 / scale, colour
 
 
-def _distance(levels: Levels, colour: Colour, every: bool = False) -> Map:
+def distance_from(levels: Levels, colour: Colour, every: bool = False) -> Map:
+    """Returns the largest, or with `every` the smallest, difference of a channel to a colour's."""
     difference = cv2.absdiff(levels, _scalar(np.rint(colour).tolist())).reshape(levels.shape)
     return smallest_channel(difference) if every else largest_channel(difference)
 
@@ -136,7 +156,7 @@ def in_every_channel(view: View, ground: Ground) -> Ground | None:
     """
     if ground.colour is None or view.coarse.shape[2] == 1:
         return None
-    return replace(ground, contrast=_distance(view.coarse, ground.colour, every=True), every=True)
+    return replace(ground, contrast=distance_from(view.coarse, ground.colour, every=True), every=True)
 
 
 def _median(contrast: Map, most: int = 255) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from digits.vision.contrast import FLOOR, FULL, largest_channel
 from digits.vision.cropping import Box, Ink
 from digits.vision.lines import is_framed
+from digits.vision.solid import hollow_strokes
 from digits.vision.views import THUMBNAIL, Levels, Map, View, colour_of_edge
 
 LEAST_CONTRAST = 40  # minimum contrast, in levels
@@ -66,12 +67,13 @@ def find_obvious(view: View, wanted: int) -> tuple[Ink, Box, float] | None:
 
 
 def _has_marks(contrast: Map, mask: Map, peak: float, box: Box) -> bool:
-    """Returns whether the only part of a mask also holds paler ink, like a stain, or a printed box."""
+    """Returns whether the only part of a mask has paler ink, like a stain, a printed box or outlines."""
     strong = cv2.threshold(contrast, STRONG * peak, 255, cv2.THRESH_BINARY)[1]
     faint = cv2.subtract(mask, cv2.dilate(strong, np.ones((5, 5), np.uint8)))
     if cv2.countNonZero(faint) > BETWEEN * cv2.countNonZero(mask):
         return True
-    return is_framed(box.cut(mask))
+    own = box.cut(mask)
+    return is_framed(own) or hollow_strokes(own) is not None
 
 
 def _may_be_sheet(mask: Map, area: int) -> bool:

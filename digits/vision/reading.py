@@ -1,9 +1,10 @@
 """A picture -> a few 28x28 candidates of the digit in it, for a model to choose from.
 
-No single rule separates ink from paper in every picture. Several hypotheses are tried, each gives candidates,
-and the model says which looks like a digit (choosing.py).
+Each hypothesis about paper and ink (hypotheses.py) gives candidates, and the model says which looks like a
+digit (choosing.py).
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import cv2
@@ -12,27 +13,18 @@ from numpy.typing import NDArray
 
 from digits.task import LEVELS, SIDE, Pixels
 from digits.vision.candidates import Candidate, Candidates, exactly
-from digits.vision.components import (
-    Parts,
-    find_parts,
-    is_clean,
-    likely_groups,
-    others_of,
-    surrounding,
-)
-from digits.vision.contrast import Ground, ink_of, plain_grounds, uneven_grounds
+from digits.vision.components import Group, likely_groups, others_of, surrounding
+from digits.vision.contrast import ink_of
 from digits.vision.cropping import Box, crop_to_pixels
 from digits.vision.decoding import decode_picture
-from digits.vision.faint import without_faint_ink
-from digits.vision.lines import without_lines
+from digits.vision.hypotheses import Hypothesis, hypotheses
 from digits.vision.mnist import as_mnist_like
 from digits.vision.obvious import find_obvious
 from digits.vision.picture import Picture
-from digits.vision.sheets import find_sheets
-from digits.vision.views import Colour, Map, View, painted_view, sub_view, view_of
+from digits.vision.views import Colour, Map, View, painted_view, view_of
 
-MOST = 14  # candidates of a picture
-MOST_OF_GROUND = 8
+MOST = 16  # candidates of a picture
+MOST_OF_GROUND, MOST_OF_GUESS = 8, 2  # of a hypothesis
 MOST_INK = 0.6  # maximum share of a picture that ink on transparent paper covers
 LEAST_PAPER = 0.2  # minimum opaque share of a picture whose paper is opaque
 WANTED = 72  # desired longer side of a candidate, in pixels, before it is fitted into 20
@@ -49,11 +41,7 @@ def read_picture(picture: Picture) -> Candidates:
     layer = _only_layer(picture)
     if layer is not None and (candidate := _obvious(layer)) is not None:
         return Candidates([candidate])
-    found: list[Candidate] = []
-    for view, paper in _views(picture):
-        found += _read_view(view, paper, sheets=True)
-    found.sort(key=lambda item: item.rank)  # first the best candidate of each hypothesis, then the second
-    return Candidates(_distinct(found)[:MOST])
+    return Candidates(_most_likely(_views(picture)))
 
 
 def _grey(picture: Picture) -> Pixels | None:
@@ -127,85 +115,67 @@ def _has_ink(levels: NDArray[np.uint8], opaque: Map) -> bool:
     return bool(cv2.meanStdDev(small, mask=mask)[1].max() > ONE_COLOUR)
 
 
-def _read_view(view: View, paper: Colour | None, sheets: bool) -> list[Candidate]:
-    found: list[Candidate] = []
-    clean = False
-    for plain in plain_grounds(view, paper):
-        parts = find_parts(plain)
-        if parts is None:
-            continue
-        found += _candidates(view, plain, parts)
-        lined = without_lines(plain, parts)
-        if lined is not None and (rest := find_parts(lined)) is not None:
-            found += _candidates(view, lined, rest)
-        found += _without_faint_ink(view, plain, parts)
-        if paper is None and sheets:
-            for mask, box in find_sheets(parts):
-                found += _placed(_read_view(sub_view(view, mask, box), None, sheets=False), box, view)
-        has_ink = any(not part.rim for part in parts.parts)
-        clean = clean or (has_ink and is_clean(plain.contrast, parts))
-    if paper is None and not clean:
-        for ground in uneven_grounds(view):
-            parts = find_parts(ground)
-            if parts is not None:
-                found += _candidates(view, ground, parts)
-                found += _without_faint_ink(view, ground, parts)
-    return found
+def _most_likely(views: Iterable[tuple[View, Colour | None]]) -> list[Candidate]:
+    """Returns up to MOST different candidates: first the best of each hypothesis, then the second ones.
 
-
-def _without_faint_ink(view: View, ground: Ground, parts: Parts) -> list[Candidate]:
-    return [
-        candidate
-        for strong in without_faint_ink(view, ground, parts)
-        if (rest := find_parts(strong)) is not None
-        for candidate in _candidates(view, strong, rest)
+    The best candidate of a guess comes with the second ones.
+    """
+    groups = [
+        (rank, group, hypothesis, view)
+        for view, paper in views
+        for hypothesis in hypotheses(view, paper)
+        for rank, group in enumerate(likely_groups(hypothesis.parts.parts)[: _most(hypothesis)])
     ]
-
-
-def _placed(found: list[Candidate], box: Box, view: View) -> list[Candidate]:
-    """Returns candidates of a sheet, with their boxes as shares of the whole picture."""
-    rows, columns = view.coarse.shape[:2]
-    wide, high = box.width / columns, box.height / rows
-    x, y = box.left / columns, box.top / rows
-    placed = []
-    for item in found:
-        left, top, right, bottom = item.box
-        inside = (x + left * wide, y + top * high, x + right * wide, y + bottom * high)
-        placed.append(replace(item, sheet=True, box=inside))
-    return placed
-
-
-def _candidates(view: View, ground: Ground, parts: Parts) -> list[Candidate]:
-    by_label = {part.label: part for part in parts.parts}
-    height, width = ground.contrast.shape
-    total = sum(part.area for part in parts.parts if not part.rim) or 1
-    found = []
-    for rank, group in enumerate(likely_groups(parts.parts)[:MOST_OF_GROUND]):
-        own = [by_label[label] for label in group]
-        box = surrounding([part.box for part in own])
-        wide = box.widened(3, width, height)
-        ink, contrast, colour = ink_of(view, ground, wide, parts.keep(group, wide), WANTED)
-        pixels = crop_to_pixels(ink)
-        share = sum(part.area for part in own) / total
-        place = box.shares(width, height)
-        others = others_of(own, parts.parts, box)
-        found.append(
-            Candidate(
-                pixels, ground.name, place, min(share, 1.0), rank, contrast,
-                others=others, colour=tuple(colour.tolist()),
-            )
-        )  # fmt: skip
+    found: list[Candidate] = []
+    for rank, group, hypothesis, view in sorted(
+        groups, key=lambda entry: entry[0] + entry[2].ground.is_guess
+    ):
+        candidate = _candidate(rank, group, hypothesis, view)
+        if candidate.pixels.any() and all(_differ(candidate, other) for other in found):
+            found.append(candidate)
+            if len(found) == MOST:
+                break
     return found
 
 
-def _distinct(found: list[Candidate]) -> list[Candidate]:
-    kept: list[Candidate] = []
-    for item in found:
-        if not item.pixels.any():
-            continue
-        if all(cv2.norm(item.pixels, other.pixels, cv2.NORM_L1) > SAME * LEVELS for other in kept):
-            kept.append(item)
-    return kept
+def _most(hypothesis: Hypothesis) -> int:
+    return MOST_OF_GUESS if hypothesis.ground.is_guess else MOST_OF_GROUND
+
+
+def _candidate(rank: int, group: Group, hypothesis: Hypothesis, view: View) -> Candidate:
+    """Returns a group of parts of a hypothesis about a view, or about a sheet in it, as a candidate."""
+    ground, parts = hypothesis.ground, hypothesis.parts
+    height, width = ground.contrast.shape
+    members = [part for part in parts.parts if part.label in group]
+    box = surrounding([part.box for part in members])
+    wide = box.widened(3, width, height)
+    ink, contrast, colour = ink_of(hypothesis.view, ground, wide, parts.keep(group, wide), WANTED)
+    total = sum(part.area for part in parts.parts if not part.rim) or 1
+    candidate = Candidate(
+        crop_to_pixels(ink),
+        ground.name,
+        box.shares(width, height),
+        min(1.0, sum(part.area for part in members) / total),
+        rank,
+        contrast,
+        others=others_of(members, parts.parts, box),
+        colour=tuple(colour.tolist()),
+    )
+    return candidate if hypothesis.sheet is None else _placed(candidate, hypothesis.sheet, view)
+
+
+def _placed(item: Candidate, sheet: Box, view: View) -> Candidate:
+    """Returns a candidate on a sheet of a view, with its box as shares of the view."""
+    rows, columns = view.coarse.shape[:2]
+    wide, high = sheet.width / columns, sheet.height / rows
+    x, y = sheet.left / columns, sheet.top / rows
+    left, top, right, bottom = item.box
+    inside = (x + left * wide, y + top * high, x + right * wide, y + bottom * high)
+    return replace(item, sheet=True, box=inside)
+
+
+def _differ(first: Candidate, second: Candidate) -> bool:
+    return cv2.norm(first.pixels, second.pixels, cv2.NORM_L1) > SAME * LEVELS
 
 
 def read_file(data: bytes, max_pixels: int) -> Candidates:

@@ -44,9 +44,11 @@ def find_row(items: Sequence[Candidate], is_digit: Floats, reject_below: float) 
 
 
 def possible_rows(items: Sequence[Candidate], is_digit: Floats, reject_below: float) -> Iterator[Row]:
-    """Yields rows of two or more candidates: digits of similar size and ink, side by side."""
+    """Yields rows of two or more candidates: digits of similar size and ink, side by side, none a guess."""
     order = [
-        place for place in np.argsort(-is_digit, kind="stable").tolist() if is_digit[place] >= reject_below
+        place
+        for place in np.argsort(-is_digit, kind="stable").tolist()
+        if is_digit[place] >= reject_below and not items[place].is_guess
     ]
     seen = set()
     for start in order[:STARTS]:
@@ -66,12 +68,13 @@ def row_features(items: Sequence[Candidate], is_digit: Floats, row: Row) -> Floa
     whole = [
         place
         for place, item in enumerate(items)
-        if place not in row and sum(not _side_by_side(item, other) for other in own) > 1
+        if place not in row and not item.is_guess and sum(not _side_by_side(item, other) for other in own) > 1
     ]
     alone = [
         place
         for place, item in enumerate(items)
         if place not in row
+        and not item.is_guess
         and item.share > NEARLY_ALL
         and sum(not _side_by_side(item, other) for other in own) == 1
     ]

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -174,6 +175,40 @@ def touching_its_box() -> Pixels:
     return levels
 
 
+def dotted() -> Pixels:
+    """Each stroke is a row of dots."""
+    dots, taken = np.full(COVER.shape, 255, np.uint8), np.zeros(COVER.shape, np.uint8)
+    rows, columns = np.nonzero(written(3, 172, 2, 40)[: COVER.shape[0], : COVER.shape[1]] > 0.5)
+    for y, x in zip(rows.tolist(), columns.tolist(), strict=True):
+        if not taken[y, x]:
+            cv2.circle(dots, (x, y), 5, (0,), -1)
+            cv2.circle(taken, (x, y), 13, (1,), -1)
+    return dots
+
+
+def outlined() -> Pixels:
+    """Only the edges of thick strokes are drawn."""
+    thick = grey(0, 255)
+    return np.asarray(255 - cv2.subtract(cv2.dilate(thick, np.ones((5, 5), np.uint8)), thick), np.uint8)
+
+
+def fading() -> Pixels:
+    """The ink gets weaker from top to bottom."""
+    strength = np.linspace(1.1, 0.2, len(COVER)).clip(0, 1)[:, None]
+    return as_levels(240 - 200 * COVER * strength)
+
+
+def on_a_landscape() -> Pixels:
+    """White strokes across a blue sky, a green field and what is between them, out of focus."""
+    rows = np.linspace(0, 1, COVER.shape[0])[:, None, None]
+    scene = np.where(rows < 0.55, (120.0, 170.0, 230.0), (80.0, 120.0, 60.0))
+    scene = np.broadcast_to(scene, (*COVER.shape, 3)) + np.random.default_rng(1).normal(
+        0, 25, (*COVER.shape, 1)
+    )
+    scene = cv2.GaussianBlur(np.ascontiguousarray(scene), (0, 0), 3)
+    return as_levels(scene + (255 - scene) * COVER[..., None])
+
+
 def round_sticker() -> Pixels:
     """Its corners are transparent; their colours are the paper's or black."""
     mask = Image.new("L", COVER.shape[::-1])
@@ -248,6 +283,10 @@ KINDS: dict[str, Callable[[], Pixels]] = {
     "dark ruled lines and darker ink": ruled_darkly,
     "under a highlighter": highlighted,
     "touching its box": touching_its_box,
+    "rows of dots": dotted,
+    "outlines": outlined,
+    "a pen that runs dry": fading,
+    "white on a landscape": on_a_landscape,
     "levels 0 and 1": binary,
     "16 bits that hold 0 to 255": lambda: grey().astype(np.uint16),
     "transparent paper": lambda: np.dstack([np.zeros((*COVER.shape, 3), np.uint8), grey(0, 255)]),

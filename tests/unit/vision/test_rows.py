@@ -63,3 +63,8 @@ def test_a_row_is_built_around_each_of_the_likeliest_digits() -> None:
     line = candidate((0.02, 0.0, 0.03, 1.0), contrast=60)
     items = [line, candidate(THREE), candidate(SEVEN)]
     assert find_row(items, np.array([0.999, 0.99, 0.99], np.float32), 0.1) == (1, 2)
+
+
+@pytest.mark.parametrize("ground", ["faded", "solid", "ink"])
+def test_guessed_ink_is_in_no_row(ground: str) -> None:
+    assert not list(possible_rows([candidate(THREE), candidate(SEVEN, ground)], sure(2), 0.1))
