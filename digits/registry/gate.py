@@ -30,8 +30,8 @@ class GateSettings(Settings):
         ge=0,
         le=1,
         description="How far the accuracy on each slice may be below the champion's: rotated, noisy, "
-        "inverted or shifted test images, and other handwriting, drawings, pens, pages, framed and marked "
-        "pictures, photos and file formats.",
+        "inverted or shifted test images, and other handwriting, drawings, pens, strokes, pages, framed "
+        "and marked pictures, photos and file formats.",
     )
     max_rejected: float = Field(
         0.02, ge=0, le=1, description="Highest share of test images that the model's threshold rejects."
