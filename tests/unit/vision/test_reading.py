@@ -194,19 +194,17 @@ def outlined() -> Pixels:
 
 def fading() -> Pixels:
     """The ink gets weaker from top to bottom."""
-    strength = np.linspace(1.1, 0.2, len(COVER)).clip(0, 1)[:, None]
-    return as_levels(240 - 200 * COVER * strength)
+    strength = np.geomspace(1, 0.17, len(COVER))[:, None]
+    return as_levels(240 - 220 * COVER * strength)
 
 
 def on_a_landscape() -> Pixels:
-    """White strokes across a blue sky, a green field and what is between them, out of focus."""
-    rows = np.linspace(0, 1, COVER.shape[0])[:, None, None]
-    scene = np.where(rows < 0.55, (120.0, 170.0, 230.0), (80.0, 120.0, 60.0))
-    scene = np.broadcast_to(scene, (*COVER.shape, 3)) + np.random.default_rng(1).normal(
-        0, 25, (*COVER.shape, 1)
-    )
-    scene = cv2.GaussianBlur(np.ascontiguousarray(scene), (0, 0), 3)
-    return as_levels(scene + (255 - scene) * COVER[..., None])
+    """Red strokes across a bright sky that becomes dark land, out of focus."""
+    rows = np.linspace(0, 1, len(COVER))[:, None, None]
+    grain = np.random.default_rng(1).normal(0, 120, (*COVER.shape, 1))
+    scene = grain + np.array((180.0, 205.0, 235.0)) * (1 - rows) + np.array((50.0, 80.0, 40.0)) * rows
+    scene = cv2.GaussianBlur(scene, (0, 0), 3)
+    return as_levels(scene + (np.array((225.0, 30.0, 70.0)) - scene) * COVER[..., None])
 
 
 def round_sticker() -> Pixels:
@@ -286,7 +284,7 @@ KINDS: dict[str, Callable[[], Pixels]] = {
     "rows of dots": dotted,
     "outlines": outlined,
     "a pen that runs dry": fading,
-    "white on a landscape": on_a_landscape,
+    "red on a landscape": on_a_landscape,
     "levels 0 and 1": binary,
     "16 bits that hold 0 to 255": lambda: grey().astype(np.uint16),
     "transparent paper": lambda: np.dstack([np.zeros((*COVER.shape, 3), np.uint8), grey(0, 255)]),
