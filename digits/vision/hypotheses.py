@@ -56,11 +56,9 @@ def hypotheses(view: View, paper: Colour | None, sheets: bool = True) -> Iterato
     if paper is None and not clean:
         for ink in () if even else ink_maps(view.coarse):
             yield from _of_map(ink, "ink")
-        for ground in uneven_grounds(view):
-            parts = find_parts(ground)
-            if parts is not None:
-                yield Hypothesis(view, ground, parts)
-                yield from _found(view, without_faint_ink(view, ground, parts))
+        for uneven in _found(view, uneven_grounds(view)):
+            yield uneven
+            yield from _found(view, without_faint_ink(view, uneven.ground, uneven.parts))
 
 
 def _of_map(ink: Map, name: str) -> Iterator[Hypothesis]:
