@@ -23,7 +23,8 @@ def circumstances(services: Iterable[Service]) -> dict[str, Any]:
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _output("git", "rev-parse", "HEAD").strip(),
-        "dirty": bool(_output("git", "status", "--porcelain")),
+        # Without the figures that a benchmark before this one wrote.
+        "dirty": bool(_output("git", "status", "--porcelain", "--", ":!docs/benchmarks")),
         "command": " ".join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
         "machine": {
             "cpu": _first(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()),
